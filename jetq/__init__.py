@@ -1,0 +1,7 @@
+"""
+jetq: a task framework on NATS JetStream.
+
+This module is the public API; everything that is not in ``__all__`` may change.
+"""
+
+__version__ = "0.1.0"

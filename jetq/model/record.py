@@ -1,0 +1,127 @@
+"""
+record: the task record, the only truth about a task.
+
+It says what is to be done and where it stands. A record is a value: the named moves in :mod:`jetq.model.transition`
+return new ones. The fields are the protocol's keys; ``wire.codec`` keeps the bytes of fields that did not change and
+of keys that this version does not know.
+"""
+
+from datetime import datetime
+
+from msgspec import Raw, Struct
+
+from jetq.model.state import FINAL, RUNNABLE, State, display_state
+
+
+class Run(Struct, frozen=True):
+    """
+    Who runs the task: written by the claim, kept until the next one, the fence of every later write of the run.
+
+    Attributes:
+        worker: The worker's id, new with each process start.
+        attempt: The number of this run among all runs of the task.
+        nonce: Random, so that two claims are never mistaken for each other.
+    """
+
+    worker: str
+    attempt: int
+    nonce: str
+
+
+class Result(Struct, frozen=True):
+    """What the handler returned, and when."""
+
+    payload: Raw
+    completed: datetime
+
+
+class ErrorInfo(Struct, frozen=True, omit_defaults=True):
+    """An exception of a handler as text, since its class may not exist where it is read."""
+
+    type: str = ""
+    message: str = ""
+    traceback: str = ""
+
+
+class CancelRequest(Struct, frozen=True, omit_defaults=True):
+    """Somebody wants a running task to stop."""
+
+    by: str = ""
+    at: datetime | None = None
+
+
+class StoredOptions(Struct, frozen=True, omit_defaults=True):
+    """
+    Options of one task that its worker must know; they win over the handler's.
+
+    Attributes:
+        timeout: Seconds a run may take.
+        soft_timeout: Seconds after which a run is asked to end.
+        retention: Seconds the record is kept after its end.
+    """
+
+    timeout: float | None = None
+    soft_timeout: float | None = None
+    retention: float | None = None
+
+
+class TaskRecord(Struct, frozen=True, kw_only=True):
+    """
+    A task as stored. See docs/reference/protocol.md for each key.
+
+    Attributes:
+        payload: The bytes of the encoded payload; None when there is none.
+        tries: Runs that count against ``max_tries``; ``runs`` counts all.
+        due: When a waiting task becomes runnable; None when it does not wait.
+        end: Why a final state was reached, one of ``model.state.End`` or another program's word.
+        nonce: Of the creation, so that a producer recognises its own record.
+    """
+
+    id: str
+    type: str
+    queue: str = ""
+    dependencies: list[str] = []
+    dependency_results: Raw | None = None
+    load_dependencies: bool = False
+    payload: bytes | None = None
+    deadline: datetime | None = None
+    max_tries: int = 0
+    result: Result | None = None
+    state: State = State.UNKNOWN
+    created: datetime
+    tried: datetime | None = None
+    tries: int = 0
+    last_err: str = ""
+    signature: str = ""
+    run: Run | None = None
+    due: datetime | None = None
+    end: str = ""
+    error: ErrorInfo | None = None
+    crashes: int = 0
+    runs: int = 0
+    cancel_requested: CancelRequest | None = None
+    options: StoredOptions | None = None
+    progress: Raw | None = None
+    schedule: str = ""
+    scheduled_for: datetime | None = None
+    nonce: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the task ended."""
+        return self.state in FINAL
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the task waits for its due time."""
+        return self.due is not None and self.state in RUNNABLE
+
+    @property
+    def is_runnable(self) -> bool:
+        """Whether a delivered item of the task may be claimed."""
+        return self.due is None and self.state in RUNNABLE
+
+    @property
+    def display_state(self) -> str:
+        """The state as people see it."""
+        return display_state(self.state, due=self.due is not None, end=self.end)

@@ -1,0 +1,80 @@
+"""
+transition: the named moves of a record. Each returns a new record; nothing else changes one.
+"""
+
+from datetime import datetime
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from jetq.model.record import Result, Run, TaskRecord
+from jetq.model.state import FINAL, State, advance
+from jetq.model.verdict import Verdict
+
+
+def claimed(record: TaskRecord, run: Run, now: datetime, *, crashed: bool = False) -> TaskRecord:
+    """
+    Start a run. A crash uses a try, so tries rise here and not at the end.
+
+    Args:
+        record: A runnable record, or an active one whose run is dead (*crashed*).
+        run: The new run.
+        now: The current time.
+        crashed: The run before this one died.
+    """
+    advance(record.id, record.state, State.ACTIVE)
+    return replace(
+        record,
+        state=State.ACTIVE,
+        tried=now,
+        tries=record.tries + 1,
+        runs=run.attempt,
+        run=run,
+        due=None,
+        last_err="",
+        crashes=record.crashes + crashed,
+    )
+
+
+def closed(record: TaskRecord, verdict: Verdict, now: datetime) -> TaskRecord:
+    """End a run, or a task that must not start, as *verdict* says."""
+    state = advance(record.id, record.state, verdict.state)
+    result = None if verdict.result is None else Result(Raw(verdict.result), now)
+    return replace(
+        record,
+        state=state,
+        tried=now if record.state is State.ACTIVE else record.tried,
+        tries=record.tries - verdict.refund,
+        result=result,
+        due=verdict.due,
+        end=verdict.end,
+        last_err=verdict.last_err,
+        error=None if state is State.COMPLETE else verdict.error or record.error,
+        progress=None if state in FINAL else record.progress,
+        cancel_requested=record.cancel_requested,
+    )
+
+
+def waiting(record: TaskRecord, due: datetime) -> TaskRecord:
+    """Let a runnable record wait until *due*."""
+    return replace(record, due=due)
+
+
+def refused(record: TaskRecord, reason: str) -> TaskRecord:
+    """Say that the record is stored and its item is not."""
+    return replace(record, state=advance(record.id, record.state, State.QUEUE_ERROR), last_err=reason)
+
+
+def retried(record: TaskRecord) -> TaskRecord:
+    """Make a task runnable again, on an operator's word."""
+    return replace(
+        record,
+        state=advance(record.id, record.state, State.RETRY),
+        tries=0,
+        crashes=0,
+        due=None,
+        end="",
+        error=None,
+        result=None,
+        cancel_requested=None,
+    )

@@ -1,0 +1,179 @@
+"""
+verdict: what to do about an outcome. Pure: no I/O, no clock; tested as a table.
+
+Two questions are answered here and nowhere else: may this task be started (:func:`refusal`), and what follows from
+what happened (:func:`judge`). The settler applies the answer.
+"""
+
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import assert_never
+
+from msgspec import Struct
+
+from jetq.model.outcome import (
+    Cancelled,
+    Expired,
+    Failed,
+    Interrupted,
+    Invalid,
+    Outcome,
+    Retried,
+    Snoozed,
+    Succeeded,
+    Terminated,
+    TimedOut,
+    Unroutable,
+    Unstorable,
+)
+from jetq.model.record import ErrorInfo, TaskRecord
+from jetq.model.retry import RetryPolicy
+from jetq.model.state import End, State
+
+MAX_CRASHES = 3
+"""Take-overs after which a task is ended: it is likelier to kill its workers than to be unlucky."""
+
+
+class Settlement(Enum):
+    """What becomes of the item once the record is written."""
+
+    ACK = "ack"
+    SCHEDULE = "schedule"
+    RELEASE = "release"
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """
+    The next state of a record and what becomes of its item.
+
+    Attributes:
+        state: What the record becomes.
+        settlement: ACK removes the item; SCHEDULE publishes a schedule for *due*, then removes the item; RELEASE
+            gives the item back at once.
+        due: When a retry becomes runnable.
+        end: Why a final state was reached.
+        refund: The run costs no try.
+        result: JSON of the handler's return value.
+        last_err: The last error in one line.
+        error: The last error in full.
+    """
+
+    state: State
+    settlement: Settlement = Settlement.ACK
+    due: datetime | None = None
+    end: str = ""
+    refund: bool = False
+    result: bytes | None = None
+    last_err: str = ""
+    error: ErrorInfo | None = None
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """
+    What a verdict depends on besides the outcome.
+
+    Attributes:
+        retry: The policy for the waits.
+        max_tries: The task's limit capped to its queue's; 0 or less is unlimited.
+    """
+
+    retry: RetryPolicy
+    max_tries: int
+
+
+def max_tries(task: int, queue: int) -> int:
+    """Return the task's limit capped to the queue's; 0 or less is unlimited in each."""
+    if task <= 0:
+        return max(queue, 0)
+    return min(task, queue) if queue > 0 else task
+
+
+def refusal(record: TaskRecord, *, limit: int, now: datetime, crashed: bool = False) -> Verdict | None:
+    """
+    Say why *record* may not be started, or None if it may.
+
+    Args:
+        record: The record as stored.
+        limit: From :func:`max_tries`.
+        now: The current time.
+        crashed: The start is a take-over from a dead run, which counts as one more crash.
+    """
+    crashes = record.crashes + crashed
+    if record.cancel_requested is not None:
+        return Verdict(state=State.EXPIRED, end=End.CANCELLED, last_err=record.last_err, error=record.error)
+    if crashes >= MAX_CRASHES:
+        text = f"the worker died {crashes} times while it ran this task"
+        return Verdict(state=State.TERMINATED, end=End.CRASH, last_err=text, error=record.error)
+    if record.deadline is not None and now >= record.deadline:
+        return _expired(End.DEADLINE, record, "the deadline passed before the task could start")
+    if 0 < limit <= record.tries:
+        return _expired(End.MAX_TRIES, record, f"all {limit} tries are used")
+    return None
+
+
+def _expired(end: End, record: TaskRecord, text: str) -> Verdict:
+    return Verdict(state=State.EXPIRED, end=end, last_err=record.last_err or text, error=record.error)
+
+
+def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, chance: float) -> Verdict:
+    """
+    Say what follows from *outcome*.
+
+    Args:
+        outcome: What happened.
+        record: The record that the run wrote when it claimed the task; its ``tries`` counts this run.
+        rules: Policy and limit.
+        now: The current time.
+        chance: A random number in [0, 1) for the jitter of a wait.
+    """
+    match outcome:
+        case Succeeded():
+            return Verdict(state=State.COMPLETE, result=outcome.result)
+        case Interrupted():
+            return Verdict(state=State.RETRY, settlement=Settlement.RELEASE, refund=True)
+        case Snoozed():
+            due = now + timedelta(seconds=outcome.delay)
+            return Verdict(state=State.RETRY, settlement=Settlement.SCHEDULE, due=due, refund=True)
+        case Terminated():
+            return Verdict(state=State.TERMINATED, end=End.TERMINATED, last_err=outcome.reason)
+        case Cancelled():
+            return Verdict(state=State.EXPIRED, end=End.CANCELLED, last_err="cancelled while it ran")
+        case Invalid():
+            return Verdict(state=State.TERMINATED, end=End.INVALID, last_err=outcome.reason)
+        case Unstorable():
+            error = outcome.error
+            return Verdict(state=State.TERMINATED, end=End.INVALID, last_err=error.message, error=error)
+        case Expired():
+            return _expired(End.DEADLINE, record, "the deadline passed before the task could start")
+        case Failed() | TimedOut() | Retried() | Unroutable():
+            return _again_or_never(outcome, record, rules, now, chance)
+        case _:
+            assert_never(outcome)
+
+
+def _again_or_never(
+    outcome: Failed | TimedOut | Retried | Unroutable, record: TaskRecord, rules: Rules, now: datetime, chance: float
+) -> Verdict:
+    error = _error_of(outcome)
+    last_err = f"{error.type}: {error.message}" if error.type else error.message
+    if record.cancel_requested is not None:
+        return Verdict(state=State.EXPIRED, end=End.CANCELLED, last_err=last_err, error=error)
+    if 0 < rules.max_tries <= record.tries:
+        return Verdict(state=State.EXPIRED, end=End.MAX_TRIES, last_err=last_err, error=error)
+    given = outcome.delay if isinstance(outcome, Retried) else None
+    due = now + timedelta(seconds=rules.retry.delay(record.tries, chance) if given is None else given)
+    if record.deadline is not None and due >= record.deadline:
+        return Verdict(state=State.EXPIRED, end=End.DEADLINE, last_err=last_err, error=error)
+    return Verdict(state=State.RETRY, settlement=Settlement.SCHEDULE, due=due, last_err=last_err, error=error)
+
+
+def _error_of(outcome: Failed | TimedOut | Retried | Unroutable) -> ErrorInfo:
+    match outcome:
+        case Failed():
+            return outcome.error
+        case TimedOut():
+            return ErrorInfo(type="TimeoutError", message=f"ran longer than its limit of {outcome.limit:g} s")
+        case Retried():
+            return ErrorInfo(message=outcome.reason)
+        case Unroutable():
+            return ErrorInfo(message=f"no handler for the task type {outcome.type!r} on this worker")

@@ -1,0 +1,252 @@
+"""
+settings: every default of jetq, and the JETQ_* environment.
+
+Values are frozen and checked once, when they are made; after that they are trusted. Durations may be given as seconds
+or as timedelta and are seconds inside. NATS contexts and NATS_* variables are read by `jetstream.address`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Literal, Self
+
+from jetq.errors import InvalidSettingError
+from jetq.model.name import check_name
+
+Duration = float | int | timedelta
+Storage = Literal["file", "memory"]
+
+DEFAULT_QUEUE = "DEFAULT"
+DEFAULT_NAMESPACE = "JETQ"
+DEFAULT_SERVER = "nats://127.0.0.1:4222"
+SERVER_FLOOR = (2, 14, 2)
+"""The oldest nats-server that jetq works with: schedules beside discard-new, reliable sourcing, cron."""
+STATE_FOLDER = ".jetq"
+"""Folder of the working directory where an embedded server leaves its address for other terminals."""
+
+DEFAULT_MAX_TRIES = 10
+"""Tries of a task, as in asyncjobs."""
+DEFAULT_LEASE = 15.0
+"""Seconds until the task of a dead worker may run elsewhere."""
+MIN_LEASE = 1.0
+"""Seconds; the server's shortest TTL, which the presence of a worker needs."""
+DEFAULT_CONCURRENCY = 50
+"""Slots of a worker."""
+RESULT_POLL = 2.0
+"""Seconds between two readings of a record that somebody waits for; events come sooner, but may be lost."""
+RECORD_MARGIN = 64 * 1024
+"""Bytes kept free below the server's max_payload when a task is enqueued, for what its runs will add."""
+
+
+def seconds(setting: str, value: Duration, *, least: float = 0.0) -> float:
+    """
+    Return a duration in seconds.
+
+    Raises:
+        InvalidSettingError: It is no finite duration of at least *least* seconds.
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not least <= number < float("inf"):
+        raise InvalidSettingError(setting, value, f"a duration of at least {least:g} s")
+    return float(number)
+
+
+def whole(setting: str, value: object, *, least: int, most: int | None = None) -> int:
+    """
+    Return a whole number.
+
+    Raises:
+        InvalidSettingError: It is none, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        wanted = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
+        raise InvalidSettingError(setting, value, wanted)
+    return value
+
+
+@dataclass(frozen=True)
+class Queue:
+    """
+    A queue, and how it is made if it does not exist.
+
+    Attributes:
+        name: Letters, digits, ``_``, ``:`` and ``-``.
+        max_age: Seconds after which an item that nobody took is dropped; None keeps it for ever.
+        max_entries: Items that the queue holds; None is unlimited.
+        discard_old: A full queue drops its oldest item in place of refusing the new one.
+        max_tries: Tries of each task in this queue at most; 0 is unlimited.
+        max_run_time: Seconds that a handler may run.
+        max_concurrent: Tasks that may run at one time, over all workers.
+        lease: Seconds until the task of a dead worker may run elsewhere; None is ``max_run_time``, which is what Go
+            programs that share the queue expect.
+        replicas: Copies in a cluster, 1 to 5; None is the application's.
+        storage: ``file`` or ``memory``; None is the application's.
+        create: Make the queue if it does not exist; False refuses to work without it.
+    """
+
+    name: str
+    max_age: Duration | None = None
+    max_entries: int | None = None
+    discard_old: bool = False
+    max_tries: int = 0
+    max_run_time: Duration = 3600.0
+    max_concurrent: int = 1000
+    lease: Duration | None = DEFAULT_LEASE
+    replicas: int | None = None
+    storage: Storage | None = None
+    create: bool = True
+
+    def __post_init__(self) -> None:
+        """Check and normalise."""
+        put = object.__setattr__
+        check_name("queue", self.name)
+        if self.max_age is not None:
+            put(self, "max_age", seconds("Queue.max_age", self.max_age, least=1.0))
+        if self.max_entries is not None:
+            whole("Queue.max_entries", self.max_entries, least=1)
+        whole("Queue.max_tries", self.max_tries, least=0)
+        put(self, "max_run_time", seconds("Queue.max_run_time", self.max_run_time, least=MIN_LEASE))
+        whole("Queue.max_concurrent", self.max_concurrent, least=1)
+        if self.lease is not None:
+            put(self, "lease", seconds("Queue.lease", self.lease, least=MIN_LEASE))
+        if self.replicas is not None:
+            whole("Queue.replicas", self.replicas, least=1, most=5)
+        _check_storage("Queue.storage", self.storage)
+
+    @property
+    def run_time(self) -> float:
+        """``max_run_time`` in seconds."""
+        return seconds("Queue.max_run_time", self.max_run_time)
+
+    @property
+    def lease_time(self) -> float:
+        """The lease in seconds."""
+        return self.run_time if self.lease is None else seconds("Queue.lease", self.lease)
+
+
+def _check_storage(setting: str, storage: object) -> None:
+    if storage not in (None, "file", "memory"):
+        raise InvalidSettingError(setting, storage, "'file' or 'memory'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionSettings:
+    """
+    Where the server is, and how long to wait for it.
+
+    Attributes:
+        servers: Comma-separated NATS URLs; None looks further.
+        context: Name of a NATS context, or the path of its file; None looks further.
+        connect_timeout: Seconds until a first connection must stand.
+        request_timeout: Seconds until a request must be answered.
+    """
+
+    servers: str | None = None
+    context: str | None = None
+    connect_timeout: Duration = 5.0
+    request_timeout: Duration = 5.0
+
+    def __post_init__(self) -> None:
+        """Check and normalise."""
+        put = object.__setattr__
+        if self.servers is not None and self.context is not None:
+            raise InvalidSettingError("context", self.context, "absent when servers are given: choose one")
+        put(self, "connect_timeout", seconds("connect_timeout", self.connect_timeout, least=0.1))
+        put(self, "request_timeout", seconds("request_timeout", self.request_timeout, least=0.1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreSettings:
+    """
+    The task store, and the defaults of queues.
+
+    Attributes:
+        storage: ``file`` or ``memory``.
+        replicas: Copies in a cluster, 1 to 5.
+        complete_kept: Seconds that the record of a complete task is kept, with its result.
+        ended_kept: Seconds that the record of any other ended task is kept.
+    """
+
+    storage: Storage = "file"
+    replicas: int = 1
+    complete_kept: Duration = 24 * 3600.0
+    ended_kept: Duration = 7 * 24 * 3600.0
+
+    def __post_init__(self) -> None:
+        """Check and normalise."""
+        put = object.__setattr__
+        _check_storage("storage", self.storage)
+        whole("replicas", self.replicas, least=1, most=5)
+        put(self, "complete_kept", seconds("complete_kept", self.complete_kept, least=1.0))
+        put(self, "ended_kept", seconds("ended_kept", self.ended_kept, least=1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """
+    How a worker runs.
+
+    Attributes:
+        concurrency: Slots: tasks that run at one time in this worker.
+        threads: Threads for sync handlers; None is as many as slots.
+        shutdown_timeout: Seconds that running tasks may take to end once the worker stops; inside Kubernetes' 30 s.
+        burst: Stop when all queues are empty.
+    """
+
+    concurrency: int = DEFAULT_CONCURRENCY
+    threads: int | None = None
+    shutdown_timeout: Duration = 25.0
+    burst: bool = False
+
+    def __post_init__(self) -> None:
+        """Check and normalise."""
+        whole("concurrency", self.concurrency, least=1)
+        if self.threads is not None:
+            whole("threads", self.threads, least=1)
+        object.__setattr__(self, "shutdown_timeout", seconds("shutdown_timeout", self.shutdown_timeout))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """
+    All settings of an application.
+
+    Attributes:
+        namespace: Prefix of every stream and subject; ``CHORIA_AJ`` shares everything with asyncjobs programs.
+        default_queue: Where tasks go whose handler and caller name no queue.
+        max_tries: Tries of a task whose handler and caller say nothing; 0 is unlimited.
+        enqueue_timeout: Seconds until an enqueue must be acknowledged.
+    """
+
+    namespace: str = DEFAULT_NAMESPACE
+    default_queue: str = DEFAULT_QUEUE
+    max_tries: int = DEFAULT_MAX_TRIES
+    enqueue_timeout: Duration = 5.0
+    connection: ConnectionSettings = field(default_factory=ConnectionSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+
+    def __post_init__(self) -> None:
+        """Check and normalise."""
+        if ":" in check_name("namespace", self.namespace):
+            raise InvalidSettingError("namespace", self.namespace, "without ':'")
+        check_name("queue", self.default_queue)
+        whole("max_tries", self.max_tries, least=0)
+        object.__setattr__(self, "enqueue_timeout", seconds("enqueue_timeout", self.enqueue_timeout, least=0.01))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Return the defaults, with ``JETQ_NAMESPACE`` where it is set."""
+        found = os.environ if environ is None else environ
+        return cls(namespace=found.get("JETQ_NAMESPACE") or DEFAULT_NAMESPACE)
+
+    def with_connection(self, *, servers: str | None, context: str | None) -> Self:
+        """Return the settings with another server, where one is given."""
+        if servers is None and context is None:
+            return self
+        return replace(self, connection=replace(self.connection, servers=servers, context=context))
+
+
+def server_program(environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the nats-server program that ``JETQ_NATS_SERVER`` names, if any."""
+    return (os.environ if environ is None else environ).get("JETQ_NATS_SERVER") or None

@@ -1,0 +1,146 @@
+"""
+names: every stream, subject, consumer, bucket and header, spelled once.
+
+NS is the namespace: ``JETQ`` by default, ``CHORIA_AJ`` to share everything with asyncjobs programs.
+"""
+
+from typing import NamedTuple
+
+WORKERS = "WORKERS"
+"""The durable consumer of every queue."""
+
+# Headers of JetStream
+EXPECT_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+TTL = "Nats-TTL"
+SCHEDULE = "Nats-Schedule"
+SCHEDULE_TARGET = "Nats-Schedule-Target"
+SCHEDULER = "Nats-Scheduler"
+STATUS_PENDING = "Nats-Pending-Messages"
+
+# Consumer metadata
+METADATA_MAX_RUN_TIME = "jetq.max_run_time"
+METADATA_MAX_TRIES = "jetq.max_tries"
+METADATA_LEASE = "jetq.lease"
+
+GO_NAMESPACE = "CHORIA_AJ"
+"""asyncjobs' own namespace; a lease there is the whole run time, since Go reads it from ``ack_wait``."""
+
+
+class Names(NamedTuple):
+    """The names within one namespace."""
+
+    namespace: str
+
+    # Streams and buckets
+
+    @property
+    def tasks(self) -> str:
+        """The stream of records."""
+        return f"{self.namespace}_TASKS"
+
+    @property
+    def schedules(self) -> str:
+        """The stream of schedules and due items."""
+        return f"{self.namespace}_SCHED"
+
+    @property
+    def keys(self) -> str:
+        """The stream of unique keys."""
+        return f"{self.namespace}_KEYS"
+
+    @property
+    def links(self) -> str:
+        """The stream of markers, edges and flows."""
+        return f"{self.namespace}_LINKS"
+
+    @property
+    def configuration(self) -> str:
+        """The bucket of stored schedules."""
+        return f"{self.namespace}_CONFIGURATION"
+
+    @property
+    def elections(self) -> str:
+        """The bucket of elections."""
+        return f"{self.namespace}_ELECTIONS"
+
+    @property
+    def workers(self) -> str:
+        """The bucket of workers' presence."""
+        return f"{self.namespace}_WORKERS"
+
+    def queue(self, queue: str) -> str:
+        """Name the stream of a queue."""
+        return f"{self.namespace}_Q_{queue}"
+
+    @property
+    def queue_prefix(self) -> str:
+        """What the stream names of queues begin with."""
+        return f"{self.namespace}_Q_"
+
+    @staticmethod
+    def bucket_stream(bucket: str) -> str:
+        """Name the stream behind a bucket."""
+        return f"KV_{bucket}"
+
+    # Subjects
+
+    @property
+    def records_subject(self) -> str:
+        """All records."""
+        return f"{self.namespace}.T.*"
+
+    def record(self, task_id: str) -> str:
+        """Where a record lives."""
+        return f"{self.namespace}.T.{task_id}"
+
+    def items_subject(self, queue: str) -> str:
+        """All items of a queue."""
+        return f"{self.namespace}.Q.{queue}.>"
+
+    def item(self, queue: str, task_id: str) -> str:
+        """Where a task's item lives."""
+        return f"{self.namespace}.Q.{queue}.{task_id}"
+
+    @property
+    def schedules_subjects(self) -> list[str]:
+        """All schedules and all due items."""
+        return [f"{self.namespace}.S.>", f"{self.namespace}.D.>"]
+
+    def schedule(self, queue: str, task_id: str) -> str:
+        """Where a waiting task's schedule lives."""
+        return f"{self.namespace}.S.{queue}.{task_id}"
+
+    def due(self, queue: str, task_id: str) -> str:
+        """Where a schedule publishes the item when it is due."""
+        return f"{self.namespace}.D.{queue}.{task_id}"
+
+    def due_subject(self, queue: str) -> str:
+        """All due items of a queue."""
+        return f"{self.namespace}.D.{queue}.>"
+
+    @property
+    def keys_subject(self) -> str:
+        """All unique keys."""
+        return f"{self.namespace}.K.*"
+
+    @property
+    def links_subjects(self) -> list[str]:
+        """All markers, edges and flows."""
+        return [f"{self.namespace}.{letter}.>" for letter in ("B", "L", "F")]
+
+    def task_event(self, task_id: str) -> str:
+        """Where the state changes of a task are told."""
+        return f"{self.namespace}.E.task_state.{task_id}"
+
+    def control(self, worker: str) -> str:
+        """Where a worker takes orders and questions."""
+        return f"{self.namespace}.C.{worker}"
+
+    @property
+    def control_all(self) -> str:
+        """Where all workers take orders and questions."""
+        return f"{self.namespace}.C.all"
+
+    def presence(self, worker: str) -> str:
+        """Where a worker's presence lives, as a subject of its bucket."""
+        return f"$KV.{self.workers}.{worker}"
