@@ -39,7 +39,7 @@ RECORD_MARGIN = 64 * 1024
 """Bytes kept free below the server's max_payload when a task is enqueued, for what its runs will add."""
 
 
-def seconds(setting: str, value: Duration, *, least: float = 0.0) -> float:
+def seconds(setting: str, value: object, *, least: float = 0.0) -> float:
     """
     Return a duration in seconds.
 

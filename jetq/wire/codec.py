@@ -22,8 +22,8 @@ MAX_EMBEDDED = 64 * 1024
 _ALWAYS: Final = frozenset({"id", "type", "queue", "payload", "max_tries", "state", "created", "tries"})
 _FIELDS: Final = tuple((field.name, field.default) for field in fields(TaskRecord))
 _NAMES: Final = tuple(name for name, _ in _FIELDS)
-_OMITTED: Final = {
-    name: {"dependencies": []}.get(name, None if default is msgspec.NODEFAULT else default)
+_OMITTED: Final[dict[str, Any]] = {
+    name: [] if name == "dependencies" else None if default is msgspec.NODEFAULT else default
     for name, default in _FIELDS
     if name not in _ALWAYS
 }
