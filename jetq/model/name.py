@@ -16,7 +16,9 @@ MAX_LENGTH = 200
 
 def is_name(text: str) -> bool:
     """Whether *text* is legal as a name."""
-    return len(text) <= MAX_LENGTH and _LEGAL.fullmatch(text) is not None
+    if len(text) > MAX_LENGTH:
+        return False
+    return (text.isalnum() and text.isascii()) or _LEGAL.fullmatch(text) is not None
 
 
 def check_name(kind: str, name: object) -> str:

@@ -7,10 +7,21 @@ of keys that this version does not know.
 """
 
 from datetime import datetime
+from typing import Annotated, Final
 
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from jetq.model.state import FINAL, RUNNABLE, State, display_state
+
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A time with its zone; one without cannot be compared with others, and Go refuses it too."""
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""How often something happened; far below Go's 64 bits, so that counting on never leaves them."""
+Limit = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""How often something may happen; 0 or less is unlimited."""
+
+ABSENT: Final = Raw(b"")
+"""A raw value that is not there. (msgspec reads no union with Raw, so None cannot say it.)"""
 
 
 class Run(Struct, frozen=True):
@@ -24,7 +35,7 @@ class Run(Struct, frozen=True):
     """
 
     worker: str
-    attempt: int
+    attempt: Count
     nonce: str
 
 
@@ -32,7 +43,7 @@ class Result(Struct, frozen=True):
     """What the handler returned, and when."""
 
     payload: Raw
-    completed: datetime
+    completed: Moment
 
 
 class ErrorInfo(Struct, frozen=True, omit_defaults=True):
@@ -47,7 +58,7 @@ class CancelRequest(Struct, frozen=True, omit_defaults=True):
     """Somebody wants a running task to stop."""
 
     by: str = ""
-    at: datetime | None = None
+    at: Moment | None = None
 
 
 class StoredOptions(Struct, frozen=True, omit_defaults=True):
@@ -70,6 +81,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
     A task as stored. See docs/reference/protocol.md for each key.
 
     Attributes:
+        dependency_results, progress: JSON as stored; ``ABSENT`` when there is none.
         payload: The bytes of the encoded payload; None when there is none.
         tries: Runs that count against ``max_tries``; ``runs`` counts all.
         due: When a waiting task becomes runnable; None when it does not wait.
@@ -81,29 +93,29 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
     type: str
     queue: str = ""
     dependencies: list[str] = []
-    dependency_results: Raw | None = None
+    dependency_results: Raw = ABSENT
     load_dependencies: bool = False
     payload: bytes | None = None
-    deadline: datetime | None = None
-    max_tries: int = 0
+    deadline: Moment | None = None
+    max_tries: Limit = 0
     result: Result | None = None
     state: State = State.UNKNOWN
-    created: datetime
-    tried: datetime | None = None
-    tries: int = 0
+    created: Moment
+    tried: Moment | None = None
+    tries: Count = 0
     last_err: str = ""
     signature: str = ""
     run: Run | None = None
-    due: datetime | None = None
+    due: Moment | None = None
     end: str = ""
     error: ErrorInfo | None = None
-    crashes: int = 0
-    runs: int = 0
+    crashes: Count = 0
+    runs: Count = 0
     cancel_requested: CancelRequest | None = None
     options: StoredOptions | None = None
-    progress: Raw | None = None
+    progress: Raw = ABSENT
     schedule: str = ""
-    scheduled_for: datetime | None = None
+    scheduled_for: Moment | None = None
     nonce: str = ""
 
     @property

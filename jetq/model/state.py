@@ -62,7 +62,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.COMPLETE: frozenset({State.RETRY}),
     State.EXPIRED: frozenset({State.RETRY}),
     State.TERMINATED: frozenset({State.RETRY}),
-    State.UNREACHABLE: frozenset({State.RETRY, State.NEW}),
+    State.UNREACHABLE: frozenset({State.RETRY}),
 }
 """The moves a task may make. ``active`` to ``active`` is a take-over; leaving a final state is an operator's retry."""
 

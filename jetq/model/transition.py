@@ -7,7 +7,8 @@ from datetime import datetime
 from msgspec import Raw
 from msgspec.structs import replace
 
-from jetq.model.record import Result, Run, TaskRecord
+from jetq.errors import IllegalTransitionError
+from jetq.model.record import ABSENT, Result, Run, TaskRecord
 from jetq.model.state import FINAL, State, advance
 from jetq.model.verdict import Verdict
 
@@ -49,9 +50,9 @@ def closed(record: TaskRecord, verdict: Verdict, now: datetime) -> TaskRecord:
         due=verdict.due,
         end=verdict.end,
         last_err=verdict.last_err,
-        error=None if state is State.COMPLETE else verdict.error or record.error,
-        progress=None if state in FINAL else record.progress,
-        cancel_requested=record.cancel_requested,
+        error=verdict.error,
+        crashes=record.crashes + verdict.crashed,
+        progress=ABSENT if state in FINAL else record.progress,
     )
 
 
@@ -65,8 +66,29 @@ def refused(record: TaskRecord, reason: str) -> TaskRecord:
     return replace(record, state=advance(record.id, record.state, State.QUEUE_ERROR), last_err=reason)
 
 
+def renewed(record: TaskRecord, wanted: TaskRecord) -> TaskRecord:
+    """Turn the trace of an enqueue that failed into a new enqueue of the same task."""
+    return replace(
+        record,
+        state=advance(record.id, record.state, State.NEW),
+        nonce=wanted.nonce,
+        due=wanted.due,
+        deadline=wanted.deadline,
+        max_tries=wanted.max_tries,
+        options=wanted.options,
+        last_err="",
+    )
+
+
 def retried(record: TaskRecord) -> TaskRecord:
-    """Make a task runnable again, on an operator's word."""
+    """
+    Make a task runnable again, on an operator's word.
+
+    Raises:
+        IllegalTransitionError: It runs now, or waits for others.
+    """
+    if record.state is State.ACTIVE:
+        raise IllegalTransitionError(record.id, record.state, State.RETRY)
     return replace(
         record,
         state=advance(record.id, record.state, State.RETRY),

@@ -4,17 +4,20 @@ codec: records and items as bytes.
 A record that jetq reads and writes back keeps the bytes of every field that did not change and every key that it
 does not know: Go writes nanoseconds where Python's datetime holds microseconds, and a newer jetq may have put keys
 there. So a record travels as a :class:`Document`: the typed record, and the JSON object that it was read from.
+
+What is read here goes on into subjects, where a blank or a line break would end the connection; so a record whose names
+are not legal is as malformed as one that is no JSON.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
-from msgspec import Raw, Struct
-from msgspec.structs import fields
+from msgspec import Meta, Raw, Struct
+from msgspec.structs import astuple, fields, replace
 
 from jetq.errors import MalformedItemError, MalformedRecordError
 from jetq.model.name import is_name
-from jetq.model.record import TaskRecord
+from jetq.model.record import ABSENT, TaskRecord
 
 MAX_EMBEDDED = 64 * 1024
 """Bytes of a record that still travels inside of its item; beyond that a worker reads it."""
@@ -31,6 +34,7 @@ _OMITTED: Final[dict[str, Any]] = {
 _encoder: Final = msgspec.json.Encoder()
 _typed: Final = msgspec.json.Decoder(TaskRecord)
 _keyed: Final = msgspec.json.Decoder(dict[str, Raw])
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Document(Struct, frozen=True):
@@ -47,10 +51,8 @@ class Document(Struct, frozen=True):
 
     def updated(self, record: TaskRecord) -> "Document":
         """Return the document with *record* in place of its own, touching changed fields only."""
-        old, merged = self.record, dict(self.fields)
-        for name in _NAMES:
-            value = getattr(record, name)
-            before = getattr(old, name)
+        merged = self.fields.copy()
+        for name, before, value in zip(_NAMES, astuple(self.record), astuple(record), strict=True):
             if value is before or value == before:
                 continue
             if name in _OMITTED and value == _OMITTED[name]:
@@ -61,17 +63,33 @@ class Document(Struct, frozen=True):
 
     def encode(self) -> bytes:
         """Return the document as JSON."""
-        return _encoder.encode(self.fields)
+        return encode_json(self.fields)
+
+
+def encode_json(value: Any) -> bytes:
+    """
+    Return *value* as JSON. Text that is no Unicode, such as the odd file name in an error, is written with its escapes.
+    """
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:
+        return _encoder.encode(_escaped(value))
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, Struct):
+        return replace(value, **{field.name: _escaped(getattr(value, field.name)) for field in fields(value)})
+    return value
 
 
 def new_document(record: TaskRecord) -> Document:
     """Return a document for a record that was never stored; empty fields are left out."""
-    values: dict[str, Any] = {}
-    for name in _NAMES:
-        value = getattr(record, name)
-        if name in _ALWAYS or value != _OMITTED[name]:
-            values[name] = value
-    return Document(record, values)
+    values = zip(_NAMES, astuple(record), strict=True)
+    return Document(record, {name: value for name, value in values if name in _ALWAYS or value != _OMITTED[name]})
 
 
 def decode_record(data: bytes | Raw) -> Document:
@@ -82,9 +100,17 @@ def decode_record(data: bytes | Raw) -> Document:
         MalformedRecordError: It is no JSON object, or a field is not what the protocol says.
     """
     try:
-        return Document(_typed.decode(data), _keyed.decode(data))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        text = str(data, "utf-8")
+        record, keys = _typed.decode(text), _keyed.decode(text)
+    except _UNREADABLE as error:
         raise MalformedRecordError(str(error)) from error
+    if not is_name(record.id):
+        raise MalformedRecordError(f"the id {record.id[:80]!r} is not legal")
+    if record.queue and not is_name(record.queue):
+        raise MalformedRecordError(f"the queue {record.queue[:80]!r} of task {record.id} is not legal")
+    if record.run is not None and not is_name(record.run.worker):
+        raise MalformedRecordError(f"the worker {record.run.worker[:80]!r} of task {record.id} is not legal")
+    return Document(record, keys)
 
 
 class Item(Struct, frozen=True, omit_defaults=True):
@@ -92,19 +118,25 @@ class Item(Struct, frozen=True, omit_defaults=True):
     A queue's item.
 
     Attributes:
-        kind: 0, a task.
+        kind: 0, a task; what Go reads where it is left out.
         job: The task's id.
         seq: The stream sequence of the record that this item was published for; 0 if unknown (Go).
-        task: The record as it was then, or empty.
+        task: The record as it was then, or empty; not checked, its reader decodes it.
     """
 
-    kind: int = msgspec.field(default=-1)
+    kind: int = 0
     job: str = ""
-    seq: int = 0
-    task: Raw = Raw(b"")
+    seq: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    task: Raw = ABSENT
+
+
+class _BareItem(Struct):
+    kind: int = 0
+    job: str = ""
 
 
 _item: Final = msgspec.json.Decoder(Item)
+_bare_item: Final = msgspec.json.Decoder(_BareItem)
 
 
 def encode_item(task_id: str, sequence: int, record: bytes) -> bytes:
@@ -123,15 +155,23 @@ def encode_item(task_id: str, sequence: int, record: bytes) -> bytes:
 
 def decode_item(data: bytes) -> Item:
     """
-    Read an item.
+    Read an item. Where ``seq`` or ``task`` are another program's, with another meaning, they are left out.
 
     Raises:
         MalformedItemError: It is no JSON object, not of kind 0, or names no possible task.
     """
     try:
         item = _item.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedItemError(str(error)) from error
+    except _UNREADABLE as error:
+        item = _read_bare_item(data, str(error))
     if item.kind != 0 or not is_name(item.job):
         raise MalformedItemError(f"kind {item.kind} with task id {item.job[:80]!r}")
     return item
+
+
+def _read_bare_item(data: bytes, reason: str) -> Item:
+    try:
+        bare = _bare_item.decode(data)
+    except _UNREADABLE:
+        raise MalformedItemError(reason) from None
+    return Item(bare.kind, bare.job)

@@ -12,14 +12,13 @@ import time
 import ulid
 
 _RANDOM_BITS = 80
-_MASK = (1 << _RANDOM_BITS) - 1
 _lock = threading.Lock()
 _last = 0
 
 
 def new_id() -> str:
     """
-    Return a new ULID, greater than every one that this process made before.
+    Return a new ULID, greater than every one that this process made before, or its parent before the fork.
 
     Within one millisecond, and while the clock is behind, the last id is counted up (ULID specification,
     "Monotonicity").
@@ -38,11 +37,13 @@ def new_nonce() -> str:
     return os.urandom(4).hex()
 
 
-def _reset_after_fork() -> None:
-    global _lock, _last  # noqa: PLW0603 - a forked child must not continue its parent's sequence
+def _part_from_parent() -> None:
+    """Go on from a random place of the next millisecond; counting up from the parent's last id would make its next."""
+    global _lock, _last  # noqa: PLW0603 - the child's own sequence and lock
     _lock = threading.Lock()
-    _last = 0
+    if _last:
+        _last = ((_last >> _RANDOM_BITS) + 1) << _RANDOM_BITS | int.from_bytes(os.urandom(10), "big")
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_after_fork)
+    os.register_at_fork(after_in_child=_part_from_parent)

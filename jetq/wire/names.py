@@ -82,6 +82,11 @@ class Names(NamedTuple):
         """Name the stream behind a bucket."""
         return f"KV_{bucket}"
 
+    @staticmethod
+    def bucket_subject(bucket: str) -> str:
+        """All keys of a bucket."""
+        return f"$KV.{bucket}.>"
+
     # Subjects
 
     @property
@@ -97,6 +102,11 @@ class Names(NamedTuple):
         """All items of a queue."""
         return f"{self.namespace}.Q.{queue}.>"
 
+    @property
+    def all_items_subject(self) -> str:
+        """All items of all queues."""
+        return f"{self.namespace}.Q.>"
+
     def item(self, queue: str, task_id: str) -> str:
         """Where a task's item lives."""
         return f"{self.namespace}.Q.{queue}.{task_id}"
@@ -110,6 +120,10 @@ class Names(NamedTuple):
         """Where a waiting task's schedule lives."""
         return f"{self.namespace}.S.{queue}.{task_id}"
 
+    def schedules_subject(self, queue: str) -> str:
+        """All schedules of a queue."""
+        return f"{self.namespace}.S.{queue}.>"
+
     def due(self, queue: str, task_id: str) -> str:
         """Where a schedule publishes the item when it is due."""
         return f"{self.namespace}.D.{queue}.{task_id}"
@@ -117,6 +131,10 @@ class Names(NamedTuple):
     def due_subject(self, queue: str) -> str:
         """All due items of a queue."""
         return f"{self.namespace}.D.{queue}.>"
+
+    def waiting_subjects(self, task_id: str) -> list[str]:
+        """A task's schedule and its due item, whatever its queue."""
+        return [f"{self.namespace}.S.*.{task_id}", f"{self.namespace}.D.*.{task_id}"]
 
     @property
     def keys_subject(self) -> str:

@@ -1,0 +1,78 @@
+"""
+control: requests to workers and their answers, as bytes. See docs/reference/protocol.md.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from jetq.errors import WireError
+
+
+class ControlRequest(Struct, frozen=True, omit_defaults=True):
+    """
+    A question to a worker.
+
+    Attributes:
+        op: ``ping`` asks for a sign of life; ``running`` asks whether a run is still going on.
+        task: The task's id.
+        attempt, nonce: Of the run.
+        item: Sequence of the item that the asker was given.
+        reply: Where that item is acknowledged; an owner whose item was replaced adopts it.
+    """
+
+    op: Literal["ping", "running"]
+    task: str = ""
+    attempt: int = 0
+    nonce: str = ""
+    item: int = 0
+    reply: str = ""
+
+
+class ControlReply(Struct, frozen=True, omit_defaults=True):
+    """
+    A worker's answer.
+
+    Attributes:
+        worker: Who answers.
+        running: For ``running``: whether the run is in its table.
+        item: Sequence of the item that the owner holds.
+        count: For ``ping``: tasks that run.
+    """
+
+    worker: str
+    running: bool = False
+    item: int = 0
+    count: int = 0
+
+
+_encoder: Final = msgspec.json.Encoder()
+_requests: Final = msgspec.json.Decoder(ControlRequest)
+_replies: Final = msgspec.json.Decoder(ControlReply)
+
+
+def encode_control(message: ControlRequest | ControlReply) -> bytes:
+    """Spell a request or an answer."""
+    return _encoder.encode(message)
+
+
+def decode_control_request(data: bytes) -> ControlRequest | None:
+    """Read a request; None if it is none that this version knows."""
+    try:
+        return _requests.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def decode_control_reply(data: bytes) -> ControlReply:
+    """
+    Read an answer.
+
+    Raises:
+        WireError: It is none.
+    """
+    try:
+        return _replies.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WireError(str(error)) from error
