@@ -9,9 +9,13 @@ so that the first retry takes the interval with index 1.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from jetq.errors import InvalidSettingError
+
+MAX_WAIT: Final = 10 * 365 * 86_400.0
+"""Seconds, ten years; longer waits are cut to it, so that the time of the next try can always be written."""
+_HUGE: Final = 1e308
 
 
 @runtime_checkable
@@ -29,11 +33,29 @@ class RetryPolicy(Protocol):
         ...
 
 
-def _positive(setting: str, value: float | timedelta) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-    if not 0 <= seconds < float("inf"):
+def next_wait(policy: RetryPolicy, retry: int, chance: float) -> tuple[float, str]:
+    """
+    Ask a policy how long to wait. A user's policy that fails must not fail the task, so the default takes its place.
+
+    Returns:
+        The seconds, at most ``MAX_WAIT``, and the complaint about a policy that failed, to be shown beside the error.
+    """
+    try:
+        return min(_positive("the delay", policy.delay(retry, chance)), MAX_WAIT), ""
+    except Exception as error:  # noqa: BLE001 - the policy is the user's code
+        return Exponential().delay(retry, chance), f" (and the retry policy failed: {type(error).__name__}: {error})"
+
+
+def _positive(setting: str, value: object) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _HUGE:
         raise InvalidSettingError(setting, value, "a finite number of seconds, zero or more")
-    return seconds
+    return float(seconds)
+
+
+def _check(setting: str, value: object, *, least: float, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise InvalidSettingError(setting, value, f"between {least:g} and {most:g}")
 
 
 @dataclass(frozen=True)
@@ -58,19 +80,16 @@ class Exponential:
         """Refuse what cannot be waited."""
         _positive("Exponential.first", self.first)
         _positive("Exponential.max", self.max)
-        if self.factor < 1:
-            raise InvalidSettingError("Exponential.factor", self.factor, "1 or more")
-        _check_jitter("Exponential.jitter", self.jitter)
+        _check("Exponential.factor", self.factor, least=1, most=1000)
+        _check("Exponential.jitter", self.jitter, least=0, most=1)
 
     def delay(self, retry: int, chance: float) -> float:
         """Return first · factor^(retry-1), at most max, less the random part."""
-        longest = _positive("max", self.max)
-        power = min(max(retry, 1) - 1, 1000)
         try:
-            wait = min(longest, _positive("first", self.first) * self.factor**power)
+            growth = float(self.factor) ** (max(retry, 1) - 1)
         except OverflowError:
-            wait = longest
-        return wait * (1 - self.jitter * chance)
+            growth = _HUGE
+        return min(_positive("max", self.max), _positive("first", self.first) * growth) * (1 - self.jitter * chance)
 
 
 @dataclass(frozen=True)
@@ -94,7 +113,7 @@ class Linear:
         """Refuse what cannot be waited."""
         for name in ("first", "step", "max"):
             _positive(f"Linear.{name}", getattr(self, name))
-        _check_jitter("Linear.jitter", self.jitter)
+        _check("Linear.jitter", self.jitter, least=0, most=1)
 
     def delay(self, retry: int, chance: float) -> float:
         """Return first + step · (retry-1), at most max, less the random part."""
@@ -118,7 +137,7 @@ class Fixed:
     def __post_init__(self) -> None:
         """Refuse what cannot be waited."""
         _positive("Fixed.seconds", self.seconds)
-        _check_jitter("Fixed.jitter", self.jitter)
+        _check("Fixed.jitter", self.jitter, least=0, most=1)
 
     def delay(self, retry: int, chance: float) -> float:  # noqa: ARG002 - the number of the retry does not matter
         """Return the wait, less the random part."""
@@ -136,7 +155,15 @@ class Steps:
     """
 
     intervals: tuple[float, ...]
-    jitter: float
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be waited."""
+        if not self.intervals:
+            raise InvalidSettingError("Steps.intervals", self.intervals, "one wait or more")
+        for interval in self.intervals:
+            _check("Steps.intervals", interval, least=0, most=MAX_WAIT)
+        _check("Steps.jitter", self.jitter, least=0, most=1)
 
     def delay(self, retry: int, chance: float) -> float:
         """Return interval · jitter + chance · interval, rounded to milliseconds."""
@@ -153,11 +180,6 @@ class Custom:
     def delay(self, retry: int, chance: float) -> float:  # noqa: ARG002 - the function draws its own jitter
         """Return what the function says."""
         return _positive(f"the delay from {self.function!r}", self.function(retry))
-
-
-def _check_jitter(setting: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise InvalidSettingError(setting, value, "between 0 and 1")
 
 
 def _steps(count: int, jitter: float, shortest: float, longest: float) -> Steps:
@@ -188,10 +210,10 @@ def as_policy(value: RetryLike) -> RetryPolicy:
         if value not in NAMED:
             raise InvalidSettingError("retry", value, f"one of {', '.join(sorted(NAMED))}, or a policy")
         return NAMED[value]
-    if isinstance(value, RetryPolicy):
+    if isinstance(value, RetryPolicy) and not isinstance(value, type):
         return value
     if isinstance(value, (int, float, timedelta)) and not isinstance(value, bool):
         return Fixed(value)
-    if callable(value):
+    if callable(value) and not isinstance(value, type):
         return Custom(value)
-    raise InvalidSettingError("retry", value, "a policy, a policy's name, seconds, or a function")
+    raise InvalidSettingError("retry", value, "a policy (made, not its class), a policy's name, seconds, or a function")

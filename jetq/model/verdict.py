@@ -7,7 +7,7 @@ what happened (:func:`judge`). The settler applies the answer.
 
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec import Struct
 
@@ -27,11 +27,14 @@ from jetq.model.outcome import (
     Unstorable,
 )
 from jetq.model.record import ErrorInfo, TaskRecord
-from jetq.model.retry import RetryPolicy
+from jetq.model.retry import MAX_WAIT, RetryPolicy, next_wait
 from jetq.model.state import End, State
 
 MAX_CRASHES = 3
 """Take-overs after which a task is ended: it is likelier to kill its workers than to be unlucky."""
+
+_TOO_LATE: Final = "the deadline passes before the task can start"
+_CANCELLED: Final = "cancelled while it ran"
 
 
 class Settlement(Enum):
@@ -54,7 +57,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
         end: Why a final state was reached.
         refund: The run costs no try.
         result: JSON of the handler's return value.
-        last_err: The last error in one line.
+        crashed: The start that is refused would have been a take-over, so one more run died.
+        last_err: The last error as text.
         error: The last error in full.
     """
 
@@ -63,6 +67,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     due: datetime | None = None
     end: str = ""
     refund: bool = False
+    crashed: bool = False
     result: bytes | None = None
     last_err: str = ""
     error: ErrorInfo | None = None
@@ -100,19 +105,26 @@ def refusal(record: TaskRecord, *, limit: int, now: datetime, crashed: bool = Fa
     """
     crashes = record.crashes + crashed
     if record.cancel_requested is not None:
-        return Verdict(state=State.EXPIRED, end=End.CANCELLED, last_err=record.last_err, error=record.error)
+        return _expired(End.CANCELLED, record, "cancelled before it could start", crashed=crashed)
     if crashes >= MAX_CRASHES:
         text = f"the worker died {crashes} times while it ran this task"
-        return Verdict(state=State.TERMINATED, end=End.CRASH, last_err=text, error=record.error)
+        return Verdict(state=State.TERMINATED, end=End.CRASH, crashed=crashed, last_err=text, error=record.error)
     if record.deadline is not None and now >= record.deadline:
-        return _expired(End.DEADLINE, record, "the deadline passed before the task could start")
+        return _expired(End.DEADLINE, record, _TOO_LATE, crashed=crashed)
     if 0 < limit <= record.tries:
-        return _expired(End.MAX_TRIES, record, f"all {limit} tries are used")
+        return _expired(End.MAX_TRIES, record, f"all {limit} tries are used", crashed=crashed)
     return None
 
 
-def _expired(end: End, record: TaskRecord, text: str) -> Verdict:
-    return Verdict(state=State.EXPIRED, end=end, last_err=record.last_err or text, error=record.error)
+def _expired(end: End, record: TaskRecord, text: str, *, refund: bool = False, crashed: bool = False) -> Verdict:
+    return Verdict(
+        state=State.EXPIRED,
+        end=end,
+        refund=refund,
+        crashed=crashed,
+        last_err=record.last_err or text,
+        error=record.error,
+    )
 
 
 def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, chance: float) -> Verdict:
@@ -129,26 +141,43 @@ def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, 
     match outcome:
         case Succeeded():
             return Verdict(state=State.COMPLETE, result=outcome.result)
-        case Interrupted():
-            return Verdict(state=State.RETRY, settlement=Settlement.RELEASE, refund=True)
-        case Snoozed():
-            due = now + timedelta(seconds=outcome.delay)
-            return Verdict(state=State.RETRY, settlement=Settlement.SCHEDULE, due=due, refund=True)
         case Terminated():
-            return Verdict(state=State.TERMINATED, end=End.TERMINATED, last_err=outcome.reason)
-        case Cancelled():
-            return Verdict(state=State.EXPIRED, end=End.CANCELLED, last_err="cancelled while it ran")
+            return _terminated(End.TERMINATED, ErrorInfo(message=outcome.reason))
         case Invalid():
-            return Verdict(state=State.TERMINATED, end=End.INVALID, last_err=outcome.reason)
+            return _terminated(End.INVALID, ErrorInfo(message=outcome.reason))
         case Unstorable():
-            error = outcome.error
-            return Verdict(state=State.TERMINATED, end=End.INVALID, last_err=error.message, error=error)
+            return _terminated(End.INVALID, outcome.error)
+        case Cancelled():
+            return _expired(End.CANCELLED, record, _CANCELLED)
         case Expired():
-            return _expired(End.DEADLINE, record, "the deadline passed before the task could start")
+            return _expired(End.DEADLINE, record, _TOO_LATE)
+        case Interrupted() | Snoozed():
+            return _another_time(outcome, record, now)
         case Failed() | TimedOut() | Retried() | Unroutable():
             return _again_or_never(outcome, record, rules, now, chance)
         case _:
             assert_never(outcome)
+
+
+def _terminated(end: End, error: ErrorInfo) -> Verdict:
+    return Verdict(state=State.TERMINATED, end=end, last_err=error.message, error=error)
+
+
+def _another_time(outcome: Interrupted | Snoozed, record: TaskRecord, now: datetime) -> Verdict:
+    """Give the try back. Who wants the task to stop need not wait until it is claimed again."""
+    if record.cancel_requested is not None:
+        return _expired(End.CANCELLED, record, _CANCELLED, refund=True)
+    if isinstance(outcome, Interrupted):
+        return Verdict(state=State.RETRY, settlement=Settlement.RELEASE, refund=True, error=record.error)
+    due = _later(now, outcome.delay)
+    if record.deadline is not None and due >= record.deadline:
+        return _expired(End.DEADLINE, record, _TOO_LATE, refund=True)
+    return Verdict(state=State.RETRY, settlement=Settlement.SCHEDULE, due=due, refund=True, error=record.error)
+
+
+def _later(now: datetime, delay: float) -> datetime:
+    """Return a time that can be written, whatever a handler asked for."""
+    return now + timedelta(seconds=min(max(0.0, delay), MAX_WAIT))
 
 
 def _again_or_never(
@@ -160,8 +189,11 @@ def _again_or_never(
         return Verdict(state=State.EXPIRED, end=End.CANCELLED, last_err=last_err, error=error)
     if 0 < rules.max_tries <= record.tries:
         return Verdict(state=State.EXPIRED, end=End.MAX_TRIES, last_err=last_err, error=error)
-    given = outcome.delay if isinstance(outcome, Retried) else None
-    due = now + timedelta(seconds=rules.retry.delay(record.tries, chance) if given is None else given)
+    if isinstance(outcome, Retried) and outcome.delay is not None:
+        due = _later(now, outcome.delay)
+    else:
+        wait, complaint = next_wait(rules.retry, record.tries, chance)
+        due, last_err = _later(now, wait), last_err + complaint
     if record.deadline is not None and due >= record.deadline:
         return Verdict(state=State.EXPIRED, end=End.DEADLINE, last_err=last_err, error=error)
     return Verdict(state=State.RETRY, settlement=Settlement.SCHEDULE, due=due, last_err=last_err, error=error)
