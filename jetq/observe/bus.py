@@ -5,6 +5,7 @@ bus: where every event goes.
 not block. A listener that raises is told once and never disturbs the emitter.
 """
 
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,20 +15,33 @@ Listener = Callable[[Event], None]
 _E = TypeVar("_E", bound=Event)
 
 
+class _Subscriber:
+    __slots__ = ("failed", "listener", "name")
+
+    def __init__(self, listener: Listener, name: str) -> None:
+        self.listener = listener
+        self.name = name
+        self.failed: set[type[Event]] = set()
+
+
 class Bus:
-    """A list of listeners."""
+    """A list of listeners. Any thread may add, remove and emit."""
 
     def __init__(self) -> None:
-        self._listeners: tuple[Listener, ...] = ()
-        self._failed: set[tuple[Listener, type[Event]]] = set()
+        self._changing = threading.Lock()
+        self._subscribers: tuple[_Subscriber, ...] = ()
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Add a listener; the returned function removes it."""
-        self._listeners = (*self._listeners, listener)
+        return self._add(_Subscriber(listener, _name_of(listener)))
 
+    def _add(self, subscriber: _Subscriber) -> Callable[[], None]:
         def forget() -> None:
-            self._listeners = tuple(other for other in self._listeners if other is not listener)
+            with self._changing:
+                self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
 
+        with self._changing:
+            self._subscribers = (*self._subscribers, subscriber)
         return forget
 
     def listen_to(self, kind: type[_E], listener: Callable[[_E], None]) -> Callable[[], None]:
@@ -37,26 +51,27 @@ class Bus:
             if isinstance(event, kind):
                 listener(event)
 
-        return self.listen(only)
+        return self._add(_Subscriber(only, _name_of(listener)))
 
     @property
     def has_listeners(self) -> bool:
         """Whether anybody would hear an event."""
-        return bool(self._listeners)
+        return bool(self._subscribers)
 
     def emit(self, event: Event) -> None:
         """Tell every listener."""
-        for listener in self._listeners:
+        for subscriber in self._subscribers:
             try:
-                listener(event)
+                subscriber.listener(event)
             except Exception as error:  # noqa: BLE001 - a listener must never disturb the flow
-                self._report(listener, event, error)
+                self._report(subscriber, event, error)
 
-    def _report(self, listener: Listener, event: Event, error: Exception) -> None:
-        key = (listener, type(event))
-        if key in self._failed:
+    def _report(self, subscriber: _Subscriber, event: Event, error: Exception) -> None:
+        if type(event) in subscriber.failed or isinstance(event, ListenerFailed):
             return
-        self._failed.add(key)
-        if not isinstance(event, ListenerFailed):
-            name = getattr(listener, "__qualname__", repr(listener))
-            self.emit(ListenerFailed(listener=name, error=f"{type(error).__name__}: {error}"))
+        subscriber.failed.add(type(event))
+        self.emit(ListenerFailed(listener=subscriber.name, error=f"{type(error).__name__}: {error}"))
+
+
+def _name_of(listener: Callable[..., None]) -> str:
+    return str(getattr(listener, "__qualname__", type(listener).__qualname__))
