@@ -33,6 +33,8 @@ MIN_LEASE = 1.0
 """Seconds; the server's shortest TTL, which the presence of a worker needs."""
 DEFAULT_CONCURRENCY = 50
 """Slots of a worker."""
+RUN_GRACE = 10.0
+"""Seconds beyond its time limit for which a run's lease is kept, so that it can end in order."""
 RESULT_POLL = 2.0
 """Seconds between two readings of a record that somebody waits for; events come sooner, but may be lost."""
 RECORD_MARGIN = 64 * 1024
@@ -217,6 +219,8 @@ class Settings:
         default_queue: Where tasks go whose handler and caller name no queue.
         max_tries: Tries of a task whose handler and caller say nothing; 0 is unlimited.
         enqueue_timeout: Seconds until an enqueue must be acknowledged.
+        connection: Where the server is, see `ConnectionSettings`.
+        store: How tasks are kept, see `StoreSettings`.
     """
 
     namespace: str = DEFAULT_NAMESPACE

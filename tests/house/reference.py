@@ -1,0 +1,119 @@
+"""
+reference: the pages of docs/reference that the code writes itself, so that they cannot go stale.
+
+Regenerate them from the project's root::
+
+    python -m tests.house.reference
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+import jetq.errors
+import jetq.settings
+from jetq.model.state import FINAL, TRANSITIONS, State, display_state
+from jetq.wire.names import Names
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+NOTE = "<!-- Written by: python -m tests.house.reference -->"
+ATTRIBUTE = re.compile(r"^    (?P<name>\w+): (?P<text>.*(?:\n {6,}.*)*)", re.MULTILINE)
+
+
+def page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", NOTE, *(part for part in parts if part)]) + "\n"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head)]
+    lines += [["---"] * len(lines[0]), *(list(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def markdown(text: str) -> str:
+    """Turn the little markup of docstrings into Markdown, on one line."""
+    text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", text.replace("``", "`"))
+    return " ".join(text.split())
+
+
+def sentence(thing: object) -> str:
+    return markdown((inspect.getdoc(thing) or "").partition("\n\n")[0])
+
+
+def errors() -> str:
+    tree = inspect.cleandoc(jetq.errors.__doc__ or "").partition("::\n\n")[2]
+    drawing = "\n".join(line.removeprefix("    ") for line in tree.splitlines() if line.startswith("    "))
+    kinds = [value for value in vars(jetq.errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    rows = [(f"`{kind.__name__}`", sentence(kind)) for kind in kinds]
+    return page("Errors and signals", f"```text\n{drawing}\n```", table(("class", "raised when"), rows))
+
+
+def states() -> str:
+    rows = [
+        (name(state), "yes" if state in FINAL else "", ", ".join(name(target) for target in State if target in targets))
+        for state, targets in TRANSITIONS.items()
+    ]
+    shown = {
+        "a `new` task that waits for its due time": display_state(State.NEW, due=True, end=""),
+        "an `expired` task whose `end` is `cancelled`": display_state(State.EXPIRED, due=False, end="cancelled"),
+        "a record without a state": display_state(State.UNKNOWN, due=False, end=""),
+    }
+    words = "\n".join(f"- {what} is shown as `{word}`" for what, word in shown.items())
+    return page(
+        "States of a task", table(("state", "final", "may become"), rows), f"People see the same words, but:\n\n{words}"
+    )
+
+
+def name(state: State) -> str:
+    return f"`{state.value or 'unknown'}`"
+
+
+def settings() -> str:
+    classes = [value for value in vars(jetq.settings).values() if hasattr(value, "__dataclass_fields__")]
+    return page("Settings", *(f"## {kind.__name__}\n\n{sentence(kind)}\n\n{fields_of(kind)}" for kind in classes))
+
+
+def fields_of(kind: Any) -> str:
+    documented = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2]
+    meanings = {found["name"]: markdown(found["text"]) for found in ATTRIBUTE.finditer(documented)}
+    rows = [(f"`{field.name}`", default(field), meanings.get(field.name, "")) for field in fields(kind)]
+    return table(("setting", "default", "meaning"), rows)
+
+
+def default(field: "Field[Any]") -> str:
+    if field.default is not MISSING:
+        return f"`{field.default!r}`"
+    return "required" if field.default_factory is MISSING else f"`{field.default_factory.__name__}()`"
+
+
+def subjects() -> str:
+    names = Names("JETQ")
+    rows: list[tuple[str, str, str]] = []
+    for word, member in vars(Names).items():
+        if word.startswith("_") or word in Names._fields:
+            continue
+        value: Any = getattr(names, word)
+        if callable(value):
+            value = value(*(f"<{parameter}>" for parameter in inspect.signature(value).parameters))
+        spelled = value if isinstance(value, str) else ", ".join(value)
+        rows.append((f"`{word}`", f"`{spelled}`", sentence(member)))
+    return page(
+        "Streams, subjects and buckets", "In the namespace `JETQ`.", table(("name", "spelled", "what it is"), rows)
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "errors.md": errors,
+    "settings.md": settings,
+    "states.md": states,
+    "subjects.md": subjects,
+}
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for file, write in PAGES.items():
+        (FOLDER / file).write_text(write(), encoding="utf-8")
