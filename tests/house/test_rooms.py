@@ -2,8 +2,9 @@
 
 import ast
 import re
+from collections.abc import Iterator
 
-from tests.house.inspection import FUNCTION, PACKAGE, sources, verdict, walk
+from tests.house.inspection import FUNCTION, PACKAGE, Source, sources, verdict, walk
 
 BANNED = {"utils", "util", "helpers", "helper", "common", "misc", "base", "types", "manager", "core"}
 SUPPRESSION = re.compile(r"#\s*(?:noqa|type:\s*ignore|pyright:)")
@@ -112,25 +113,34 @@ def test_every_suppressed_check_names_its_rule_and_its_reason() -> None:
     assert bare == []
 
 
-def test_sizes() -> None:
-    long_files: dict[str, str] = {}
-    long_functions: dict[str, str] = {}
-    wide: dict[str, str] = {}
-    for source in sources():
-        if (count := len(source.text.splitlines())) > 400:
-            long_files[source.place] = f"has {count} lines; which noun hides there?"
-        for place, node, _ in walk(source):
-            if not isinstance(node, FUNCTION):
-                continue
-            if (count := _length(node)) > 40:
-                long_functions[place] = f"has {count} lines"
-            takes = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
-            if node.name == "__init__" and len(takes) - 1 > 8:
-                wide[place] = f"takes {len(takes) - 1} parameters"
+def test_files_are_short() -> None:
+    counts = {source.place: len(source.text.splitlines()) for source in sources()}
+    long = {place: f"has {count} lines; which noun hides there?" for place, count in counts.items() if count > 400}
 
-    assert verdict("file", long_files) == ""
-    assert verdict("function", long_functions) == ""
+    assert verdict("file", long) == ""
+
+
+def test_functions_are_short() -> None:
+    counts = {place: _length(node) for source in sources() for place, node in _functions(source)}
+    long = {place: f"has {count} lines" for place, count in counts.items() if count > 40}
+
+    assert verdict("function", long) == ""
+
+
+def test_constructors_take_few_parameters() -> None:
+    counts = {
+        place: len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs) - 1
+        for source in sources()
+        for place, node in _functions(source)
+        if node.name == "__init__"
+    }
+    wide = {place: f"takes {count} parameters" for place, count in counts.items() if count > 8}
+
     assert verdict("constructor", wide) == ""
+
+
+def _functions(source: Source) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    return ((place, node) for place, node, _ in walk(source) if isinstance(node, FUNCTION))
 
 
 def _passes_on(handler: ast.ExceptHandler) -> bool:
