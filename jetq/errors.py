@@ -11,9 +11,11 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── DuplicateHandlerError
     │   ├── HandlerSignatureError
     │   ├── NatsContextError
+    │   ├── UnusableCredentialsError     a secret or certificate cannot be read, or is none
     │   └── AppLoadError
     ├── ServerError                  the NATS server, or the way to it
     │   ├── ConnectionFailedError        nobody answers at the address
+    │   │   └── SecureConnectionError        no TLS with who answers
     │   ├── AuthenticationError
     │   ├── JetStreamDisabledError
     │   ├── ServerTooOldError
@@ -21,17 +23,22 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── ServerStartError             the embedded server did not come up
     │   ├── StoreInUseError              another embedded server holds the store folder
     │   ├── ServerTimeoutError           no answer in time; the effect is unknown
+    │   │   └── AnswerLostError              the connection was lost before the answer
+    │   ├── NoResponderError             nobody listens on the subject of a request
+    │   ├── PermissionDeniedError        the user may not publish to, or read, a subject
     │   ├── RequestRefusedError          an error of the JetStream API, with its code
     │   │   ├── SequenceConflictError    a compare-and-swap lost
     │   │   └── LimitReachedError        a stream is full
     │   ├── MessageTooLargeError         beyond the server's max_payload
     │   └── TopologyError                a stream differs from what is wanted
+    │       └── TopologyMismatchError        a field of it makes work impossible
     ├── EnqueueError
     │   ├── InvalidPayloadError          not JSON, or not what the handler takes
     │   ├── PayloadTooLargeError
     │   ├── QueueFullError
     │   ├── UnknownQueueError
     │   ├── DuplicateTaskError           a task with this id exists
+    │   ├── EnqueueManyError             some tasks of many; carries every outcome
     │   └── EnqueueTimeoutError          the task may have been stored
     ├── WireError
     │   ├── MalformedRecordError
@@ -47,6 +54,9 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── ResultGoneError
     │   ├── ResultTimeoutError
     │   └── LeaseLostError               this run lost its task; nothing it writes counts
+    ├── ValueNotJsonError            an argument or a result that JSON cannot hold
+    ├── ResultTypeError              a result that does not fit the handler's return annotation
+    ├── OutsideTaskError             current() called where no handler runs
     └── BlockingCallError            a blocking method called inside a running event loop
 
     Signal                           raised or returned *by* a handler; not an error
@@ -58,6 +68,7 @@ Each error keeps its arguments as attributes and writes its own sentence: what h
 All survive pickling, since handlers may run in other processes.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -67,6 +78,12 @@ def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, A
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+def format_path(path: Sequence[str | int]) -> str:
+    """Spell a place within a value, as ``order.lines[2].price``."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
 
 
 class JetqError(Exception):
@@ -134,6 +151,14 @@ class NatsContextError(ConfigurationError):
         super().__init__(f"NATS context {context!r}: {reason}")
 
 
+class UnusableCredentialsError(ConfigurationError):
+    """A secret, certificate or key cannot be read, or is not what it should be; the sentence names the place alone."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        self.place, self.reason = place, reason
+        super().__init__(f"the credentials from {place} cannot be used: {reason}")
+
+
 class AppLoadError(ConfigurationError):
     """MODULE:APP does not lead to an App."""
 
@@ -158,6 +183,14 @@ class ConnectionFailedError(ServerError):
             f"no connection to {servers}: {reason}; "
             "is nats-server running there? (--embedded starts one, --servers names another)"
         )
+
+
+class SecureConnectionError(ConnectionFailedError):
+    """Somebody answers at the address, but no TLS connection comes about."""
+
+    def __init__(self, servers: str, reason: str) -> None:
+        super().__init__(servers, reason)
+        self.args = (f"no TLS connection to {servers}: {reason}; check the ca, cert and key of the NATS context",)
 
 
 class AuthenticationError(ServerError):
@@ -223,6 +256,30 @@ class ServerTimeoutError(ServerError):
         super().__init__(f"no answer to {what} within {seconds:g} s; it may have taken effect")
 
 
+class AnswerLostError(ServerTimeoutError):
+    """The connection was lost before the answer came; whether the request took effect is unknown."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, 0)
+        self.args = (f"the connection was lost before {what} was answered; it may have taken effect",)
+
+
+class NoResponderError(ServerError):
+    """Nobody listens on the subject of a request; it took no effect."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"nobody answers {what}; the stream has no leader now, or does not exist")
+
+
+class PermissionDeniedError(ServerError):
+    """The user may not publish to a subject, or not read it."""
+
+    def __init__(self, subject: str, action: str) -> None:
+        self.subject, self.action = subject, action
+        super().__init__(f"the server does not permit {action} {subject}; grant it to the user of this connection")
+
+
 class RequestRefusedError(ServerError):
     """The JetStream API answered with an error."""
 
@@ -253,6 +310,23 @@ class TopologyError(ServerError):
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
         super().__init__(f"{name}: {reason}")
+
+
+class TopologyMismatchError(TopologyError):
+    """
+    A stream, consumer or bucket exists, and jetq cannot work with it as it is.
+
+    Attributes:
+        field: Of the configuration, as the server spells it.
+        found: The field's value.
+        wanted: What would work, in words.
+    """
+
+    def __init__(self, name: str, field: str, found: object, wanted: str) -> None:
+        self.field, self.found, self.wanted = field, found, wanted
+        super().__init__(
+            name, f"its {field} is {found!r} and jetq needs {wanted}; change it, or choose another namespace"
+        )
 
 
 # Enqueueing
@@ -314,6 +388,20 @@ class EnqueueTimeoutError(EnqueueError):
             f"no acknowledgement of task {task_id} within {seconds:g} s; it may have been stored "
             "(enqueueing again with the same id is safe)"
         )
+
+
+class EnqueueManyError(EnqueueError):
+    """
+    Some tasks of many were not enqueued.
+
+    Attributes:
+        outcomes: For each task, in order, its handle or its error.
+    """
+
+    def __init__(self, outcomes: list[Any]) -> None:
+        self.outcomes = outcomes
+        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        super().__init__(f"{len(errors)} of {len(outcomes)} tasks were not enqueued; the first: {errors[0]}")
 
 
 # The wire
@@ -438,6 +526,39 @@ class LeaseLostError(TaskError):
         super().__init__(task_id, f"this run of task {task_id} lost its lease; another worker has the task")
 
 
+# Values and contexts
+
+
+class ValueNotJsonError(JetqError, ValueError):
+    """
+    A value cannot be written as JSON.
+
+    Attributes:
+        what: What stands in the way, by its type.
+        path: Where it stands within the value: keys, field names and indexes.
+    """
+
+    def __init__(self, what: str, path: tuple[str | int, ...] = ()) -> None:
+        self.what, self.path = what, path
+        where = f" (at {format_path(path)})" if path else ""
+        super().__init__(f"{what} cannot be written as JSON{where}")
+
+
+class ResultTypeError(JetqError):
+    """The stored result does not fit the return annotation of the handler."""
+
+    def __init__(self, handler: str, reason: str) -> None:
+        self.handler, self.reason = handler, reason
+        super().__init__(f"the result is not what {handler} says that it returns: {reason}")
+
+
+class OutsideTaskError(JetqError):
+    """``current()`` was called where no handler runs."""
+
+    def __init__(self) -> None:
+        super().__init__("current() was called outside of a handler; only code that a task runs has a context")
+
+
 class BlockingCallError(JetqError):
     """A blocking method was called inside a running event loop."""
 
@@ -455,6 +576,10 @@ class Signal(Exception):  # noqa: N818 - a signal is no error
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by state, as the errors do."""
         return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _seconds(delay: float | timedelta) -> float:
+    return delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
 
 
 class Terminate(Signal):
@@ -480,7 +605,7 @@ class Retry(Signal):
     """
 
     def __init__(self, delay: float | timedelta | None = None, reason: str = "the handler asked for a retry") -> None:
-        self.delay = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        self.delay = None if delay is None else _seconds(delay)
         self.reason = reason
         super().__init__(reason)
 
@@ -494,5 +619,5 @@ class Snooze(Signal):
     """
 
     def __init__(self, delay: float | timedelta) -> None:
-        self.delay = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        self.delay = _seconds(delay)
         super().__init__(f"snoozed for {self.delay:g} s")

@@ -1,0 +1,380 @@
+"""
+connection: the supervised way to the server.
+
+A connection outlives its links (`link`): when one ends, for whatever reason, another is dialled, without limit, and
+takes over the subscriptions. Each gets the next *generation*. What was under way when a link ended is not sent again
+by the connection: requests fail as lost, and whoever sends anything that must arrive asks for an answer and sends
+again, as the publisher does.
+
+A link that looks alive may be dead (a frozen server, a stuck reader), so a request that the server must answer goes
+out every few seconds; two without an answer end the link.
+
+Callbacks are called in the order of the messages and from within the reading itself. Whatever they raise is told on
+the bus and goes no further.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from jetq.errors import (
+    AnswerLostError,
+    ConnectionFailedError,
+    JetqError,
+    JetStreamDisabledError,
+    MessageTooLargeError,
+    NoResponderError,
+    PermissionDeniedError,
+    RequestRefusedError,
+    ServerError,
+    ServerTimeoutError,
+)
+from jetq.jetstream.address import Address
+from jetq.jetstream.dialer import Dialer
+from jetq.jetstream.faults import DISABLED, refusal_of
+from jetq.jetstream.floor import check_version
+from jetq.jetstream.link import Link
+from jetq.jetstream.message import Incoming, encode_headers
+from jetq.jetstream.outbox import Outbox
+from jetq.jetstream.replies import Replies
+from jetq.jetstream.subscriptions import Subscription, Subscriptions
+from jetq.model.events import ConnectionLost, ConnectionRestored
+from jetq.observe.bus import Bus
+from jetq.wire.ids import new_id
+
+__all__ = ["Connection", "Incoming", "Subscription", "encode_headers"]
+
+HEALTH_INTERVAL: Final = 15.0
+"""Seconds between two requests that prove the connection."""
+_HEALTH_TRIES: Final = 2
+_DENIED: Final = re.compile(r'for (publish|subscription) to "([^"]*)"')
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Connection:
+    """
+    A connection that is renewed for as long as it is open. Make one with :meth:`open`; use it in that loop.
+
+    Attributes:
+        generation: 1 after the first connect, 1 more after each further one.
+        connected_at: Time of the loop when the current or last link began.
+        max_payload: Bytes that the server takes in a message, headers included.
+        server: The URL that is or was connected, without secrets.
+        server_version: Of that server.
+        api_level: Of its JetStream; 0 if we may not ask.
+        api_prefix: First tokens of the JetStream API.
+    """
+
+    def __init__(
+        self, address: Address, *, name: str, connect_timeout: float, request_timeout: float, bus: Bus
+    ) -> None:
+        self.generation = 0
+        self.connected_at = 0.0
+        self.max_payload = 1024 * 1024
+        self.server = str(address.servers[0])
+        self.server_version = ""
+        self.api_level = 0
+        self.api_prefix = address.api_prefix
+        self._address = address
+        self._dialer = Dialer(address, self, name=name, timeout=connect_timeout)
+        self._connect_timeout = connect_timeout
+        self._request_timeout = request_timeout
+        self._bus = bus
+        self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox()
+        self._up = asyncio.Event()
+        self._closed = False
+        self._subscriptions = Subscriptions(self._outbox, bus)
+        self._replies = Replies(self.new_inbox())
+        self._subscriptions.add(self._replies.subject, self._replies.on_message)
+        self._listeners: list[Callable[[int], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(
+        cls,
+        address: Address,
+        *,
+        name: str,
+        connect_timeout: float = 5.0,
+        request_timeout: float = 5.0,
+        bus: Bus | None = None,
+    ) -> Self:
+        """
+        Connect to one of the servers, and see that jetq can work with it.
+
+        Args:
+            address: Where.
+            name: Of the connection, as the server's monitoring shows it.
+            connect_timeout: Seconds for all of this, and later for each dialling.
+            request_timeout: Seconds until a request must be answered that names no other time.
+            bus: Hears of losses and renewals.
+
+        Raises:
+            ConnectionFailedError: Nobody answers.
+            SecureConnectionError: TLS does not come about.
+            AuthenticationError: The server does not accept us.
+            UnusableCredentialsError: A secret or certificate cannot be read.
+            JetStreamDisabledError: No JetStream there.
+            ServerTooOldError: The server is older than `settings.SERVER_FLOOR`.
+        """
+        connection = cls(
+            address, name=name, connect_timeout=connect_timeout, request_timeout=request_timeout, bus=bus or Bus()
+        )
+        try:
+            async with asyncio.timeout(connect_timeout):
+                await connection._begin()
+        except TimeoutError:
+            await connection.close()
+            raise ConnectionFailedError(str(address), f"no answer within {connect_timeout:g} s") from None
+        except BaseException:
+            await connection.close()
+            raise
+        connection._spawn(connection._watch())
+        return connection
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Send what was handed over before, and close. Requests under way fail. Idempotent."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        self._outbox.flush()
+        link = self._outbox.link
+        self._outbox.lead_to(None)
+        self._up.clear()
+        self._replies.lose()
+        if link is not None:
+            await link.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a link stands, as far as is known."""
+        return self._outbox.link is not None
+
+    def new_inbox(self) -> str:
+        """Return a subject for answers that nobody else uses."""
+        return f"{self._address.inbox_prefix}.{new_id()}"
+
+    # Sending
+
+    def send(
+        self, subject: str, data: bytes = b"", *, reply: str = "", headers: Mapping[str, str] | bytes | None = None
+    ) -> bool:
+        """
+        Send a message, behind all that were sent before. Never blocks; whether it arrives is not told.
+
+        Args:
+            subject: Where to; made by `wire.names`, so it is not checked.
+            data: The payload.
+            reply: Where answers are expected.
+            headers: As a mapping, or as :func:`encode_headers` made them.
+
+        Returns:
+            False if there is no connection now, or too much is unsent; the message is dropped.
+
+        Raises:
+            MessageTooLargeError: The server would close the connection.
+        """
+        size = len(data)
+        if headers:
+            block = headers if isinstance(headers, bytes) else encode_headers(headers)
+            length = len(block)
+            size += length
+            command = b"HPUB %b %d %d\r\n%b%b\r\n" % (f"{subject} {reply}".encode(), length, size, block, data)
+        else:
+            command = b"PUB %b %d\r\n%b\r\n" % (f"{subject} {reply}".encode(), size, data)
+        if size > self.max_payload:
+            raise MessageTooLargeError(subject, size, self.max_payload)
+        return self._outbox.put(command)
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes = b"",
+        *,
+        headers: Mapping[str, str] | bytes | None = None,
+        timeout: float | None = None,
+    ) -> Incoming:
+        """
+        Send a request and return its answer. While there is no connection it waits for one, within the time-out.
+
+        Raises:
+            ServerTimeoutError: No answer in time, or the connection was lost; the request may have taken effect.
+            NoResponderError: Nobody listens there.
+            PermissionDeniedError: We may not publish there.
+            MessageTooLargeError: The server would not take it.
+        """
+        limit = self._request_timeout if timeout is None else timeout
+        if self._outbox.link is None:
+            limit = await self._wait_for_link(subject, limit)
+        reply, answer = self._replies.expect(subject, limit)
+        try:
+            if not self.send(subject, data, reply=reply, headers=headers):
+                raise ServerTimeoutError(subject, limit)
+            return await answer
+        finally:
+            self._replies.forget(reply)
+
+    async def _wait_for_link(self, subject: str, limit: float) -> float:
+        """Wait for a link and return the seconds that are left."""
+        until = self._loop.time() + limit
+        try:
+            async with asyncio.timeout_at(until):
+                await self._up.wait()
+        except TimeoutError:
+            raise ServerTimeoutError(subject, limit) from None
+        return max(until - self._loop.time(), 0.0)
+
+    async def api(self, action: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:
+        """
+        Call the JetStream API.
+
+        Args:
+            action: The subject behind the prefix, for example ``STREAM.INFO.ORDERS``.
+            body: Becomes JSON; None is an empty request.
+            timeout: Seconds.
+
+        Raises:
+            SequenceConflictError, LimitReachedError, RequestRefusedError: By the code of the answer.
+            ServerTimeoutError, NoResponderError, PermissionDeniedError: As :meth:`request`.
+        """
+        data = b"" if body is None else _encode(body)
+        answer = _decode((await self.request(f"{self.api_prefix}.{action}", data, timeout=timeout)).data)
+        error = answer.get("error")
+        if error is not None:
+            raise refusal_of(action, error)
+        return answer
+
+    # Receiving
+
+    async def subscribe(self, subject: str, callback: Callable[[Incoming], None], *, queue: str = "") -> Subscription:
+        """
+        Hand the messages of a subject to a callback, also over all renewals.
+
+        Whatever is sent on this connection afterwards is sent with the subscription in place.
+
+        Args:
+            subject: May hold wildcards.
+            callback: Called in the loop; must not block.
+            queue: Of those that name the same queue, one gets each message.
+        """
+        return self._subscriptions.add(subject, callback, queue)
+
+    def on_connected(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Call back with the generation after each further connect; the returned function ends that."""
+        self._listeners.append(callback)
+
+        def forget() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+
+        return forget
+
+    def on_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        """Hand a message of the link to its subscription."""
+        self._subscriptions.deliver(sid, subject, reply, data, headers)
+
+    def on_denied(self, text: str) -> None:
+        """Fail what waits for a subject that the server does not permit."""
+        denied = _DENIED.search(text)
+        if denied is not None and denied[1] == "publish":
+            self._replies.deny(denied[2])
+
+    # Links
+
+    def on_end(self, link: Link, reason: str) -> None:
+        """Begin to renew, if it is the current link that ended."""
+        if link is not self._outbox.link:
+            return
+        self._outbox.lead_to(None)
+        self._up.clear()
+        self._replies.lose()
+        self._spawn(link.close())
+        self._bus.emit(ConnectionLost(reason=reason))
+        self._spawn(self._renew())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _adopt(self, link: Link) -> None:
+        info = link.info
+        self.generation += 1
+        self.connected_at = self._loop.time()
+        self.max_payload = int(info.get("max_payload", self.max_payload))
+        self.server = str(link.server)
+        self.server_version = str(info.get("version", ""))
+        self._outbox.lead_to(link)
+        self._subscriptions.renew()
+        self._up.set()
+
+    async def _begin(self) -> None:
+        link = await self._dialer.first()
+        self._adopt(link)
+        check_version(str(self._address), link.info)
+        try:
+            answer = await self.api("INFO", timeout=self._connect_timeout)
+        except NoResponderError:
+            raise JetStreamDisabledError(str(self._address)) from None
+        except RequestRefusedError as refused:
+            if refused.code in DISABLED:
+                raise JetStreamDisabledError(str(self._address)) from None
+        except PermissionDeniedError:
+            pass
+        else:
+            self.api_level = int(answer.get("api", {}).get("level", 0))
+
+    async def _renew(self) -> None:
+        told: type[JetqError] | None = None
+
+        def on_failure(failure: JetqError) -> None:
+            nonlocal told
+            if told is not type(failure):
+                told = type(failure)
+                self._bus.emit(ConnectionLost(reason=str(failure)))
+
+        link = await self._dialer.again(on_failure)
+        self._adopt(link)
+        self._bus.emit(ConnectionRestored(server=self.server, generation=self.generation))
+        for listener in tuple(self._listeners):
+            self._subscriptions.call(listener, self.generation)
+
+    async def _watch(self) -> None:
+        """End a link that does not answer."""
+        while True:
+            await asyncio.sleep(HEALTH_INTERVAL)
+            link = self._outbox.link
+            if link is not None and not await self._answers():
+                link.end(f"no answer to {_HEALTH_TRIES} health checks")
+
+    async def _answers(self) -> bool:
+        """Tell whether the server answers, be it with a refusal."""
+        for _ in range(_HEALTH_TRIES):
+            try:
+                await self.request(f"{self.api_prefix}.INFO")
+            except AnswerLostError:
+                return True
+            except ServerTimeoutError:
+                continue
+            except ServerError:
+                return True
+            else:
+                return True
+        return False

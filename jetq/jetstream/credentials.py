@@ -1,0 +1,138 @@
+"""
+credentials: who we are, as the server wants to hear it.
+
+A secret is kept as the place where it stands (a file, a variable, a command) and read anew for every connection
+attempt, so that rotated credentials are found without a restart. No secret shows in a repr, a log line or an error.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nats.aio.client import RawCredentials
+
+from jetq.errors import UnusableCredentialsError
+
+_JWT: Final = re.compile(r"-+BEGIN NATS USER JWT-+\s+(\S+)\s+-+END NATS USER JWT-+")
+_SEED: Final = re.compile(r"-+BEGIN USER NKEY SEED-+\s+(\S+)\s+-+END USER NKEY SEED-+")
+_CREDS: Final = """\
+-----BEGIN NATS USER JWT-----
+{jwt}
+------END NATS USER JWT------
+-----BEGIN USER NKEY SEED-----
+{seed}
+------END USER NKEY SEED------
+"""
+
+
+class Secret:
+    """
+    A secret and where it comes from.
+
+    Args:
+        place: As errors name it, for example the variable or file.
+        read: Returns the secret; raises :class:`UnusableCredentialsError`.
+    """
+
+    __slots__ = ("_read", "place")
+
+    def __init__(self, place: str, read: Callable[[], str]) -> None:
+        self.place = place
+        self._read = read
+
+    @classmethod
+    def of(cls, value: str, place: str = "given") -> "Secret":
+        """Return a secret that is known already."""
+        return cls(place, lambda: value)
+
+    def read(self) -> str:
+        """
+        Return the secret as it is now.
+
+        Raises:
+            UnusableCredentialsError: It cannot be read.
+        """
+        return self._read()
+
+    def __repr__(self) -> str:
+        """Name the place alone."""
+        return f"<secret, {self.place}>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """
+    What identifies us; the first complete way of user and password, creds, nkey, and JWT is used.
+
+    Attributes:
+        user, password: Together.
+        token: Sent beside any other.
+        creds: The text of a creds file: a user JWT and its seed.
+        nkey: A user's seed.
+        jwt, seed: A user JWT and its seed; without a seed the JWT must be a bearer token.
+    """
+
+    user: Secret | None = None
+    password: Secret | None = None
+    token: Secret | None = None
+    creds: Secret | None = None
+    nkey: Secret | None = None
+    jwt: Secret | None = None
+    seed: Secret | None = None
+
+    def options(self) -> dict[str, Any]:
+        """
+        Return the options of nats-py's connect, with the secrets as they are now.
+
+        Raises:
+            UnusableCredentialsError: One cannot be read, or is not what it should be.
+        """
+        options: dict[str, Any] = {}
+        if self.token is not None:
+            options["token"] = self.token.read()
+        if self.user is not None:
+            options["user"] = self.user.read()
+            options["password"] = "" if self.password is None else self.password.read()
+        elif self.creds is not None:
+            options["user_credentials"] = _parse_creds(self.creds)
+        elif self.nkey is not None:
+            options["nkeys_seed_str"] = _user_seed(self.nkey.read(), self.nkey.place)
+        elif self.jwt is not None:
+            options |= _jwt_options(self.jwt, self.seed)
+        return options
+
+
+def _jwt_options(jwt: Secret, seed: Secret | None) -> dict[str, Any]:
+    text = jwt.read().strip()
+    if seed is not None:
+        key = _user_seed(seed.read(), seed.place)
+        return {"user_credentials": RawCredentials(_CREDS.format(jwt=text, seed=key))}
+    return {"user_jwt_cb": text.encode, "signature_cb": _no_signature}
+
+
+def _no_signature(_nonce: str) -> bytes:
+    return b""
+
+
+def _parse_creds(creds: Secret) -> RawCredentials:
+    text = creds.read()
+    jwt, seed = _JWT.search(text), _SEED.search(text)
+    if jwt is None or seed is None:
+        raise UnusableCredentialsError(creds.place, "they hold no user JWT with its seed")
+    key = _user_seed(seed[1], creds.place)
+    return RawCredentials(_CREDS.format(jwt=jwt[1], seed=key))
+
+
+def _user_seed(text: str, place: str) -> str:
+    """Return the seed of a user, which ends in a checksum; nats-py would fail later and less clearly."""
+    seed = text.strip()
+    try:
+        raw = base64.b32decode(seed + "=" * (-len(seed) % 8))
+    except binascii.Error:
+        raw = b""
+    if not seed.startswith("SU") or raw[-2:] != binascii.crc_hqx(raw[:-2], 0).to_bytes(2, "little"):
+        raise UnusableCredentialsError(place, "that is no seed of a user")
+    return seed

@@ -1,0 +1,29 @@
+"""
+floor: what jetq asks of a server before it works with it.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jetq import settings
+from jetq.errors import ServerTooOldError
+
+_VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+def check_version(servers: str, info: Mapping[str, Any]) -> None:
+    """
+    See that a server is not older than `settings.SERVER_FLOOR`.
+
+    Args:
+        servers: As the error names it.
+        info: What the server says about itself.
+
+    Raises:
+        ServerTooOldError: It is.
+    """
+    found = str(info.get("version", "of unknown version"))
+    match = _VERSION.match(found)
+    if match is None or tuple(map(int, match.groups())) < settings.SERVER_FLOOR:
+        raise ServerTooOldError(servers, found, ".".join(map(str, settings.SERVER_FLOOR)))

@@ -1,0 +1,214 @@
+"""
+link: one nats-py client and its one TCP connection, from dialling to its end.
+
+nats-py connects, secures, logs in, reads and parses, and notices an end. It does not reconnect: a link that ends stays
+ended, and `connection` dials a new one. So nothing survives an end by accident (nats-py keeps what was published
+while it was disconnected and sends it later, when nobody waits for it any more), and whatever makes nats-py give up
+for good, such as any ``-ERR`` of the server, is an end like another.
+
+Two ways around nats-py, for speed: what we send is written to its socket as finished bytes of the protocol, and what
+comes is handed over from its parser at once, without a queue and a task for each subscription. Both keep the order.
+"""
+
+import asyncio
+import errno
+from typing import Any, Final, Protocol
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
+
+from jetq.jetstream.address import Address, ServerUrl
+
+PING_INTERVAL: Final = 15
+"""Seconds between two pings; an end that the network does not tell is noticed after two without an answer."""
+_CLOSE_TIMEOUT: Final = 1.0
+_READ_LIMIT: Final = 64 * 1024
+
+
+class LinkOwner(Protocol):
+    """Who hears from a link. Nothing here may raise: it would end nats-py's reading."""
+
+    def on_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        """Take a message."""
+
+    def on_denied(self, text: str) -> None:
+        """Hear that the server does not permit something, in its words but in lower case."""
+
+    def on_end(self, link: "Link", reason: str) -> None:
+        """Hear that the link ended, once, and not because it was closed."""
+
+
+class _Transport(TcpTransport):
+    """nats-py's TCP or TLS stream, with what is below it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @property
+    def socket(self) -> asyncio.WriteTransport | None:
+        return None if self._io_writer is None else self._io_writer.transport
+
+
+class _Client(Client):
+    """nats-py's client with its messages and errors led to a link."""
+
+    def __init__(self, link: "Link", *, wants_tls: bool) -> None:
+        super().__init__()
+        self._link = link
+        self._wants_tls = wants_tls
+
+    async def _select_next_server(self) -> None:
+        """Dial once: nats-py would try for minutes."""
+        server = self._server_pool[0]
+        transport = self._transport = _Transport()
+        await transport.connect(server.uri, _READ_LIMIT, self.options["connect_timeout"])
+        self._current_server = server
+
+    async def _read_loop(self) -> None:
+        try:
+            await super()._read_loop()
+        finally:
+            self._link.end("nats-py stopped reading")
+
+    @property
+    def socket(self) -> asyncio.WriteTransport | None:
+        return self._transport.socket if isinstance(self._transport, _Transport) else None
+
+    @property
+    def server_info(self) -> dict[str, Any]:
+        return self._server_info
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """Use TLS also where the server leaves it open."""
+        if self._wants_tls and info.get("tls_available"):
+            info["tls_required"] = True
+        await super()._process_info(info, initial_connection)
+
+    def _connect_command(self) -> bytes:
+        """Refuse to say who we are in the clear when TLS is wanted: nats-py would."""
+        if self._wants_tls and not self._server_info.get("tls_required"):
+            raise nats.errors.SecureConnWantedError
+        return super()._connect_command()
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        self._link.owner.on_message(sid, subject, reply, data, headers)
+
+    async def _process_err(self, err_msg: str) -> None:
+        text = err_msg.strip("'")
+        if "permissions violation" in text:
+            self._link.owner.on_denied(text)
+        else:
+            self._link.end(text)
+
+
+class Link:
+    """
+    A connection to one server. Make one with :meth:`dial`.
+
+    Attributes:
+        server: Where it leads.
+        info: What the server said about itself.
+        is_over: Whether it ended or was closed.
+    """
+
+    def __init__(self, server: ServerUrl, owner: LinkOwner, *, wants_tls: bool) -> None:
+        self.server = server
+        self.owner = owner
+        self.info: dict[str, Any] = {}
+        self._client = _Client(self, wants_tls=wants_tls)
+        self._socket: asyncio.WriteTransport | None = None
+        self._last_error: Exception | None = None
+        self.is_over = False
+
+    @classmethod
+    async def dial(cls, server: ServerUrl, address: Address, owner: LinkOwner, *, name: str, timeout: float) -> "Link":
+        """
+        Connect to a server and log in.
+
+        Args:
+            server: One of the address's, or one that a server of its cluster told of.
+            address: Who we are there, and how to secure the connection.
+            owner: Who hears from the link.
+            name: Of the connection, as the server's monitoring shows it.
+            timeout: Seconds.
+
+        Raises:
+            TimeoutError, OSError, nats.errors.Error: As nats-py says it; see `faults.failure_of`.
+            UnusableCredentialsError: A secret or certificate cannot be read.
+        """
+        link = cls(server, owner, wants_tls=address.tls is not None)
+        options = (server.credentials or address.credentials).options()
+        if address.tls is not None:
+            options["tls"] = address.tls.context()
+            options["tls_handshake_first"] = address.tls.first
+        if server.tls_name:
+            options["tls_hostname"] = server.tls_name
+        try:
+            async with asyncio.timeout(timeout):
+                await link._connect(name, timeout, address.inbox_prefix, options)
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    async def _connect(self, name: str, timeout: float, inbox_prefix: str, options: dict[str, Any]) -> None:
+        client = self._client
+        await client.connect(
+            [str(self.server)],
+            name=name,
+            error_cb=self._on_error,
+            closed_cb=self._on_closed,
+            allow_reconnect=False,
+            connect_timeout=timeout,  # type: ignore[arg-type]  # nats-py takes any number
+            ping_interval=PING_INTERVAL,
+            inbox_prefix=inbox_prefix,
+            **options,
+        )
+        if not client.is_connected or self.is_over:
+            raise self._last_error or nats.errors.ConnectionClosedError
+        self.info = client.server_info
+        self._socket = client.socket
+
+    async def _on_error(self, error: Exception) -> None:
+        self._last_error = error
+
+    async def _on_closed(self) -> None:
+        self.end(_describe(self._last_error or self._client.last_error))
+
+    def end(self, reason: str) -> None:
+        """Tell the owner, the first time, that the link ended."""
+        if not self.is_over:
+            self.is_over = True
+            self.owner.on_end(self, reason)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the protocol, behind all others. Never blocks."""
+        if self._socket is not None and not self._socket.is_closing():
+            self._socket.write(data)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the system has not taken yet."""
+        return 0 if self._socket is None else self._socket.get_write_buffer_size()
+
+    async def close(self) -> None:
+        """Send what is buffered, within a second, and close. The owner is not told. Idempotent."""
+        self.is_over = True
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self._client.close()
+        except (TimeoutError, OSError, nats.errors.Error):
+            pass
+        finally:
+            if self._client.socket is not None:
+                self._client.socket.abort()
+
+
+def _describe(error: Exception | None) -> str:
+    """Say why a link ended."""
+    if error is None or isinstance(error, nats.errors.UnexpectedEOF):
+        return "the server closed the connection"
+    if isinstance(error, OSError) and error.errno:
+        return "the connection was reset" if error.errno == errno.ECONNRESET else str(error.strerror).lower()
+    return str(error).removeprefix("nats: ")

@@ -1,0 +1,129 @@
+"""
+Servers that a test may configure, restart, kill and freeze.
+
+They run under the embedded server's lifeline, so none outlives the test process.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from jetq.jetstream.address import Address
+from jetq.jetstream.server import ServerProcess, find_program
+
+
+class TestServer:
+    """
+    A server on a port and a store that outlive its process.
+
+    Args:
+        extra: Configuration beside port and store.
+        user_part: Of :attr:`url`.
+        jetstream: Whether it has JetStream.
+        scheme: Of :attr:`url`.
+    """
+
+    __test__ = False
+
+    def __init__(self, extra: str, user_part: str, *, jetstream: bool, scheme: str) -> None:
+        self.extra = extra
+        self.user_part = user_part
+        self.jetstream = jetstream
+        self.scheme = scheme
+        self.port = -1
+        self.folder = Path(tempfile.mkdtemp(prefix="jetq-test-"))
+        self.store = self.folder / "store"
+        self.process: ServerProcess | None = None
+
+    @classmethod
+    def start(
+        cls, extra: str | None = None, *, user_part: str | None = None, jetstream: bool = True, scheme: str = "nats"
+    ) -> Self:
+        """Start one; without configuration it asks for a random token."""
+        if extra is None:
+            user_part = secrets.token_hex(8)
+            extra = f'authorization {{ token: "{user_part}" }}'
+        server = cls(extra, user_part or "", jetstream=jetstream, scheme=scheme)
+        server.run()
+        return server
+
+    def run(self) -> None:
+        """Start the process; on the port and store of the last one, if there was one."""
+        self.process = ServerProcess.start(find_program(), self.configuration)
+        self.port = int(self.process.plain_url.rpartition(":")[2])
+
+    def configuration(self, _folder: Path) -> str:
+        """Return the text of the configuration."""
+        jetstream = f"jetstream {{ store_dir: {json.dumps(str(self.store))} }}" if self.jetstream else ""
+        return f'host: "127.0.0.1"\nport: {self.port}\n{jetstream}\n{self.extra}\n'
+
+    @property
+    def pid(self) -> int:
+        """Of nats-server."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        user_part = f"{self.user_part}@" if self.user_part else ""
+        return f"{self.scheme}://{user_part}127.0.0.1:{self.port}"
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return Address.of(self.url)
+
+    def kill(self) -> None:
+        """End it without a chance to say goodbye."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.stop()
+
+    def stop(self) -> None:
+        """End it in good order."""
+        if self.process is not None:
+            self.process.stop()
+
+    def restart(self) -> None:
+        """Stop it and start it again on the same port and store."""
+        self.stop()
+        self.run()
+
+    def freeze(self) -> None:
+        """Let it do nothing, with its connections open."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def reload(self, extra: str) -> None:
+        """Change its configuration while it runs, and wait until that counts."""
+        assert self.process is not None
+        self.extra = extra
+        before = self.process.log().count("Reloaded server configuration")
+        self.process.configuration.write_text(self.process.complete(self.configuration(self.process.folder)))
+        os.kill(self.pid, signal.SIGHUP)
+        until = time.monotonic() + 10
+        while self.process.log().count("Reloaded server configuration") == before:
+            assert time.monotonic() < until, self.process.log()
+            time.sleep(0.005)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.thaw()
+        self.stop()
+        shutil.rmtree(self.folder)
