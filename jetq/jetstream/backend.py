@@ -1,0 +1,92 @@
+"""
+backend: everything of the jetstream room over one connection. It composes, and decides nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Self
+
+from jetq.jetstream.address import Address
+from jetq.jetstream.connection import Connection
+from jetq.jetstream.event_feed import EventFeed
+from jetq.jetstream.publisher import Publisher
+from jetq.jetstream.queue_store import QueueStore
+from jetq.jetstream.task_store import TaskStore
+from jetq.jetstream.topology import BoundQueue, Topology
+from jetq.observe.bus import Bus
+from jetq.settings import Queue, Settings, seconds
+from jetq.wire.names import Names
+
+
+class Backend:
+    """
+    The server, as clients and workers use it. Open one with :meth:`open`; use it in the loop that opened it.
+
+    Attributes:
+        connection, publisher, tasks, queues, topology: The parts.
+        names: Of the namespace.
+        bus: Events of this backend; state changes are published from here.
+    """
+
+    def __init__(self, connection: Connection, publisher: Publisher, settings: Settings, bus: Bus) -> None:
+        self.settings = settings
+        self.names = Names(settings.namespace)
+        self.connection = connection
+        self.publisher = publisher
+        self.bus = bus
+        self.tasks = TaskStore(connection, publisher, self.names)
+        self.queues = QueueStore(connection, publisher, self.names, self.tasks)
+        self.topology = Topology(connection, self.names, settings.store, bus=bus)
+        self._bound: dict[str, BoundQueue] = {}
+        bus.listen(EventFeed(connection, self.names))
+
+    @classmethod
+    async def open(
+        cls, address: Address, settings: Settings, *, name: str, declared: Mapping[str, Queue], bus: Bus
+    ) -> Self:
+        """
+        Connect, and bind or create the task store and the declared queues.
+
+        Args:
+            address: Where the server is.
+            settings: Of the application.
+            name: Of the connection, as the server's monitoring shows it.
+            declared: Queues to bind or create.
+            bus: For the events of this backend alone.
+
+        Raises:
+            ServerError: No connection, or the streams are not as they must be; see its subclasses.
+            UnknownQueueError: A queue does not exist and may not be created.
+        """
+        timeouts = settings.connection
+        connection = await Connection.open(
+            address,
+            name=name,
+            connect_timeout=seconds("connect_timeout", timeouts.connect_timeout),
+            request_timeout=seconds("request_timeout", timeouts.request_timeout),
+            bus=bus,
+        )
+        try:
+            backend = cls(connection, await Publisher.start(connection), settings, bus)
+            backend._bound.update(await backend.topology.ensure(declared.values()))
+            backend.tasks.ttl_allowed = await backend.topology.ttl_allowed()
+        except BaseException:
+            await connection.close()
+            raise
+        return backend
+
+    async def queue(self, queue: Queue) -> BoundQueue:
+        """
+        Return a queue that exists, binding or creating it on first use.
+
+        Raises:
+            UnknownQueueError: It does not exist and may not be created.
+        """
+        bound = self._bound.get(queue.name)
+        if bound is None:
+            bound = self._bound[queue.name] = await self.topology.ensure_queue(queue)
+        return bound
+
+    async def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self.publisher.close()
+        await self.connection.close()

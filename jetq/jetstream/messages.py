@@ -1,0 +1,47 @@
+"""
+messages: read single messages of a stream, from its leader.
+"""
+
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from jetq.errors import RequestRefusedError
+from jetq.jetstream.connection import Connection
+from jetq.jetstream.faults import NO_MESSAGE
+
+
+class StreamMessage(Struct, frozen=True):
+    """A stored message; *hdrs* as they stand on the wire, *time* by the server's clock."""
+
+    subject: str
+    seq: int
+    time: datetime
+    data: bytes = b""
+    hdrs: bytes = b""
+
+
+async def last_message(
+    connection: Connection, stream: str, subject: str, *, timeout: float | None = None
+) -> StreamMessage | None:
+    """
+    Read the last message of a subject; None if there is none.
+
+    Raises:
+        ServerTimeoutError: No answer.
+        RequestRefusedError: The server refuses to read, for example since the stream does not exist.
+    """
+    try:
+        answer = await connection.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject}, timeout=timeout)
+    except RequestRefusedError as refused:
+        if refused.code == NO_MESSAGE:
+            return None
+        raise
+    return msgspec.convert(answer["message"], StreamMessage)
+
+
+async def purge_subject(connection: Connection, stream: str, subject: str) -> int:
+    """Remove the messages of a subject and return their number."""
+    answer = await connection.api(f"STREAM.PURGE.{stream}", {"filter": subject})
+    return int(answer.get("purged", 0))

@@ -1,0 +1,136 @@
+"""
+queue_store: the items of queues, and the schedules that bring items later.
+
+Whoever makes a task runnable publishes its item (:meth:`QueueStore.put`), expecting that there is none. If there is
+one, it may be about to be acknowledged by a worker that saw an older record, and then the task would be lost (it was:
+up to 200 of 200). So:
+
+1. The item was published for this record or a newer one: done.
+2. Else the record is read again. Ended, blocked or waiting: done, since whoever wrote that put in place what it needs.
+   Runnable or active: the item is replaced by one with the record's sequence, expecting the sequence of the item that
+   was read; refused, the loop starts again.
+
+A crash anywhere in the loop leaves a record without item, which the janitor finds; a repetition is harmless.
+"""
+
+from datetime import UTC, datetime
+
+from jetq.errors import MalformedItemError, SequenceConflictError
+from jetq.jetstream.connection import Connection
+from jetq.jetstream.messages import StreamMessage, last_message, purge_subject
+from jetq.jetstream.publisher import Publication, Publisher
+from jetq.jetstream.task_store import Stored, TaskStore
+from jetq.wire.codec import decode_item, encode_item
+from jetq.wire.names import EXPECT_SUBJECT_SEQUENCE, SCHEDULE, SCHEDULE_TARGET, Names
+
+_EXPECT_NONE = {EXPECT_SUBJECT_SEQUENCE: "0"}
+
+
+class QueueStore:
+    """
+    Puts items into queues, now or later.
+
+    Args:
+        connection: For reading.
+        publisher: For writing.
+        names: Of the namespace.
+        tasks: The records.
+    """
+
+    def __init__(self, connection: Connection, publisher: Publisher, names: Names, tasks: TaskStore) -> None:
+        self._connection = connection
+        self._publisher = publisher
+        self._names = names
+        self._tasks = tasks
+
+    def publication(self, stored: Stored, *, expect: int = 0) -> Publication:
+        """Return the message that puts the item of a record into its queue, expecting the item *expect* there."""
+        record = stored.record
+        headers = _EXPECT_NONE if expect == 0 else {EXPECT_SUBJECT_SEQUENCE: str(expect)}
+        data = encode_item(record.id, stored.sequence, stored.data)
+        return Publication(self._names.item(record.queue, record.id), data, headers)
+
+    async def put(self, stored: Stored, *, timeout: float | None = None) -> None:
+        """
+        Make sure that the queue holds an item for a record that was just made runnable.
+
+        Raises:
+            LimitReachedError: The queue is full.
+            ServerTimeoutError: No answer; the item may be there.
+        """
+        expect = 0
+        while True:
+            try:
+                await self._publisher.publish(self.publication(stored, expect=expect), timeout=timeout)
+            except SequenceConflictError:
+                pass
+            else:
+                return
+            item = await self._item(stored, timeout)
+            if item is None:
+                expect = 0
+                continue
+            if published_for(item) >= stored.sequence:
+                return
+            expect = item.seq
+            now = await self._tasks.read(stored.record.id, timeout=timeout)
+            if now is None or not _wants_item(now):
+                return
+            stored = now
+
+    async def _item(self, stored: Stored, timeout: float | None) -> StreamMessage | None:
+        record = stored.record
+        stream, subject = self._names.queue(record.queue), self._names.item(record.queue, record.id)
+        return await last_message(self._connection, stream, subject, timeout=timeout)
+
+    async def has_item(self, stored: Stored, *, timeout: float | None = None) -> bool:
+        """Whether the queue holds an item for the task, of whatever age."""
+        return await self._item(stored, timeout) is not None
+
+    async def schedule(self, stored: Stored, *, timeout: float | None = None) -> None:
+        """
+        Let the server put the item into the queue when the record's ``due`` has come; replaces an earlier schedule.
+
+        A due time in the past is served within a quarter of a second.
+
+        Raises:
+            ServerTimeoutError: No answer; the schedule may be there.
+        """
+        record = stored.record
+        await self._publisher.publish(
+            Publication(
+                self._names.schedule(record.queue, record.id),
+                encode_item(record.id, stored.sequence, stored.data),
+                {
+                    SCHEDULE: f"@at {_rfc3339(record.due or datetime.now(UTC))}",
+                    SCHEDULE_TARGET: self._names.due(record.queue, record.id),
+                },
+            ),
+            timeout=timeout,
+        )
+
+    async def unschedule(self, queue: str, task_id: str) -> None:
+        """Remove the schedule of a task that no longer waits, and its item if that is due and not yet in the queue."""
+        for subject in (self._names.schedule(queue, task_id), self._names.due(queue, task_id)):
+            await purge_subject(self._connection, self._names.schedules, subject)
+
+    async def remove(self, queue: str, task_id: str) -> None:
+        """Remove the item of a task from its queue."""
+        await purge_subject(self._connection, self._names.queue(queue), self._names.item(queue, task_id))
+
+
+def published_for(item: StreamMessage) -> int:
+    """Return the sequence of the record that an item was published for; 0 if it does not say."""
+    try:
+        return decode_item(item.data).seq
+    except MalformedItemError:
+        return 0
+
+
+def _wants_item(stored: Stored) -> bool:
+    record = stored.record
+    return record.is_runnable or record.state == "active"
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

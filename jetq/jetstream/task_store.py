@@ -1,0 +1,111 @@
+"""
+task_store: the records of tasks.
+
+Every write is a compare-and-swap on the stream sequence of the record it replaces, and every reading that decides
+something asks the stream's leader (a direct get on a replica may be stale, which was seen in 6 % of reads under load).
+"""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from jetq.jetstream.connection import Connection
+from jetq.jetstream.messages import last_message, purge_subject
+from jetq.jetstream.publisher import Publication, Publisher
+from jetq.model.record import TaskRecord
+from jetq.wire.codec import Document, decode_record
+from jetq.wire.names import EXPECT_SUBJECT_SEQUENCE, TTL, Names
+
+
+class Stored(Struct, frozen=True):
+    """
+    A record as it stands in the store.
+
+    Attributes:
+        document: The record with its bytes.
+        sequence: Of the message that holds it; the next write expects it.
+        data: The bytes, as an item carries them.
+        written: When, by the server's clock; None for what this process has just written itself.
+    """
+
+    document: Document
+    sequence: int
+    data: bytes
+    written: datetime | None = None
+
+    @property
+    def record(self) -> TaskRecord:
+        """The record."""
+        return self.document.record
+
+
+class TaskStore:
+    """
+    Reads and writes records.
+
+    Args:
+        connection: For reading.
+        publisher: For writing.
+        names: Of the namespace.
+    """
+
+    def __init__(self, connection: Connection, publisher: Publisher, names: Names) -> None:
+        self._connection = connection
+        self._publisher = publisher
+        self._names = names
+        self.ttl_allowed = True
+        """Whether the store takes records that expire; a store made by Go may not."""
+
+    def publication(self, task_id: str, data: bytes, expect: int, ttl: float | None = None) -> Publication:
+        """
+        Return the message that writes a record.
+
+        Args:
+            task_id: The task.
+            data: The record's bytes.
+            expect: Sequence of the record that it replaces; 0 if there must be none.
+            ttl: Seconds until the record is removed; None keeps it.
+        """
+        headers = {EXPECT_SUBJECT_SEQUENCE: str(expect)}
+        if ttl is not None and self.ttl_allowed:
+            headers[TTL] = f"{max(1, round(ttl))}s"
+        return Publication(self._names.record(task_id), data, headers)
+
+    async def write(
+        self, document: Document, expect: int, *, ttl: float | None = None, timeout: float | None = None
+    ) -> Stored:
+        """
+        Write a record over the one with the sequence *expect* (0: there must be none).
+
+        Raises:
+            SequenceConflictError: Somebody else wrote, or an earlier copy of this very write did.
+            ServerTimeoutError: No answer; it may have been written.
+            MessageTooLargeError: The record is too large.
+        """
+        data = document.encode()
+        publication = self.publication(document.record.id, data, expect, ttl)
+        return Stored(document, await self._publisher.publish(publication, timeout=timeout), data)
+
+    async def read(self, task_id: str, *, timeout: float | None = None) -> Stored | None:
+        """
+        Read a record from the leader; None if there is none.
+
+        Raises:
+            MalformedRecordError: What stands there is no record.
+            ServerTimeoutError: No answer.
+        """
+        return await read_record(self._connection, self._names, task_id, timeout=timeout)
+
+    async def remove(self, task_id: str) -> bool:
+        """Remove whatever stands where the task's record belongs; say whether something did."""
+        return await purge_subject(self._connection, self._names.tasks, self._names.record(task_id)) > 0
+
+
+async def read_record(
+    connection: Connection, names: Names, task_id: str, *, timeout: float | None = None
+) -> Stored | None:
+    """Read a record from the leader; see :meth:`TaskStore.read`."""
+    found = await last_message(connection, names.tasks, names.record(task_id), timeout=timeout)
+    if found is None:
+        return None
+    return Stored(decode_record(found.data), found.seq, found.data, found.time)
