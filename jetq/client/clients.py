@@ -1,0 +1,123 @@
+"""
+clients: one connection for each event loop that enqueues.
+
+nats-py belongs to one loop, and a process may have several: the user's, the blocking bridge's, a worker's. Each gets
+its own backend on first use; a child made by fork gets new ones.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from jetq.client.blocking import bridge
+from jetq.client.enqueue import Enqueuer
+from jetq.jetstream.address import Address
+from jetq.jetstream.backend import Backend
+from jetq.observe.bus import Bus
+from jetq.settings import Queue, Settings
+
+_T = TypeVar("_T")
+
+
+class Client:
+    """
+    What enqueues and waits within one event loop.
+
+    Attributes:
+        backend: The server.
+        enqueuer: The write path.
+    """
+
+    def __init__(self, backend: Backend, declared: Mapping[str, Queue]) -> None:
+        self.backend = backend
+        self.enqueuer = Enqueuer(backend, declared)
+
+
+class Clients:
+    """
+    The clients of one application.
+
+    Args:
+        name: Of the application, shown by the server's monitoring.
+        settings: Of the application.
+        declared: Its queues by name; read whenever a client opens.
+        address: Says where the server is; called when a client opens.
+        bus: Of the application; hears the events of every client.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        declared: Mapping[str, Queue],
+        address: Callable[[], Address],
+        bus: Bus,
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._declared = declared
+        self._address = address
+        self._bus = bus
+        self._pid = os.getpid()
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Client]] = WeakKeyDictionary()
+
+    async def current(self) -> Client:
+        """
+        Return the client of the running loop, connecting on first use.
+
+        Raises:
+            ServerError: No connection, or the streams are not as they must be; the next call tries again.
+        """
+        self._forget_after_fork()
+        loop = asyncio.get_running_loop()
+        opening = self._by_loop.get(loop)
+        if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
+            opening = self._by_loop[loop] = loop.create_task(self._open())
+        return await asyncio.shield(opening)
+
+    async def _open(self) -> Client:
+        bus = Bus()
+        bus.listen(self._bus.emit)
+        backend = await Backend.open(
+            self._address(), self._settings, name=f"{self._name} client", declared=self._declared, bus=bus
+        )
+        return Client(backend, self._declared)
+
+    def adopt(self, backend: Backend) -> None:
+        """Let the running loop use a backend that somebody else opened and will close."""
+        adopted: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        adopted.set_result(Client(backend, self._declared))
+        self._by_loop[asyncio.get_running_loop()] = adopted
+
+    def release(self) -> None:
+        """Forget the running loop's client without closing it."""
+        self._by_loop.pop(asyncio.get_running_loop(), None)
+
+    def blocking(self, work: Callable[[Client], Coroutine[Any, Any, _T]]) -> _T:
+        """Run *work* with the client of the background loop, and wait for it."""
+
+        async def run() -> _T:
+            return await work(await self.current())
+
+        return bridge().call(run())
+
+    async def aclose(self) -> None:
+        """Close the running loop's client."""
+        opening = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if opening is not None:
+            client = await asyncio.shield(opening)
+            await client.backend.close()
+
+    def close(self) -> None:
+        """Close the background loop's client."""
+        self._forget_after_fork()
+        if self._by_loop.get(bridge().loop) is not None:
+            bridge().call(self.aclose())
+
+    def _forget_after_fork(self) -> None:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._by_loop = WeakKeyDictionary()

@@ -1,0 +1,245 @@
+"""
+enqueue: from a wish to a stored task with its item in the queue.
+
+The order is: record (which must not exist) → acknowledged → item (or, for a task that waits, its schedule) →
+acknowledged → the caller is answered. What a crash or a lost answer at each arrow leaves behind:
+
+=================================  ====================================================================================
+at                                 what follows
+=================================  ====================================================================================
+before the record                  nothing is stored; the caller got no answer
+record: answer lost                the record is read: with this call's nonce it is ours, and the item follows
+record: refused                    ours, since an earlier copy was stored (as above); else ``DuplicateTaskError``,
+                                   unless that record was never queued and wants the same: then it is taken over
+producer dies after the record     a ``new`` record without item; an enqueue with the same id takes it over, and the
+                                   janitor publishes its item
+item: answer lost                  published again; refused since it is there: done (`jetstream.queue_store`)
+item: refused, the queue is full   the record moves to ``queue_error`` and expires after a second; ``QueueFullError``
+item: no answer until the end      ``EnqueueTimeoutError``; the same id may be enqueued again
+producer dies after the item       the task runs; the caller got no answer
+=================================  ====================================================================================
+
+Worker and producer meet at the item only: a worker that gets it reads a record that is there, since the record was
+acknowledged before.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from jetq.client.request import EnqueueRequest
+from jetq.errors import (
+    DuplicateTaskError,
+    EnqueueError,
+    EnqueueTimeoutError,
+    JetqError,
+    LimitReachedError,
+    PayloadTooLargeError,
+    QueueFullError,
+    SequenceConflictError,
+    ServerError,
+    ServerTimeoutError,
+)
+from jetq.jetstream.backend import Backend
+from jetq.jetstream.publisher import Publication
+from jetq.jetstream.task_store import Stored
+from jetq.model.events import TaskStateChanged
+from jetq.model.record import TaskRecord
+from jetq.model.state import State
+from jetq.model.transition import refused, renewed
+from jetq.settings import RECORD_MARGIN, Queue, seconds
+from jetq.wire.codec import Document, new_document
+from jetq.wire.ids import new_id, new_nonce
+
+_BATCH = 250
+"""Tasks whose records are awaited together; small enough that items follow while later records are under way."""
+_ABREAST = 4
+"""Batches under way at one time."""
+_QUEUE_ERROR_TTL = 1.0
+
+
+class Enqueuer:
+    """
+    Enqueues through one backend.
+
+    Args:
+        backend: Where to.
+        declared: The application's queues; others are created with defaults on first use.
+    """
+
+    def __init__(self, backend: Backend, declared: Mapping[str, Queue]) -> None:
+        self._backend = backend
+        self._declared = declared
+        self._timeout = seconds("enqueue_timeout", backend.settings.enqueue_timeout)
+
+    async def enqueue(self, request: EnqueueRequest) -> TaskRecord:
+        """
+        Store a task and return its record once the server acknowledged record and item.
+
+        Raises:
+            EnqueueError: See its subclasses.
+            ServerError: The server refused for a reason of its own.
+        """
+        await self._know_queue(request.queue)
+        draft = self._draft(request)
+        answers = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
+        return await self._finish(draft, answers[0])
+
+    async def enqueue_many(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | JetqError]:
+        """
+        Store tasks, pipelined; each in the list is its record or its error, in order.
+
+        Never raises for a single task; every one of them has ended when this returns.
+
+        Raises:
+            UnknownQueueError: A queue does not exist and may not be created; nothing was stored.
+        """
+        for queue in {request.queue for request in requests}:
+            await self._know_queue(queue)
+        results: list[TaskRecord | JetqError] = []
+        batches = [requests[start : start + _BATCH] for start in range(0, len(requests), _BATCH)]
+        for start in range(0, len(batches), _ABREAST):
+            for batch in await asyncio.gather(*map(self._enqueue_batch, batches[start : start + _ABREAST])):
+                results.extend(batch)
+        return results
+
+    async def _enqueue_batch(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | JetqError]:
+        """Write records together, then the items of those that were written; doubtful ones go the single way."""
+        drafts = [self._draft_or_error(request) for request in requests]
+        fit = [draft for draft in drafts if isinstance(draft, _Draft)]
+        publish_many = self._backend.publisher.publish_many
+        answers = await publish_many([draft.publication for draft in fit], timeout=self._timeout)
+        written = [
+            Stored(draft.document, answer, draft.publication.data) if isinstance(answer, int) else None
+            for draft, answer in zip(fit, answers, strict=True)
+        ]
+        items = [
+            self._backend.queues.publication(stored)
+            for stored in written
+            if stored is not None and stored.record.due is None
+        ]
+        acks = iter(await publish_many(items, timeout=self._timeout))
+        ends = iter(
+            [
+                self._told(stored.record)
+                if stored is not None and stored.record.due is None and isinstance(next(acks), int)
+                else await self._finish_or_error(draft, answer)
+                for draft, answer, stored in zip(fit, answers, written, strict=True)
+            ]
+        )
+        return [next(ends) if isinstance(draft, _Draft) else draft for draft in drafts]
+
+    async def _know_queue(self, name: str) -> None:
+        await self._backend.queue(self._declared.get(name) or Queue(name))
+
+    def _draft(self, request: EnqueueRequest) -> "_Draft":
+        document = new_document(request.record(request.task_id or new_id(), new_nonce(), datetime.now(UTC)))
+        data = document.encode()
+        limit = self._backend.connection.max_payload - RECORD_MARGIN
+        if len(data) > limit:
+            raise PayloadTooLargeError(request.type, len(data), limit)
+        return _Draft(document, self._backend.tasks.publication(document.record.id, data, 0))
+
+    def _draft_or_error(self, request: EnqueueRequest) -> "_Draft | JetqError":
+        try:
+            return self._draft(request)
+        except EnqueueError as error:
+            return error
+
+    async def _finish_or_error(self, draft: "_Draft", answer: int | ServerError) -> TaskRecord | JetqError:
+        try:
+            return await self._finish(draft, answer)
+        except JetqError as error:
+            return error
+
+    async def _finish(self, draft: "_Draft", answer: int | ServerError) -> TaskRecord:
+        """Bring a task to its queue, from the server's answer to the writing of its record on."""
+        match answer:
+            case int():
+                stored = Stored(draft.document, answer, draft.publication.data)
+            case SequenceConflictError() | ServerTimeoutError():
+                stored = await self._resolve(draft.document, answer)
+            case _:
+                raise answer
+        await self._make_runnable(stored)
+        return self._told(stored.record)
+
+    async def _resolve(self, document: Document, doubt: ServerError) -> Stored:
+        """
+        Find out whose record stands there, and return the one to go on with.
+
+        Raises:
+            DuplicateTaskError: Somebody else's.
+            EnqueueTimeoutError: None could be read.
+        """
+        wanted = document.record
+        try:
+            found = await self._backend.tasks.read(wanted.id)
+        except ServerTimeoutError as silent:
+            raise EnqueueTimeoutError(wanted.id, self._timeout) from silent
+        if found is None:
+            raise EnqueueTimeoutError(wanted.id, self._timeout) from doubt
+        if found.record.nonce == wanted.nonce:
+            return found
+        if not await self._was_never_queued(found, wanted):
+            raise DuplicateTaskError(wanted.id, found.record.display_state) from doubt
+        mine = found.document.updated(renewed(found.record, wanted))
+        try:
+            return await self._backend.tasks.write(mine, found.sequence, timeout=self._timeout)
+        except SequenceConflictError as raced:
+            raise DuplicateTaskError(wanted.id, found.record.display_state) from raced
+        except ServerTimeoutError as silent:
+            raise EnqueueTimeoutError(wanted.id, self._timeout) from silent
+
+    async def _was_never_queued(self, found: Stored, wanted: TaskRecord) -> bool:
+        """Whether the record that stands there is the trace of an enqueue of the same task that failed."""
+        record = found.record
+        if (record.type, record.payload, record.queue) != (wanted.type, wanted.payload, wanted.queue):
+            return False
+        if record.state is State.QUEUE_ERROR:
+            return True
+        return record.state is State.NEW and not record.is_waiting and not await self._backend.queues.has_item(found)
+
+    async def _make_runnable(self, stored: Stored) -> None:
+        queues, record = self._backend.queues, stored.record
+        try:
+            if record.is_waiting:
+                await queues.schedule(stored, timeout=self._timeout)
+            elif record.is_runnable or record.state is State.ACTIVE:
+                await queues.put(stored, timeout=self._timeout)
+        except LimitReachedError as full:
+            await self._give_up(stored)
+            raise QueueFullError(record.queue) from full
+        except ServerTimeoutError as silent:
+            raise EnqueueTimeoutError(record.id, self._timeout) from silent
+
+    async def _give_up(self, stored: Stored) -> None:
+        """Say in the record that its item was refused; it expires soon, and somebody else's write is left alone."""
+        document = stored.document.updated(refused(stored.record, "the queue is full"))
+        with contextlib.suppress(SequenceConflictError, ServerTimeoutError):
+            await self._backend.tasks.write(document, stored.sequence, ttl=_QUEUE_ERROR_TTL, timeout=self._timeout)
+            self._told(document.record)
+
+    def _told(self, record: TaskRecord) -> TaskRecord:
+        self._backend.bus.emit(
+            TaskStateChanged(
+                task_id=record.id,
+                task_type=record.type,
+                queue=record.queue,
+                state=record.state,
+                tries=record.tries,
+                created=record.created,
+                at=datetime.now(UTC),
+                due=record.due,
+                last_err=record.last_err,
+            )
+        )
+        return record
+
+
+class _Draft(Struct, frozen=True):
+    document: Document
+    publication: Publication

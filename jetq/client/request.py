@@ -1,0 +1,51 @@
+"""
+request: what a caller wants enqueued, before it is a record.
+"""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from jetq.model.record import StoredOptions, TaskRecord
+from jetq.model.state import State
+
+
+class EnqueueRequest(Struct, frozen=True, kw_only=True):
+    """
+    A checked wish: the names are legal, the payload is JSON.
+
+    Attributes:
+        type: The task type.
+        queue: The queue's name.
+        payload: JSON bytes; None for no payload.
+        max_tries: 0 is unlimited.
+        deadline: After it a handler is not started.
+        due: When the task becomes runnable; None at once.
+        task_id: The caller's own id; empty lets jetq choose.
+        options: What the worker must know.
+    """
+
+    type: str
+    queue: str
+    payload: bytes | None
+    max_tries: int
+    deadline: datetime | None = None
+    due: datetime | None = None
+    task_id: str = ""
+    options: StoredOptions | None = None
+
+    def record(self, task_id: str, nonce: str, now: datetime) -> TaskRecord:
+        """Return the record of a new task."""
+        return TaskRecord(
+            id=task_id,
+            type=self.type,
+            queue=self.queue,
+            payload=self.payload,
+            max_tries=self.max_tries,
+            deadline=self.deadline,
+            state=State.NEW,
+            created=now,
+            due=self.due,
+            options=self.options,
+            nonce=nonce,
+        )
