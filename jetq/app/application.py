@@ -1,0 +1,266 @@
+"""
+application: the user's handle on everything.
+
+An App registers handlers and enqueues tasks. It owns no loop and no process: a worker reads it (`jetq.worker`), and
+connections are opened by whoever first needs one in a loop.
+"""
+
+import importlib
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Self
+
+from jetq.app.group import Tasks
+from jetq.app.options import CallOptions, build_request
+from jetq.app.register import Registry
+from jetq.app.submission import EnqueueOutcome, Entry, OnErrors, Submission, encode_payload, in_chunks, raised
+from jetq.client.blocking import forbid_in_loop
+from jetq.client.clients import Client, Clients
+from jetq.client.handle import TaskHandle
+from jetq.client.request import EnqueueRequest
+from jetq.errors import AppLoadError, InvalidSettingError
+from jetq.execution.middleware import Middleware
+from jetq.jetstream.address import Address, find_address
+from jetq.observe.bus import Bus
+from jetq.routing.handler import Handler
+from jetq.routing.router import Router
+from jetq.settings import Queue, Settings
+
+
+class App(Registry):
+    """
+    An application: its tasks, its queues, and the way to its server.
+
+    Args:
+        name: Shown by the server's monitoring and in logs.
+        servers: NATS URLs, comma-separated. Without it and *context*: ``JETQ_CONTEXT``, ``JETQ_NATS_URL``,
+            ``NATS_CONTEXT``, ``NATS_URL``, a running ``jetq dev`` in this folder, the selected NATS context,
+            ``nats://127.0.0.1:4222``.
+        context: Name of a NATS context.
+        namespace: Prefix of all streams; ``CHORIA_AJ`` shares them with asyncjobs programs. None is
+            ``JETQ_NAMESPACE``, else ``JETQ``.
+        queues: Queues with settings of their own; others are made with defaults when they are first used.
+        include: Modules with tasks, or :class:`Tasks` groups; modules are imported when a worker starts.
+        middleware: Run around every handler, the first outermost.
+        settings: Everything else; what is given here by name wins.
+        logger: For ``ctx.logger``; None is the logger ``jetq.task``.
+
+    Raises:
+        ConfigurationError: A name or a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        servers: str | Sequence[str] | None = None,
+        context: str | None = None,
+        namespace: str | None = None,
+        queues: Iterable[Queue] = (),
+        include: Iterable[str | Tasks] = (),
+        middleware: Sequence[Middleware] = (),
+        settings: Settings | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.name = name
+        base = settings or Settings.from_env()
+        if namespace is not None:
+            base = replace(base, namespace=namespace)
+        joined = servers if servers is None or isinstance(servers, str) else ",".join(servers)
+        self.settings = base.with_connection(servers=joined, context=context)
+        self.bus = Bus()
+        self.router = Router()
+        self.middleware = tuple(middleware)
+        self.logger = logger or logging.getLogger("jetq.task")
+        self._queues = {queue.name: queue for queue in queues}
+        self._modules: list[str] = []
+        self._address: Address | None = None
+        self.clients = self._new_clients()
+        self._submission = Submission(self.settings, self.clients)
+        for part in include:
+            self.include(part)
+
+    def __repr__(self) -> str:
+        return f"<App {self.name}>"
+
+    # tasks
+
+    def _register(self, handler: Handler) -> None:
+        self.router.add(handler)
+
+    def _owner(self) -> Self:
+        return self
+
+    def include(self, part: str | Tasks) -> None:
+        """
+        Take in the tasks of a group, or of a module that is imported when a worker starts (:meth:`load`).
+
+        Raises:
+            AppLoadError: The group belongs to another application.
+            DuplicateHandlerError: Two handlers claim the same task types.
+        """
+        if isinstance(part, str):
+            self._modules.append(part)
+            return
+        part.joined(self)
+        for handler in part.handlers:
+            if handler not in self.router.handlers:
+                self.router.add(handler)
+
+    def load(self) -> None:
+        """
+        Import the included modules, and take in the groups that they define.
+
+        Raises:
+            AppLoadError: A module does not exist.
+        """
+        while self._modules:
+            name = self._modules.pop(0)
+            try:
+                module = importlib.import_module(name)
+            except ModuleNotFoundError as missing:
+                if missing.name is None or not f"{name}.".startswith(f"{missing.name}."):
+                    raise
+                raise AppLoadError(name, f"there is no module {missing.name!r} (from App(include=...))") from missing
+            for value in list(vars(module).values()):
+                if isinstance(value, Tasks):
+                    self.include(value)
+
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        """The declared queues by name, and the default queue."""
+        default = self.settings.default_queue
+        return MappingProxyType({default: Queue(default), **self._queues})
+
+    # where the server is
+
+    def connect_to(self, address: Address) -> None:
+        """Use a server that is already known, such as an embedded one; before the first use of the application."""
+        self._address = address
+        self.clients = self._new_clients()
+        self._submission = Submission(self.settings, self.clients)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Use other settings, as the command line's options do; before the first use of the application."""
+        self.settings = settings
+        self.clients = self._new_clients()
+        self._submission = Submission(self.settings, self.clients)
+
+    def _new_clients(self) -> Clients:
+        return Clients(self.name, self.settings, declared=self._queues, address=self.address, bus=self.bus)
+
+    def address(self) -> Address:
+        """
+        Say where the server is.
+
+        Raises:
+            NatsContextError: The context is missing or broken.
+        """
+        if self._address is None:
+            self._address = find_address(self.settings.connection)
+        return self._address
+
+    # enqueueing
+
+    def enqueue(self, task_type: str, payload: Any = None, **options: Any) -> TaskHandle[Any]:
+        """
+        Enqueue a task of any type; blocks until JetStream acknowledged it.
+
+        Args:
+            task_type: The task type; its handler may be anywhere, in any language.
+            payload: Anything that is JSON; for a Python handler an object with its arguments by name.
+            **options: See :class:`jetq.CallOptions`.
+
+        Raises:
+            InvalidPayloadError: The payload is not JSON.
+            EnqueueError: It was not enqueued; see the subclasses.
+            ServerError: No connection, or a refusal.
+            BlockingCallError: Called inside a running event loop; await :meth:`aenqueue` there.
+        """
+        forbid_in_loop("enqueue", "aenqueue")
+        request = self._request(task_type, payload, options)
+        return self.clients.blocking(lambda client: self._send(client, request))
+
+    async def aenqueue(self, task_type: str, payload: Any = None, **options: Any) -> TaskHandle[Any]:
+        """Enqueue a task of any type; see :meth:`enqueue`."""
+        request = self._request(task_type, payload, options)
+        return await self._send(await self.clients.current(), request)
+
+    def _request(self, task_type: str, payload: Any, options: dict[str, Any]) -> EnqueueRequest:
+        call = CallOptions(**options)
+        if call.type is not None:
+            raise InvalidSettingError("type", call.type, "absent: the first argument is the task type")
+        handler = self.router.match(task_type)
+        own = None if handler is None else handler.options
+        return build_request(task_type, encode_payload(task_type, payload), call, own, self.settings)
+
+    async def _send(self, client: Client, request: EnqueueRequest) -> TaskHandle[Any]:
+        return self._submission.handle(await client.enqueuer.enqueue(request))
+
+    def enqueue_many(self, entries: Iterable[Entry], *, errors: OnErrors = "raise") -> list[Any]:
+        """
+        Enqueue many tasks, pipelined; returns when all have ended.
+
+        Args:
+            entries: Task calls (``task.s(...)``) and (type, payload) pairs; nothing is sent unless all are sound.
+            errors: ``raise`` raises if any task was not enqueued, ``return`` leaves its error in the list.
+
+        Returns:
+            Handles, in order.
+
+        Raises:
+            InvalidPayloadError: A payload is not JSON; nothing was sent.
+            EnqueueManyError: Some tasks were not enqueued; it carries every outcome.
+            BlockingCallError: Called inside a running event loop; await :meth:`aenqueue_many` there.
+        """
+        forbid_in_loop("enqueue_many", "aenqueue_many")
+        listed = list(entries)
+        return raised(self.clients.blocking(lambda client: self._submission.send(client, listed)), errors)
+
+    async def aenqueue_many(self, entries: Iterable[Entry], *, errors: OnErrors = "raise") -> list[Any]:
+        """Enqueue many tasks, pipelined; see :meth:`enqueue_many`."""
+        client = await self.clients.current()
+        return raised(await self._submission.send(client, list(entries)), errors)
+
+    def enqueue_iter(self, entries: Iterable[Entry], *, errors: OnErrors = "raise") -> Iterator[EnqueueOutcome]:
+        """
+        Enqueue a stream of tasks, a thousand at a time, and yield their handles in order.
+
+        Raises:
+            EnqueueManyError: Some tasks of the current thousand were not enqueued.
+            BlockingCallError: Called inside a running event loop; use :meth:`aenqueue_iter` there.
+        """
+        for chunk in in_chunks(entries):
+            yield from self.enqueue_many(chunk, errors=errors)
+
+    async def aenqueue_iter(
+        self, entries: Iterable[Entry], *, errors: OnErrors = "raise"
+    ) -> AsyncIterator[EnqueueOutcome]:
+        """Enqueue a stream of tasks; see :meth:`enqueue_iter`."""
+        for chunk in in_chunks(entries):
+            for outcome in await self.aenqueue_many(chunk, errors=errors):
+                yield outcome
+
+    def handle(self, task_id: str, task_type: str = "", queue: str = "") -> TaskHandle[Any]:
+        """Return a handle of a task that somebody enqueued, by its id."""
+        return self._submission.known(task_id, task_type, queue)
+
+    # life
+
+    async def __aenter__(self) -> Self:
+        """Connect the running loop; usable as a web application's lifespan."""
+        await self.clients.current()
+        return self
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        await self.clients.aclose()
+
+    async def aclose(self) -> None:
+        """Close the running loop's connection."""
+        await self.clients.aclose()
+
+    def close(self) -> None:
+        """Close the connection behind the blocking methods."""
+        self.clients.close()

@@ -1,0 +1,91 @@
+"""
+register: the ``task`` decorator, shared by applications and groups.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from jetq.app.task import Owner, Task
+from jetq.execution.context import Context
+from jetq.execution.middleware import Middleware
+from jetq.model.name import check_name
+from jetq.model.retry import Exponential, RetryLike, as_policy
+from jetq.routing.handler import Handler, HandlerOptions, make_handler
+from jetq.settings import Duration, seconds, whole
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskDecorator(Protocol):
+    """Turns a function into a :class:`Task`; async and sync, with a context first or without."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Task[..., Any]:
+        """Register *function*."""
+        ...
+
+
+class Registry:
+    """
+    Registers handlers. The part of App and Tasks that their users see as ``.task``.
+    """
+
+    def _register(self, handler: Handler) -> None:
+        raise NotImplementedError
+
+    def _owner(self) -> Owner:
+        raise NotImplementedError
+
+    def task(
+        self,
+        pattern: str,
+        *,
+        queue: str | None = None,
+        max_tries: int | None = None,
+        retry: RetryLike | None = None,
+        timeout: Duration | None = None,
+        deadline: Duration | None = None,
+        middleware: Sequence[Middleware] = (),
+        pool: str | None = None,
+    ) -> TaskDecorator:
+        """
+        Register a function as the handler of a task type, or of a pattern such as ``email:*``.
+
+        Args:
+            pattern: A task type, or a pattern in which ``*`` stands for any characters. The exact type wins, then the
+                pattern with the longest literal beginning, then the one with more literal characters.
+            queue: Where its tasks go; None is the application's default queue.
+            max_tries: How often a task may run; 0 is unlimited; None is the application's default.
+            retry: The waits between tries: a policy, seconds, a function, or one of asyncjobs' names.
+            timeout: Seconds that a run may take; the queue's limit holds as well.
+            deadline: Seconds from the enqueue after which a task is not started any more.
+            middleware: Run around this handler, inside of the application's.
+            pool: ``thread`` runs a sync function in a thread, which is the default for them.
+
+        Raises:
+            InvalidPatternError, DuplicateHandlerError, HandlerSignatureError: When the function is decorated.
+            InvalidSettingError: A value that cannot be used.
+        """
+        options = HandlerOptions(
+            queue=None if queue is None else check_name("queue", queue),
+            max_tries=None if max_tries is None else whole("max_tries", max_tries, least=0),
+            retry=Exponential() if retry is None else as_policy(retry),
+            timeout=None if timeout is None else seconds("timeout", timeout, least=0.001),
+            deadline=None if deadline is None else seconds("deadline", deadline),
+            middleware=tuple(middleware),
+        )
+
+        def decorate(function: Callable[..., Any], /) -> Task[..., Any]:
+            handler = make_handler(function, pattern, options, pool=pool)
+            self._register(handler)
+            return Task(handler, self._owner)
+
+        return decorate  # type: ignore[return-value]  # one body serves all overloads

@@ -1,0 +1,116 @@
+"""
+submission: many tasks at once, from any mixture of task calls and (type, payload) pairs.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from jetq.app.options import CallOptions, build_request
+from jetq.app.task import TaskCall
+from jetq.client.clients import Client, Clients
+from jetq.client.handle import TaskHandle
+from jetq.client.request import EnqueueRequest
+from jetq.errors import EnqueueManyError, InvalidPayloadError, InvalidSettingError, JetqError
+from jetq.model.record import TaskRecord
+from jetq.routing.values import decode_value, encode_value
+from jetq.settings import Settings
+
+CHUNK = 1000
+"""Tasks of a stream that are sent together."""
+
+Entry = TaskCall[Any] | tuple[str, Any]
+"""What can be enqueued among many: a task call, or a task type with its payload."""
+
+EnqueueOutcome = TaskHandle[Any] | JetqError
+"""What became of one of many: its handle, or its error."""
+
+OnErrors = Literal["raise", "return"]
+
+
+def encode_payload(task_type: str, payload: Any) -> bytes | None:
+    """
+    Return a payload as JSON; None stays none.
+
+    Raises:
+        InvalidPayloadError: It is not JSON.
+    """
+    if payload is None:
+        return None
+    try:
+        return encode_value(payload)
+    except (TypeError, ValueError) as error:
+        raise InvalidPayloadError(task_type, str(error)) from error
+
+
+class Submission:
+    """
+    Turns entries into requests, and records into handles.
+
+    Args:
+        settings: Defaults for what nobody says.
+        clients: For the handles.
+    """
+
+    def __init__(self, settings: Settings, clients: Clients) -> None:
+        self._settings = settings
+        self._clients = clients
+
+    def request(self, entry: Entry) -> EnqueueRequest:
+        """
+        Return what is to be enqueued.
+
+        Raises:
+            InvalidPayloadError: The payload is not JSON.
+            InvalidSettingError: The entry is neither shape.
+        """
+        if isinstance(entry, TaskCall):
+            return entry.request()
+        if not isinstance(entry, tuple) or len(entry) != 2 or not isinstance(entry[0], str):  # noqa: PLR2004
+            raise InvalidSettingError("entry", entry, "a task call (task.s(...)) or a (type, payload) pair")
+        task_type, payload = entry
+        return build_request(task_type, encode_payload(task_type, payload), CallOptions(), None, self._settings)
+
+    async def send(self, client: Client, entries: Sequence[Entry]) -> list[EnqueueOutcome]:
+        """Enqueue entries together; nothing is sent unless every one of them is sound."""
+        requests = [self.request(entry) for entry in entries]
+        results = await client.enqueuer.enqueue_many(requests)
+        return [self._outcome(entry, result) for entry, result in zip(entries, results, strict=True)]
+
+    def _outcome(self, entry: Entry, result: TaskRecord | JetqError) -> EnqueueOutcome:
+        if isinstance(result, JetqError):
+            return result
+        if isinstance(entry, TaskCall):
+            return entry.handle(result.id, result.queue)
+        return self.handle(result)
+
+    def handle(self, record: TaskRecord) -> TaskHandle[Any]:
+        """Return a handle whose result is the plain JSON value."""
+        return self.known(record.id, record.type, record.queue)
+
+    def known(self, task_id: str, task_type: str, queue: str) -> TaskHandle[Any]:
+        """Return the handle of a task of which the id is known."""
+        return TaskHandle(task_id, task_type, queue, clients=self._clients, decode=decode_value)
+
+
+def raised(outcomes: list[EnqueueOutcome], errors: OnErrors) -> list[EnqueueOutcome]:
+    """
+    Return the outcomes, or raise if the caller wants errors raised and there are some.
+
+    Raises:
+        EnqueueManyError: Some tasks were not enqueued.
+    """
+    if errors == "raise" and any(isinstance(outcome, JetqError) for outcome in outcomes):
+        raise EnqueueManyError(list(outcomes))
+    return outcomes
+
+
+def in_chunks(entries: Iterable[Entry]) -> Iterable[list[Entry]]:
+    """Cut a stream into lists of :data:`CHUNK`."""
+    chunk: list[Entry] = []
+    for entry in entries:
+        chunk.append(entry)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
