@@ -68,6 +68,18 @@ class UpdateConflict(Struct, frozen=True, kw_only=True):
     what: str
 
 
+class AttemptFailed(Struct, frozen=True, kw_only=True):
+    """
+    A delivery was left where it is, since the server refused what had to be written; it comes again after its lease.
+
+    An *unexpected* error is a defect of jetq, with its traceback in *error*.
+    """
+
+    queue: str
+    error: str
+    unexpected: bool = False
+
+
 class TaskTakenOver(Struct, frozen=True, kw_only=True):
     """This worker took a task from a dead run."""
 
@@ -99,10 +111,18 @@ class ConnectionRestored(Struct, frozen=True, kw_only=True):
 
 
 class TopologyChanged(Struct, frozen=True, kw_only=True):
-    """Something that a stream lacked was added, or could not be."""
+    """
+    Something that a stream, consumer or bucket lacked was added, or could not be.
+
+    Attributes:
+        name: Of the stream, as the server knows it.
+        change: What was added; or what is missing, why, and what follows from that.
+        failed: It could not be added; work goes on without it.
+    """
 
     name: str
     change: str
+    failed: bool = False
 
 
 class WorkerStarted(Struct, frozen=True, kw_only=True):
@@ -133,6 +153,7 @@ Event = (
     | DeliveryDiscarded
     | RunLost
     | UpdateConflict
+    | AttemptFailed
     | TaskTakenOver
     | ListenerFailed
     | ConnectionLost

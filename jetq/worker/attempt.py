@@ -1,0 +1,134 @@
+"""
+attempt: one delivery from end to end: claim, route, execute, judge and settle.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from jetq.errors import ServerError
+from jetq.execution.executor import Execution, Executor
+from jetq.jetstream.puller import Delivery
+from jetq.jetstream.topology import BoundQueue
+from jetq.model.events import AttemptFailed
+from jetq.model.outcome import Interrupted, Outcome, Unroutable
+from jetq.model.record import TaskRecord
+from jetq.model.retry import Exponential
+from jetq.model.verdict import Rules, max_tries
+from jetq.routing.handler import Handler
+from jetq.routing.router import Router
+from jetq.settings import RUN_GRACE
+from jetq.worker.claims import Claim, Claims, Contested
+from jetq.worker.desk import Desk
+from jetq.worker.lease_table import LeaseEntry
+from jetq.worker.ownership import Ownership
+from jetq.worker.settler import Settler
+from jetq.worker.slots import Slot
+
+_UNROUTABLE_RETRY: Final = Exponential()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What runs handlers: the routes and the executor."""
+
+    router: Router
+    executor: Executor
+
+
+class Attempts:
+    """
+    Carries deliveries through the worker.
+
+    Args:
+        desk: The shared ground.
+        parts: What runs handlers.
+    """
+
+    def __init__(self, desk: Desk, parts: Parts) -> None:
+        self._desk = desk
+        self._router = parts.router
+        self._executor = parts.executor
+        self._claims = Claims(desk)
+        self._ownership = Ownership(desk)
+        self._settler = Settler(desk)
+        self._running: dict[str, Execution] = {}
+        self._interrupted = False
+
+    @property
+    def running(self) -> int:
+        """Handlers that run now."""
+        return len(self._running)
+
+    async def run(self, delivery: Delivery, slot: Slot) -> None:
+        """Carry one delivery to its end. Holds *slot* while work is done."""
+        with slot:
+            claim = await self._claimed(delivery, slot)
+            if claim is not None:
+                await self._carry_out(claim)
+
+    async def _claimed(self, delivery: Delivery, slot: Slot) -> Claim | None:
+        try:
+            claim = await self._claims.claim(delivery)
+            while isinstance(claim, Contested):
+                slot.lend()
+                if not await self._ownership.is_dead(claim):
+                    return None
+                await slot.retake()
+                claim = await self._take_over(claim)
+        except ServerError as error:
+            self._desk.backend.bus.emit(AttemptFailed(queue=delivery.queue, error=str(error)))
+            return None
+        return claim
+
+    async def _take_over(self, contested: Contested) -> Claim | Contested | None:
+        found = await self._claims.start(contested.stored, contested.delivery, contested.queue, crashed=True)
+        if found is None or isinstance(found, Claim):
+            return found
+        return await self._claims.claim(contested.delivery)
+
+    async def _carry_out(self, claim: Claim) -> None:
+        record = claim.stored.record
+        handler = self._router.match(record.type)
+        if handler is None:
+            rules = Rules(retry=_UNROUTABLE_RETRY, max_tries=max_tries(record.max_tries, claim.queue.max_tries))
+            await self._settler.settle(claim, Unroutable(record.type), rules, pattern="", duration=None)
+            return
+        outcome, duration = await self._execute(claim, handler)
+        rules = Rules(retry=handler.options.retry, max_tries=max_tries(record.max_tries, claim.queue.max_tries))
+        await self._settler.settle(claim, outcome, rules, pattern=handler.pattern, duration=duration)
+
+    async def _execute(self, claim: Claim, handler: Handler) -> tuple[Outcome, float | None]:
+        if self._interrupted:
+            return Interrupted(), None
+        record, entry = claim.stored.record, claim.entry
+        limit = run_limit(record, handler, claim.queue)
+        entry.ends = time.monotonic() + limit + RUN_GRACE
+        execution = self._executor.start(handler, record, limit=limit, worker=self._desk.worker)
+        self._running[entry.run.nonce] = execution
+        try:
+            return await execution.run(), execution.duration
+        finally:
+            del self._running[entry.run.nonce]
+
+    def lose(self, entry: LeaseEntry) -> None:
+        """Stop the handler of a run that was lost; what it returns will be dropped."""
+        execution = self._running.get(entry.run.nonce)
+        if execution is not None:
+            execution.stop(Interrupted())
+
+    def interrupt(self) -> int:
+        """Stop all handlers, since the worker ends; return how many there were."""
+        self._interrupted = True
+        executions = list(self._running.values())
+        for execution in executions:
+            execution.stop(Interrupted())
+        return len(executions)
+
+
+def run_limit(record: TaskRecord, handler: Handler, queue: BoundQueue) -> float:
+    """Return the seconds that a run may take: the task's or the handler's limit, within the queue's."""
+    wanted = record.options.timeout if record.options is not None else None
+    if wanted is None:
+        wanted = handler.options.timeout
+    return queue.max_run_time if wanted is None else min(wanted, queue.max_run_time)

@@ -1,0 +1,89 @@
+"""
+desk: what the steps of an attempt share: the server, this worker's id, the lease table, the retention.
+"""
+
+from datetime import UTC, datetime
+
+from jetq.jetstream.backend import Backend
+from jetq.jetstream.puller import Delivery
+from jetq.jetstream.topology import BoundQueue
+from jetq.model.events import DeliveryDiscarded, TaskStateChanged
+from jetq.model.record import TaskRecord
+from jetq.model.state import FINAL, State
+from jetq.settings import seconds
+from jetq.worker.lease_table import LeaseTable
+
+ACK = b"+ACK"
+NAK = b"-NAK"
+
+
+class Desk:
+    """
+    The shared ground of claims and settlements.
+
+    Args:
+        backend: The server.
+        worker: This worker's id.
+        table: The runs of this process.
+
+    Attributes:
+        bound: The queues that this worker serves, by name.
+    """
+
+    def __init__(self, backend: Backend, worker: str, table: LeaseTable) -> None:
+        self.backend = backend
+        self.worker = worker
+        self.table = table
+        self.bound: dict[str, BoundQueue] = {}
+        store = backend.settings.store
+        self._complete_kept = seconds("complete_kept", store.complete_kept)
+        self._ended_kept = seconds("ended_kept", store.ended_kept)
+
+    def ttl(self, record: TaskRecord) -> float | None:
+        """Return the seconds that a record is kept once written; None keeps it, since the task goes on."""
+        if record.state not in FINAL:
+            return None
+        if record.options is not None and record.options.retention is not None:
+            return record.options.retention
+        return self._complete_kept if record.state is State.COMPLETE else self._ended_kept
+
+    def ack(self, reply: str) -> None:
+        """Remove an item; if the word gets lost it is delivered again and found to be done."""
+        self.backend.connection.send(reply, ACK)
+
+    def release(self, reply: str) -> None:
+        """Give an item back, to be delivered at once."""
+        self.backend.connection.send(reply, NAK)
+
+    def discard(self, delivery: Delivery, reason: str, *, detail: str = "", task_id: str = "") -> None:
+        """Remove an item that no handler can see, and tell."""
+        self.ack(delivery.reply)
+        self.backend.bus.emit(DeliveryDiscarded(queue=delivery.queue, reason=reason, detail=detail, task_id=task_id))
+
+    def tell(self, record: TaskRecord, *, pattern: str = "", outcome: str = "", duration: float | None = None) -> None:
+        """Emit the event of a state that this worker wrote."""
+        self.backend.bus.emit(
+            TaskStateChanged(
+                task_id=record.id,
+                task_type=record.type,
+                queue=record.queue,
+                state=record.state,
+                tries=record.tries,
+                created=record.created,
+                at=datetime.now(UTC),
+                worker=self.worker,
+                pattern=pattern,
+                outcome=outcome,
+                duration=duration,
+                due=record.due,
+                end=record.end,
+                last_err=record.last_err,
+                error=record.error,
+            )
+        )
+
+    def after_effects(self, record: TaskRecord) -> None:
+        """
+        Do what follows from a final record; repeated whenever its item is delivered again, so all of it is idempotent.
+        """
+        self.tell(record)

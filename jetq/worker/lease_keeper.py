@@ -1,0 +1,181 @@
+"""
+lease_keeper: a thread that keeps the leases of this process, whatever its event loop does.
+
+The thread has a loop and a connection of its own. Every third of the shortest lease, and at once on each (re)connect,
+it renews every run in the table and writes the worker's presence. It answers whether a run is going on, and reads the
+records of runs older than a lease: a renewal answered with OK proves nothing, since acknowledgements act by the item's
+sequence and are not fenced. A run whose record names another run is lost, and the worker is told.
+
+It stops renewing a run at its limit and grace: a handler that cannot be stopped must not keep its task for ever.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jetq.errors import JetqError, MalformedRecordError, ServerError
+from jetq.jetstream.address import Address
+from jetq.jetstream.connection import Connection, Incoming
+from jetq.jetstream.presence import Presences, WorkerPresence
+from jetq.jetstream.task_store import read_record
+from jetq.model.record import Run
+from jetq.wire.control import ControlReply, ControlRequest, decode_control_request, encode_control
+from jetq.wire.names import Names
+from jetq.worker.lease_table import LeaseEntry, LeaseTable
+
+IN_PROGRESS = b"+WPI"
+_JOIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeeperPlan:
+    """
+    What a keeper keeps.
+
+    Attributes:
+        address: Where the server is.
+        names: Of the namespace.
+        worker: The worker's id.
+        lease: The shortest lease of its queues, in seconds.
+        connect_timeout: Seconds until the first connection must stand.
+    """
+
+    address: Address
+    names: Names
+    worker: str
+    lease: float
+    connect_timeout: float
+
+
+class LeaseKeeper:
+    """
+    Keeps leases and presence from a thread.
+
+    Args:
+        plan: What to keep.
+        table: The runs.
+        presence: Says what to write as presence; called in the thread.
+        on_lost: Told of a lost run; called in the thread.
+    """
+
+    def __init__(
+        self,
+        plan: KeeperPlan,
+        table: LeaseTable,
+        *,
+        presence: Callable[[], WorkerPresence],
+        on_lost: Callable[[LeaseEntry], None],
+    ) -> None:
+        self._plan = plan
+        self._table = table
+        self._presence = presence
+        self._on_lost = on_lost
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._failure: JetqError | None = None
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._main, name="jetq-lease", daemon=True)
+
+    def start(self) -> None:
+        """
+        Start the thread and wait for its connection; call it outside of an event loop's thread or off it.
+
+        Raises:
+            ServerError: It could not connect.
+        """
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """End the thread; presence is removed."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(_JOIN_SECONDS)
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._keep())
+        finally:
+            self._ready.set()
+            self._loop.close()
+
+    async def _keep(self) -> None:
+        plan = self._plan
+        try:
+            connection = await Connection.open(
+                plan.address, name=f"{plan.worker} lease", connect_timeout=plan.connect_timeout
+            )
+        except JetqError as error:
+            self._failure = error
+            return
+        presences = Presences(connection, plan.names)
+        try:
+            for subject in (plan.names.control(plan.worker), plan.names.control_all):
+                await connection.subscribe(subject, lambda message: self._answer(connection, message))
+            connection.on_connected(lambda _generation: self._renew(connection, presences))
+            self._renew(connection, presences)
+            self._ready.set()
+            while not await self._stopped_within(plan.lease / 3):
+                self._renew(connection, presences)
+                await self._find_lost(connection)
+            await self._farewell(presences)
+        finally:
+            await connection.close()
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _renew(self, connection: Connection, presences: Presences) -> None:
+        presences.write(self._presence(), self._plan.lease)
+        now = time.monotonic()
+        for entry in self._table.entries():
+            if now < entry.ends and not entry.lost:
+                connection.send(entry.reply, IN_PROGRESS)
+
+    def _answer(self, connection: Connection, message: Incoming) -> None:
+        request = decode_control_request(message.data)
+        if request is None or not message.reply:
+            return
+        connection.send(message.reply, encode_control(self._reply_to(request)))
+
+    def _reply_to(self, request: ControlRequest) -> ControlReply:
+        worker = self._plan.worker
+        if request.op == "ping":
+            return ControlReply(worker, count=len(self._table))
+        entry = self._table.find(Run(worker, request.attempt, request.nonce))
+        if entry is None or entry.task_id != request.task:
+            return ControlReply(worker)
+        if request.item and request.item != entry.item:
+            entry.item, entry.reply = request.item, request.reply
+        return ControlReply(worker, running=True, item=entry.item)
+
+    async def _find_lost(self, connection: Connection) -> None:
+        """Read the records of runs that are older than a lease, each once a lease."""
+        now = time.monotonic()
+        for entry in self._table.entries():
+            if entry.lost or now - max(entry.started, entry.checked) < entry.lease:
+                continue
+            entry.checked = now
+            try:
+                found = await read_record(connection, self._plan.names, entry.task_id)
+            except (ServerError, MalformedRecordError):
+                continue
+            if self._table.find(entry.run) is entry and (found is None or found.record.run != entry.run):
+                entry.lost = True
+                self._on_lost(entry)
+
+    async def _farewell(self, presences: Presences) -> None:
+        try:
+            await presences.remove(self._plan.worker)
+        except ServerError:
+            return

@@ -1,0 +1,269 @@
+"""
+worker: pulls tasks and runs them, in one event loop.
+
+It composes the parts: puller → slots → attempt (claim, execute, judge, settle), and the lease thread beside them.
+Stopping has an order: quiet (ask no more, give back what was not started), drain (wait for what runs), cancel (stop the
+handlers and give their tasks back, at once and at no cost), then close. Leases are kept until the last task is settled.
+"""
+
+import asyncio
+import os
+import socket
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from jetq.app.application import App
+from jetq.errors import ServerError
+from jetq.execution.executor import Executor
+from jetq.jetstream.backend import Backend
+from jetq.jetstream.presence import WorkerPresence
+from jetq.jetstream.puller import Delivery, Puller
+from jetq.model.events import AttemptFailed, WorkerStarted, WorkerStopped, WorkerStopping
+from jetq.observe.bus import Bus
+from jetq.settings import Queue, WorkerSettings, seconds
+from jetq.wire.ids import new_id
+from jetq.worker.attempt import Attempts, Parts
+from jetq.worker.desk import Desk
+from jetq.worker.fetcher import Fetcher
+from jetq.worker.lease_keeper import KeeperPlan, LeaseKeeper
+from jetq.worker.lease_table import LeaseEntry, LeaseTable
+from jetq.worker.slots import Slot, Slots
+
+SETTLE_TIMEOUT: Final = 10.0
+"""Seconds that interrupted tasks have to be written back."""
+_BURST_POLL: Final = 0.2
+
+
+class Worker:
+    """
+    A worker for an application. Use :meth:`run`, or ``async with`` for one that runs beside other code.
+
+    Args:
+        app: Whose tasks to run.
+        queues: Names of the queues to serve; none means all that the application and its handlers name.
+        settings: Slots, threads, shutdown.
+        version: Of the application, for the worker's presence.
+
+    Attributes:
+        id: New with each start; a ULID.
+    """
+
+    def __init__(
+        self, app: App, *, queues: Sequence[str] = (), settings: WorkerSettings | None = None, version: str = ""
+    ) -> None:
+        self.id = new_id()
+        self.settings = settings or WorkerSettings()
+        self._app = app
+        self._queue_names = tuple(queues)
+        self._version = version
+        self._started = datetime.now(UTC)
+        self._bus = Bus()
+        self._table = LeaseTable()
+        self._slots = Slots(self.settings.concurrency, on_free=self._on_free)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._cancel = asyncio.Event()
+        self._closed = False
+
+    # life
+
+    async def run(self) -> None:
+        """
+        Work until :meth:`stop` is called, or in burst mode until the queues are empty.
+
+        Raises:
+            ServerError: No connection at the start, or the streams are not as they must be.
+        """
+        async with self:
+            if self.settings.burst:
+                await self._drained_or_stopped()
+            else:
+                await self._stop.wait()
+
+    async def __aenter__(self) -> Self:
+        """Start to work."""
+        app = self._app
+        app.load()
+        declared = self._declared()
+        self._bus.listen(app.bus.emit)
+        self._backend = await Backend.open(
+            app.address(), app.settings, name=f"{app.name} worker", declared=declared, bus=self._bus
+        )
+        try:
+            await self._assemble(declared)
+        except BaseException:
+            await self._backend.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        """Stop: quiet, drain, cancel, close."""
+        await self._shut_down()
+
+    def stop(self) -> None:
+        """Begin to stop: take no more tasks, and wait for those that run. From the worker's loop."""
+        self._stop.set()
+
+    def cancel(self) -> None:
+        """Stop without waiting any longer for handlers; their tasks go back to their queues."""
+        self._stop.set()
+        self._cancel.set()
+
+    @property
+    def running(self) -> int:
+        """Tasks under way."""
+        return len(self._tasks)
+
+    # parts
+
+    def _declared(self) -> dict[str, Queue]:
+        """Return the queues to serve."""
+        known = dict(self._app.queues)
+        for handler in self._app.router.handlers:
+            if handler.options.queue is not None:
+                known.setdefault(handler.options.queue, Queue(handler.options.queue))
+        names = self._queue_names or tuple(known)
+        return {name: known.get(name) or Queue(name) for name in names}
+
+    async def _assemble(self, declared: dict[str, Queue]) -> None:
+        app, backend = self._app, self._backend
+        desk = Desk(backend, self.id, self._table)
+        for queue in declared.values():
+            desk.bound[queue.name] = await backend.queue(queue)
+        app.clients.adopt(backend)
+        settings = self.settings
+        self._executor = Executor(
+            threads=settings.threads or settings.concurrency,
+            middleware=app.middleware,
+            logger=app.logger,
+            enqueuer=app,
+        )
+        self._attempts = Attempts(desk, Parts(app.router, self._executor))
+        await self._keep_leases(desk)
+        self._fetcher = Fetcher(desk.bound, self._slots, begin=self._begin)
+        for name in desk.bound:
+            puller = Puller(
+                backend.connection,
+                backend.names,
+                name,
+                on_delivery=self._fetcher.on_delivery,
+                on_credit=self._fetcher.refill,
+            )
+            self._fetcher.add(puller)
+            await puller.start()
+        self._bus.emit(
+            WorkerStarted(
+                worker=self.id,
+                queues=tuple(desk.bound),
+                patterns=tuple(app.router.patterns),
+                slots=settings.concurrency,
+            )
+        )
+        self._fetcher.refill()
+
+    async def _keep_leases(self, desk: Desk) -> None:
+        loop = asyncio.get_running_loop()
+
+        def on_lost(entry: LeaseEntry) -> None:
+            loop.call_soon_threadsafe(self._attempts.lose, entry)
+
+        self._keeper = LeaseKeeper(
+            KeeperPlan(
+                address=self._app.address(),
+                names=self._backend.names,
+                worker=self.id,
+                lease=min(queue.lease for queue in desk.bound.values()),
+                connect_timeout=seconds("connect_timeout", self._app.settings.connection.connect_timeout),
+            ),
+            self._table,
+            presence=lambda: self._presence(desk),
+            on_lost=on_lost,
+        )
+        await asyncio.to_thread(self._keeper.start)
+
+    def _presence(self, desk: Desk) -> WorkerPresence:
+        return WorkerPresence(
+            worker=self.id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=self._version,
+            started=self._started,
+            queues=list(desk.bound),
+            patterns=list(self._app.router.patterns),
+            slots=self.settings.concurrency,
+            running=len(self._table),
+        )
+
+    # work
+
+    def _on_free(self) -> None:
+        self._fetcher.refill()
+
+    def _begin(self, delivery: Delivery, slot: Slot) -> None:
+        task = asyncio.get_running_loop().create_task(self._attempts.run(delivery, slot))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            told = "".join(traceback.format_exception(error))
+            self._bus.emit(AttemptFailed(queue="", error=told, unexpected=True))
+
+    async def _drained_or_stopped(self) -> None:
+        while not self._stop.is_set():
+            if not self._tasks and self._fetcher.is_dry and await self._queues_are_empty():
+                return
+            try:
+                async with asyncio.timeout(_BURST_POLL):
+                    await self._stop.wait()
+            except TimeoutError:
+                continue
+
+    async def _queues_are_empty(self) -> bool:
+        names, connection = self._backend.names, self._backend.connection
+        for queue in self._backend_queues():
+            try:
+                info = await connection.api(f"STREAM.INFO.{names.queue(queue)}")
+            except ServerError:
+                return False
+            if info["state"]["messages"]:
+                return False
+        return True
+
+    def _backend_queues(self) -> list[str]:
+        return list(self._declared())
+
+    # end
+
+    async def _shut_down(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._stop.set()
+        self._bus.emit(WorkerStopping(worker=self.id, running=len(self._tasks)))
+        for delivery in await self._fetcher.quiet():
+            self._backend.connection.send(delivery.reply, b"-NAK")
+        await self._drain()
+        released = self._attempts.interrupt()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=SETTLE_TIMEOUT)
+        await self._executor.close()
+        await asyncio.to_thread(self._keeper.stop)
+        self._app.clients.release()
+        await self._backend.close()
+        self._bus.emit(WorkerStopped(worker=self.id, released=released))
+
+    async def _drain(self) -> None:
+        """Wait for what runs, as long as the shutdown time-out and nobody's impatience allow."""
+        until = time.monotonic() + seconds("shutdown_timeout", self.settings.shutdown_timeout)
+        impatient = asyncio.create_task(self._cancel.wait())
+        try:
+            while self._tasks and not impatient.done() and (left := until - time.monotonic()) > 0:
+                waits = {impatient, *self._tasks}
+                await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            impatient.cancel()
