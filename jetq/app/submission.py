@@ -65,7 +65,7 @@ class Submission:
         """
         if isinstance(entry, TaskCall):
             return entry.request()
-        if not isinstance(entry, tuple) or len(entry) != 2 or not isinstance(entry[0], str):  # noqa: PLR2004
+        if not isinstance(entry, tuple) or len(entry) != 2 or not isinstance(entry[0], str):  # noqa: PLR2004 - a pair
             raise InvalidSettingError("entry", entry, "a task call (task.s(...)) or a (type, payload) pair")
         task_type, payload = entry
         return build_request(task_type, encode_payload(task_type, payload), CallOptions(), None, self._settings)

@@ -72,7 +72,7 @@ class Dialer:
                 if link is not None:
                     return link
                 on_failure(failures[0])
-            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311
+            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - it spreads load, nothing more
             wait = min(wait * 2, _LONGEST_WAIT)
 
     async def _try(self, server: ServerUrl, timeout: float, failures: list[Failure]) -> Link | None:

@@ -43,7 +43,7 @@ class _Transport(TcpTransport):
     """nats-py's TCP or TLS stream, with what is below it."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
 
     @property
     def socket(self) -> asyncio.WriteTransport | None:
