@@ -5,22 +5,34 @@ The nearest answer wins: what the caller says, then ``JETQ_CONTEXT``, ``JETQ_NAT
 ``NATS_URL``, an embedded server that runs in this folder, the selected NATS context, and at last this machine.
 """
 
-import json
 import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+from msgspec import Struct
+
 from jetq.errors import InvalidSettingError
-from jetq.jetstream.credentials import Credentials, Secret
+from jetq.jetstream.contexts import load_context, selected_context
+from jetq.jetstream.credentials import Credentials
+from jetq.jetstream.secret import Secret
 from jetq.jetstream.tls import Tls
 from jetq.settings import DEFAULT_SERVER, STATE_FOLDER, ConnectionSettings
 
 API_PREFIX: Final = "$JS.API"
 INBOX_PREFIX: Final = "_INBOX"
+ANNOUNCEMENT: Final = "server.json"
+"""File in `settings.STATE_FOLDER` that an embedded server leaves for as long as it runs."""
 _PORT: Final = 4222
+
+
+class _Announcement(Struct):
+    url: str
+    pid: int
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,7 @@ def find_address(
     *,
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    use_selected: bool = True,  # noqa: ARG001
+    use_selected: bool = True,
 ) -> Address:
     """
     Return the nearest address.
@@ -134,22 +146,62 @@ def find_address(
     Raises:
         InvalidSettingError: A URL is none.
         NatsContextError: A context is missing, broken, or asks for what jetq cannot do.
+        UnusableCredentialsError: nsc cannot say who a context means.
     """
     env = os.environ if environ is None else environ
     if settings.servers is not None:
         return Address.of(settings.servers, source="as given")
-    for variable in ("JETQ_NATS_URL", "NATS_URL"):
-        if env.get(variable):
-            return Address.of(env[variable], source=variable, setting=variable)
-    return _announced(folder or Path.cwd()) or Address.of(DEFAULT_SERVER, source="the default")
+    if settings.context is not None:
+        return _in_context(settings.context, env, f"NATS context {settings.context!r}")
+    for variable, is_url in (
+        ("JETQ_CONTEXT", False),
+        ("JETQ_NATS_URL", True),
+        ("NATS_CONTEXT", False),
+        ("NATS_URL", True),
+    ):
+        value = env.get(variable)
+        if value:
+            source = f"NATS context {value!r}, from {variable}"
+            return Address.of(value, source=variable, setting=variable) if is_url else _in_context(value, env, source)
+    announced = _announced(folder or Path.cwd())
+    if announced is not None:
+        return announced
+    selected = selected_context(env) if use_selected else None
+    if selected is not None:
+        return _in_context(selected, env, f"the selected NATS context {selected!r}")
+    return Address.of(DEFAULT_SERVER, source="the default")
+
+
+def _in_context(name: str, environ: Mapping[str, str], source: str) -> Address:
+    said = load_context(name, environ)
+    address = Address.of(said.url or DEFAULT_SERVER, source=source, setting=f"the url of {source}")
+    return replace(
+        address,
+        credentials=said.credentials,
+        tls=said.tls or address.tls,
+        inbox_prefix=said.inbox_prefix or INBOX_PREFIX,
+        api_prefix=said.api_prefix or API_PREFIX,
+    )
 
 
 def _announced(folder: Path) -> Address | None:
     """Return the address that an embedded server left in the folder, if it still runs."""
-    file = folder / STATE_FOLDER / "server.json"
+    file = folder / STATE_FOLDER / ANNOUNCEMENT
     try:
-        said = json.loads(file.read_bytes())
-        os.kill(int(said["pid"]), 0)
-    except (OSError, ValueError, KeyError):
+        ours = sys.platform == "win32" or file.stat().st_uid in (os.getuid(), 0)
+        said = msgspec.json.decode(file.read_bytes(), type=_Announcement)
+    except (OSError, msgspec.MsgspecError):
         return None
-    return Address.of(said["url"], source=str(file))
+    return Address.of(said.url, source=str(file)) if ours and _is_alive(said.pid) else None
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # signal 0 is Ctrl-C there
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

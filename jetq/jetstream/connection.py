@@ -42,7 +42,7 @@ from jetq.jetstream.message import Incoming, encode_headers
 from jetq.jetstream.outbox import Outbox
 from jetq.jetstream.replies import Replies
 from jetq.jetstream.subscriptions import Subscription, Subscriptions
-from jetq.model.events import ConnectionLost, ConnectionRestored
+from jetq.model.events import AccessDenied, ConnectionLost, ConnectionRestored
 from jetq.observe.bus import Bus
 from jetq.wire.ids import new_id
 
@@ -131,8 +131,9 @@ class Connection:
             async with asyncio.timeout(connect_timeout):
                 await connection._begin()
         except TimeoutError:
+            silent = "no answer from its JetStream" if connection.is_connected else "no answer"
             await connection.close()
-            raise ConnectionFailedError(str(address), f"no answer within {connect_timeout:g} s") from None
+            raise ConnectionFailedError(str(address), f"{silent} within {connect_timeout:g} s") from None
         except BaseException:
             await connection.close()
             raise
@@ -152,15 +153,17 @@ class Connection:
     async def close(self) -> None:
         """Send what was handed over before, and close. Requests under way fail. Idempotent."""
         self._closed = True
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
         self._outbox.flush()
         link = self._outbox.link
         self._outbox.lead_to(None)
-        self._up.clear()
+        self._up.set()
         self._replies.lose()
         if link is not None:
             await link.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def is_connected(self) -> bool:
@@ -239,6 +242,8 @@ class Connection:
                 await self._up.wait()
         except TimeoutError:
             raise ServerTimeoutError(subject, limit) from None
+        if self._closed:
+            raise AnswerLostError(subject)
         return max(until - self._loop.time(), 0.0)
 
     async def api(self, action: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:
@@ -291,10 +296,16 @@ class Connection:
         self._subscriptions.deliver(sid, subject, reply, data, headers)
 
     def on_denied(self, text: str) -> None:
-        """Fail what waits for a subject that the server does not permit."""
+        """Tell of a subject that the server does not permit, and fail the requests that wait for it."""
         denied = _DENIED.search(text)
-        if denied is not None and denied[1] == "publish":
-            self._replies.deny(denied[2])
+        if denied is None:
+            return
+        action, subject = denied.groups()
+        self._bus.emit(AccessDenied(subject=subject, action=action))
+        if action == "publish":
+            self._replies.deny(subject)
+        elif subject == self._replies.subject.lower():
+            self._replies.deny_answers()
 
     # Links
 
@@ -324,6 +335,8 @@ class Connection:
         self._outbox.lead_to(link)
         self._subscriptions.renew()
         self._up.set()
+        if link.is_over:  # between the end of its dialling and now
+            self.on_end(link, "the connection was closed")
 
     async def _begin(self) -> None:
         link = await self._dialer.first()

@@ -1,20 +1,19 @@
 """
 credentials: who we are, as the server wants to hear it.
 
-A secret is kept as the place where it stands (a file, a variable, a command) and read anew for every connection
-attempt, so that rotated credentials are found without a restart. No secret shows in a repr, a log line or an error.
+They are read anew for every connection attempt, so that rotated ones are found without a restart.
 """
 
 import base64
 import binascii
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from nats.aio.client import RawCredentials
 
 from jetq.errors import UnusableCredentialsError
+from jetq.jetstream.secret import Secret
 
 _JWT: Final = re.compile(r"-+BEGIN NATS USER JWT-+\s+(\S+)\s+-+END NATS USER JWT-+")
 _SEED: Final = re.compile(r"-+BEGIN USER NKEY SEED-+\s+(\S+)\s+-+END USER NKEY SEED-+")
@@ -28,40 +27,6 @@ _CREDS: Final = """\
 """
 
 
-class Secret:
-    """
-    A secret and where it comes from.
-
-    Args:
-        place: As errors name it, for example the variable or file.
-        read: Returns the secret; raises :class:`UnusableCredentialsError`.
-    """
-
-    __slots__ = ("_read", "place")
-
-    def __init__(self, place: str, read: Callable[[], str]) -> None:
-        self.place = place
-        self._read = read
-
-    @classmethod
-    def of(cls, value: str, place: str = "given") -> "Secret":
-        """Return a secret that is known already."""
-        return cls(place, lambda: value)
-
-    def read(self) -> str:
-        """
-        Return the secret as it is now.
-
-        Raises:
-            UnusableCredentialsError: It cannot be read.
-        """
-        return self._read()
-
-    def __repr__(self) -> str:
-        """Name the place alone."""
-        return f"<secret, {self.place}>"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
     """
@@ -71,7 +36,7 @@ class Credentials:
         user, password: Together.
         token: Sent beside any other.
         creds: The text of a creds file: a user JWT and its seed.
-        nkey: A user's seed.
+        nkey: A user's seed, bare or decorated.
         jwt, seed: A user JWT and its seed; without a seed the JWT must be a bearer token.
     """
 
@@ -99,7 +64,7 @@ class Credentials:
         elif self.creds is not None:
             options["user_credentials"] = _parse_creds(self.creds)
         elif self.nkey is not None:
-            options["nkeys_seed_str"] = _user_seed(self.nkey.read(), self.nkey.place)
+            options["nkeys_seed_str"] = _bare_seed(self.nkey)
         elif self.jwt is not None:
             options |= _jwt_options(self.jwt, self.seed)
         return options
@@ -124,6 +89,14 @@ def _parse_creds(creds: Secret) -> RawCredentials:
         raise UnusableCredentialsError(creds.place, "they hold no user JWT with its seed")
     key = _user_seed(seed[1], creds.place)
     return RawCredentials(_CREDS.format(jwt=jwt[1], seed=key))
+
+
+def _bare_seed(nkey: Secret) -> str:
+    """Return the seed of an nkey file: the decorated one, or the first line that begins like one."""
+    text = nkey.read()
+    decorated = _SEED.search(text)
+    lines = [line.strip() for line in text.splitlines()]
+    return _user_seed(decorated[1] if decorated else next((line for line in lines if line[:2] == "SU"), ""), nkey.place)
 
 
 def _user_seed(text: str, place: str) -> str:

@@ -9,8 +9,7 @@ was told of.
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import nats.errors
 
@@ -22,6 +21,8 @@ from jetq.jetstream.link import Link, LinkOwner
 _FIRST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 2.0
 """Seconds; a worker's lease must not be lost over a wait."""
+_LASTING: Final = 5.0
+"""Seconds after which a link has proved itself."""
 
 Failure = ConnectionFailedError | AuthenticationError | UnusableCredentialsError
 
@@ -42,7 +43,9 @@ class Dialer:
         self._owner = owner
         self._name = name
         self._timeout = timeout
-        self._discovered: tuple[ServerUrl, ...] = ()
+        self._wait = _FIRST_WAIT
+        self._last: Link | None = None
+        self._last_began = 0.0
 
     async def first(self) -> Link:
         """
@@ -62,18 +65,25 @@ class Dialer:
         raise max(failures, key=_telling)
 
     async def again(self, on_failure: Callable[[Failure], None]) -> Link:
-        """Try until a server takes us. *on_failure* hears of each failure."""
-        wait = _FIRST_WAIT
-        await asyncio.sleep(random.uniform(0, _FIRST_WAIT))  # noqa: S311 - spreads load, hides nothing
+        """
+        Try until a server takes us, and wait a little longer after each round.
+
+        A link that ended soon after it began counts as a failure: what ended it may end the next one.
+
+        Args:
+            on_failure: Hears of each failure.
+        """
+        if self._now() - self._last_began > _LASTING:
+            self._wait = _FIRST_WAIT
         while True:
-            for server in _shuffled((*self._address.servers, *self._discovered)):
+            await asyncio.sleep(self._wait * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
+            self._wait = min(self._wait * 2, _LONGEST_WAIT)
+            for server in _shuffled((*self._address.servers, *self._discovered())):
                 failures: list[Failure] = []
                 link = await self._try(server, self._timeout, failures)
                 if link is not None:
                     return link
                 on_failure(failures[0])
-            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - it spreads load, nothing more
-            wait = min(wait * 2, _LONGEST_WAIT)
 
     async def _try(self, server: ServerUrl, timeout: float, failures: list[Failure]) -> Link | None:
         try:
@@ -81,18 +91,26 @@ class Dialer:
         except (OSError, UnicodeError, nats.errors.Error, UnusableCredentialsError) as error:
             failures.append(failure_of(f"{server} ({self._address.source})", error))
             return None
-        self._discover(server, link.info)
+        self._last, self._last_began = link, self._now()
         return link
 
-    def _discover(self, server: ServerUrl, info: dict[str, Any]) -> None:
-        """Remember the other servers of the cluster; they take the credentials and the certificate name of this one."""
+    def _discovered(self) -> list[ServerUrl]:
+        """Return the other servers of the cluster; they take the credentials and the certificate name of the last."""
+        if self._last is None:
+            return []
+        known = {(server.host, server.port) for server in self._address.servers}
+        last = self._last.server
         found: list[ServerUrl] = []
-        for text in info.get("connect_urls") or ():
+        for text in self._last.info.get("connect_urls") or ():
             host, _, port = str(text).rpartition(":")
-            other = ServerUrl(server.scheme, host.strip("[]"), int(port))
-            if (other.host, other.port) not in {(known.host, known.port) for known in self._address.servers}:
-                found.append(replace(other, credentials=server.credentials, tls_name=server.tls_name or server.host))
-        self._discovered = tuple(found)
+            other = ServerUrl(last.scheme, host.strip("[]"), int(port), last.credentials, last.tls_name or last.host)
+            if (other.host, other.port) not in known:
+                found.append(other)
+        return found
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
 
 def _shuffled(servers: tuple[ServerUrl, ...]) -> list[ServerUrl]:

@@ -75,14 +75,11 @@ class _Client(Client):
     def socket(self) -> asyncio.WriteTransport | None:
         return self._transport.socket if isinstance(self._transport, _Transport) else None
 
-    @property
-    def server_info(self) -> dict[str, Any]:
-        return self._server_info
-
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Use TLS also where the server leaves it open."""
         if self._wants_tls and info.get("tls_available"):
             info["tls_required"] = True
+        self._link.info |= info
         await super()._process_info(info, initial_connection)
 
     def _connect_command(self) -> bytes:
@@ -108,7 +105,7 @@ class Link:
 
     Attributes:
         server: Where it leads.
-        info: What the server said about itself.
+        info: What the server said about itself, and last about its cluster.
         is_over: Whether it ended or was closed.
     """
 
@@ -167,7 +164,6 @@ class Link:
         )
         if not client.is_connected or self.is_over:
             raise self._last_error or nats.errors.ConnectionClosedError
-        self.info = client.server_info
         self._socket = client.socket
 
     async def _on_error(self, error: Exception) -> None:

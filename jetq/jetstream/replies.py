@@ -67,7 +67,12 @@ class Replies:
         """Fail the requests on a subject that the server does not permit, given in lower case."""
         for pending in self._pending.values():
             if pending.subject.lower() == subject:
-                _fail(pending, PermissionDeniedError(pending.subject, "publishing on"))
+                _fail(pending, PermissionDeniedError(pending.subject, "publishing to"))
+
+    def deny_answers(self) -> None:
+        """Fail all requests: the server does not permit to read answers."""
+        for pending in self._pending.values():
+            _fail(pending, PermissionDeniedError(self.subject, "reading answers on"))
 
     def lose(self) -> None:
         """Fail all: their answers went with the connection."""

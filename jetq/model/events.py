@@ -110,6 +110,13 @@ class ConnectionRestored(Struct, frozen=True, kw_only=True):
     generation: int
 
 
+class AccessDenied(Struct, frozen=True, kw_only=True):
+    """The server does not permit to publish to a subject, or to subscribe to it; both as the server spells them."""
+
+    subject: str
+    action: str
+
+
 class TopologyChanged(Struct, frozen=True, kw_only=True):
     """
     Something that a stream, consumer or bucket lacked was added, or could not be.
@@ -158,6 +165,7 @@ Event = (
     | ListenerFailed
     | ConnectionLost
     | ConnectionRestored
+    | AccessDenied
     | TopologyChanged
     | WorkerStarted
     | WorkerStopping
