@@ -1,0 +1,230 @@
+"""
+handler: a function, the task types that it takes, and its options.
+
+What the signature says is read when the handler is made. Schemas are compiled when they are first needed, since they
+need pydantic (`routing.validation`); a worker calls :meth:`Handler.prepare` before its first task.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+from jetq.errors import HandlerSignatureError, InvalidSettingError, ResultTypeError, Signal
+from jetq.model.retry import Exponential, RetryPolicy
+from jetq.routing.binding import Arguments, encode
+from jetq.routing.pattern import Pattern, parse
+from jetq.routing.signature import NOTHING, Signature, check_function, function_name, function_place
+from jetq.routing.validation import NotValid, Validator, compile_value
+from jetq.routing.values import decode_value
+
+Kind = Literal["async", "thread"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandlerOptions:
+    """
+    What a handler says about its tasks; a caller may say otherwise for one task.
+
+    Attributes:
+        queue: Where they go; None is the application's default queue.
+        max_tries: How often one may run; 0 is unlimited, None is the application's default.
+        retry: The waits between tries.
+        timeout: Seconds that a run may take; None is the queue's limit, which always holds.
+        deadline: Seconds from the enqueue after which one is not started any more; None is never.
+        middleware: Run around the handler, the first outermost, all inside of the application's.
+    """
+
+    queue: str | None = None
+    max_tries: int | None = None
+    retry: RetryPolicy = field(default_factory=Exponential)
+    timeout: float | None = None
+    deadline: float | None = None
+    middleware: tuple[Callable[..., Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse middleware that could not be awaited."""
+        check_middleware(self.middleware)
+
+
+def check_middleware(middleware: Sequence[object]) -> None:
+    """
+    Refuse what is no middleware.
+
+    Raises:
+        InvalidSettingError: One is no async function.
+    """
+    for each in middleware:
+        call = each.__call__ if callable(each) else None
+        if not (inspect.iscoroutinefunction(each) or inspect.iscoroutinefunction(call)):
+            raise InvalidSettingError("middleware", each, "an async function of (ctx, call_next)")
+
+
+_DEFAULTS: Final = HandlerOptions()
+
+
+class Handler:
+    """
+    A function that takes tasks. Made by :func:`make_handler`.
+
+    Attributes:
+        function: As it was decorated.
+        name: Module and qualified name.
+        pattern: The task types that it takes, as text.
+        route: The same, taken apart.
+        kind: ``async`` runs on the event loop, ``thread`` in a thread.
+        options: What it says about its tasks.
+        takes_context: Its first parameter is the context.
+        bind: Returns what the function is called with, after its context, for a payload and a task type; raises
+            InvalidPayloadError. The binding's own method, since every task calls it.
+    """
+
+    __slots__ = (
+        "_binding",
+        "_result",
+        "_returns",
+        "bind",
+        "function",
+        "kind",
+        "name",
+        "options",
+        "pattern",
+        "route",
+        "takes_context",
+    )
+
+    def __init__(self, function: Callable[..., Any], route: Pattern, options: HandlerOptions, kind: Kind) -> None:
+        signature = Signature(function)
+        self.function = function
+        self.name = function_name(function)
+        self.pattern = route.text
+        self.route = route
+        self.kind: Kind = kind
+        self.options = options
+        self.takes_context = signature.context is not None
+        self._binding = signature.binding
+        self.bind: Callable[[bytes | None, str], Arguments] = signature.binding.bind
+        self._returns = _storable(signature.returns)
+        self._result: Validator | None = None
+
+    def __repr__(self) -> str:
+        return f"<Handler {self.pattern} {self.name}>"
+
+    @property
+    def place(self) -> str:
+        """The function's name, file and line."""
+        return function_place(self.function)
+
+    def prepare(self) -> None:
+        """
+        Compile what the first task would compile.
+
+        Raises:
+            HandlerSignatureError: A parameter's annotation cannot be read from JSON.
+        """
+        self._binding.prepare()
+
+    def encode_call(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> bytes:
+        """
+        Return the payload for a call, as JSON, after the check that the worker will make.
+
+        Raises:
+            InvalidPayloadError: An argument is missing, unknown, of the wrong type, or not JSON; it is named.
+            HandlerSignatureError: A parameter's annotation cannot be read from JSON.
+        """
+        payload = encode(self._binding.collect(args, kwargs, task_type), task_type, named=self._binding.named)
+        self.bind(payload, task_type)
+        return payload
+
+    def encode_payload(self, payload: Any, task_type: str) -> bytes:
+        """
+        Return a whole payload as JSON, after the check that the worker will make.
+
+        Raises:
+            InvalidPayloadError: It is not what the handler takes, or not JSON.
+            HandlerSignatureError: A parameter's annotation cannot be read from JSON.
+        """
+        data = encode(payload, task_type, named=self._binding.named)
+        self.bind(data, task_type)
+        return data
+
+    def decode_result(self, raw: bytes) -> Any:
+        """
+        Return a result as the return annotation says.
+
+        Without one, and with None or one that JSON cannot be read as, it is the plain JSON value.
+
+        Raises:
+            ResultTypeError: The result does not fit; it was stored by another version of the function.
+        """
+        if self._returns is NOTHING:
+            return decode_value(raw)
+        if self._result is None:
+            try:
+                self._result = compile_value(self._returns, self.name, "the return value")
+            except HandlerSignatureError:
+                self._returns = NOTHING
+                return decode_value(raw)
+        try:
+            return self._result(bytes(raw))
+        except NotValid as error:
+            raise ResultTypeError(self.name, error.sentence()) from None
+
+
+def _storable(annotation: Any) -> Any:
+    """Return the part of a return annotation that can be in a record: signals are not, and None says nothing."""
+    if get_origin(annotation) in {Union, UnionType}:
+        kept = [part for part in get_args(annotation) if not _is_signal(part)]
+        annotation = Union[tuple(kept)] if kept else NOTHING  # noqa: UP007 - built at run time
+    if annotation is None or annotation is NoneType or annotation is Any or _is_signal(annotation):
+        return NOTHING
+    return annotation
+
+
+def _is_signal(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Signal)
+
+
+def make_handler(
+    function: Callable[..., Any],
+    pattern: str,
+    options: HandlerOptions = _DEFAULTS,
+    *,
+    pool: str | None = None,
+) -> Handler:
+    """
+    Make a handler.
+
+    Args:
+        function: ``async def`` runs on the worker's event loop, ``def`` in a thread.
+        pattern: A task type, or a pattern with ``*``.
+        options: What the handler says about its tasks.
+        pool: ``thread`` for a sync function; None decides by the function.
+
+    Raises:
+        InvalidPatternError: The pattern cannot be used.
+        HandlerSignatureError: The function cannot be a handler.
+        InvalidSettingError: The pool does not exist, or not for this function.
+    """
+    route = parse(pattern)
+    checked = check_function(function)
+    return Handler(checked, route, options, _kind(checked, pool))
+
+
+def _kind(function: Callable[..., Any], pool: str | None) -> Kind:
+    if pool == "process":
+        raise InvalidSettingError(
+            "pool",
+            pool,
+            "'thread' (this version does not support 'process' yet; a sync function without a pool runs in a thread)",
+        )
+    if pool not in {None, "thread"}:
+        raise InvalidSettingError("pool", pool, "'thread'")
+    if inspect.iscoroutinefunction(function):
+        if pool is not None:
+            raise InvalidSettingError("pool", pool, "absent: an async def runs on the event loop")
+        return "async"
+    if pool is None and inspect.iscoroutinefunction(inspect.unwrap(function)):
+        return "async"
+    return "thread"
