@@ -17,6 +17,7 @@ from jetq.jetstream.secret import Secret
 
 _JWT: Final = re.compile(r"-+BEGIN NATS USER JWT-+\s+(\S+)\s+-+END NATS USER JWT-+")
 _SEED: Final = re.compile(r"-+BEGIN USER NKEY SEED-+\s+(\S+)\s+-+END USER NKEY SEED-+")
+_SEED_BYTES: Final = 36
 _CREDS: Final = """\
 -----BEGIN NATS USER JWT-----
 {jwt}
@@ -104,8 +105,12 @@ def _user_seed(text: str, place: str) -> str:
     seed = text.strip()
     try:
         raw = base64.b32decode(seed + "=" * (-len(seed) % 8))
-    except binascii.Error:
+    except ValueError:
         raw = b""
-    if not seed.startswith("SU") or raw[-2:] != binascii.crc_hqx(raw[:-2], 0).to_bytes(2, "little"):
+    if (
+        not seed.startswith("SU")
+        or len(raw) != _SEED_BYTES
+        or raw[-2:] != binascii.crc_hqx(raw[:-2], 0).to_bytes(2, "little")
+    ):
         raise UnusableCredentialsError(place, "that is no seed of a user")
     return seed

@@ -95,7 +95,7 @@ def failure_of(
     if isinstance(error, ssl.SSLCertVerificationError):
         return SecureConnectionError(servers, f"certificate verify failed: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
-        return SecureConnectionError(servers, (error.reason or str(error)).lower().replace("_", " "))
+        return SecureConnectionError(servers, (getattr(error, "reason", None) or str(error)).lower().replace("_", " "))
     if isinstance(error, nats.errors.SecureConnWantedError):
         return SecureConnectionError(servers, "the server does not offer TLS")
     text = str(error).removeprefix("nats: ").strip("'")

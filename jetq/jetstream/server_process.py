@@ -87,14 +87,21 @@ class ServerProcess:
 
     def _await_ready(self, program: str) -> None:
         until = time.monotonic() + _START_TIMEOUT
-        while not (ports := list(self.folder.glob("*.ports"))):
+        while not self._read_ports():
             if not self.is_running:
                 raise ServerStartError(program, self._last_words())
             if time.monotonic() > until:
                 raise ServerStartError(program, f"no answer within {_START_TIMEOUT:g} s; {self._last_words()}")
             time.sleep(_POLL)
-        self.pid = int(ports[0].stem.rpartition("_")[2])
-        self.plain_url = str(json.loads(ports[0].read_bytes())["nats"][0])
+
+    def _read_ports(self) -> bool:
+        """Read the file that the server leaves once it listens; it may be there and not be written yet."""
+        for file in self.folder.glob("*.ports"):
+            with contextlib.suppress(OSError, ValueError):
+                self.plain_url = str(json.loads(file.read_bytes())["nats"][0])
+                self.pid = int(file.stem.rpartition("_")[2])
+                return True
+        return False
 
     def log(self) -> str:
         """Return what the server has logged so far."""

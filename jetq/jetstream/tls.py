@@ -38,6 +38,8 @@ class Tls:
                 place = self.cert if self.key is None else f"{self.cert} and {self.key}"
                 context.load_cert_chain(self.cert, self.key)
         except OSError as error:
-            reason = error.strerror or error.reason if isinstance(error, ssl.SSLError) else error.strerror
-            raise UnusableCredentialsError(place, (reason or "no certificate or key").lower()) from None
+            reason = (
+                "it holds no certificate, or no key that fits" if isinstance(error, ssl.SSLError) else error.strerror
+            )
+            raise UnusableCredentialsError(place, (reason or "it cannot be read").lower()) from None
         return context
