@@ -56,7 +56,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   └── LeaseLostError               this run lost its task; nothing it writes counts
     ├── ValueNotJsonError            an argument or a result that JSON cannot hold
     ├── ResultTypeError              a result that does not fit the handler's return annotation
-    ├── OutsideTaskError             current() called where no handler runs
+    ├── OutsideTaskError             what only a running task has, asked for elsewhere
     └── BlockingCallError            a blocking method called inside a running event loop
 
     Signal                           raised or returned *by* a handler; not an error
@@ -553,10 +553,13 @@ class ResultTypeError(JetqError):
 
 
 class OutsideTaskError(JetqError):
-    """``current()`` was called where no handler runs."""
+    """What only a running task has was asked for elsewhere."""
 
-    def __init__(self) -> None:
-        super().__init__("current() was called outside of a handler; only code that a task runs has a context")
+    def __init__(
+        self, reason: str = "current() was called outside of a handler; only code that a task runs has a context"
+    ) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class BlockingCallError(JetqError):

@@ -1,0 +1,75 @@
+"""
+ending: what a handler's return value, or its exception, means.
+
+Signals mean the same raised and returned, and also as the only content of an exception group, since a handler's task
+group wraps what its children raise. What a handler asks for and cannot have (a delay that is no duration, a result that
+is not JSON) is said as its error.
+"""
+
+import inspect
+from typing import Any, Final
+
+from jetq.errors import InvalidSettingError, Retry, Signal, Snooze, Terminate, ValueNotJsonError
+from jetq.execution.failure import MAX_MESSAGE, describe, leaves, shorten, text_of
+from jetq.model.outcome import Failed, Outcome, Retried, Snoozed, Succeeded, Terminated, Unstorable
+from jetq.model.record import ErrorInfo
+from jetq.routing.values import encode_value
+from jetq.settings import seconds
+
+_LONGEST: Final = 10 * 365 * 24 * 3600.0
+"""Seconds that a handler may ask for: ten years. Beyond lies a slip of units, and soon the end of datetime."""
+
+_PRECEDENCE: Final = (Terminate, Retry, Snooze)
+"""Which signal of a group counts."""
+
+
+def after_return(value: Any) -> Outcome:
+    """Say what a return value means."""
+    if isinstance(value, Signal):
+        return _signalled(value)
+    try:
+        return Succeeded(encode_value(value))
+    except ValueNotJsonError as error:
+        if inspect.iscoroutine(value):
+            value.close()
+            text = "the handler returned a coroutine; make it async def, or await what it calls"
+            return Failed(ErrorInfo(type="TypeError", message=text))
+        text = shorten(f"the handler's result cannot be stored: {error}", MAX_MESSAGE)
+        return Unstorable(ErrorInfo(type="ValueNotJsonError", message=text))
+
+
+def after_error(error: BaseException) -> Outcome:
+    """Say what an exception means."""
+    if isinstance(error, Signal):
+        return _signalled(error)
+    parts = leaves(error)
+    if all(isinstance(part, _PRECEDENCE) for part in parts):
+        return _signalled(next(part for kind in _PRECEDENCE for part in parts if isinstance(part, kind)))
+    return Failed(describe(error))
+
+
+def _signalled(signal: Signal) -> Outcome:
+    try:
+        match signal:
+            case Terminate():
+                return Terminated(_reason(signal.reason))
+            case Retry():
+                delay = None if signal.delay is None else _delay("the delay of Retry", signal.delay)
+                return Retried(delay, _reason(signal.reason))
+            case Snooze():
+                return Snoozed(_delay("the delay of Snooze", signal.delay))
+            case _:
+                return Failed(describe(signal))
+    except InvalidSettingError as error:
+        return Failed(describe(error))
+
+
+def _reason(reason: object) -> str:
+    return shorten(text_of(reason), MAX_MESSAGE)
+
+
+def _delay(name: str, value: float) -> float:
+    delay = seconds(name, value)
+    if delay > _LONGEST:
+        raise InvalidSettingError(name, value, "ten years at most")
+    return delay

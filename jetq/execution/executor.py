@@ -1,0 +1,210 @@
+"""
+executor: run a handler once and say what happened.
+
+:meth:`Execution.run` binds the payload, calls the handler through its middleware in the caller's own asyncio task, and
+turns everything that can come of it into an outcome. It never raises; only when its coroutine is closed does it let
+that pass.
+
+Stopping has one way: at the time limit, or by :meth:`Execution.stop`, the outcome is fixed and the asyncio task is
+cancelled. A handler may catch the cancellation, clean up, return or raise as it likes: the fixed outcome stands. One
+that goes on all the same is cancelled again each grace. Cancellations that this module asked for are taken back before
+``run`` returns, so its caller sees its own alone. A cancellation from outside, of the task itself, is an interruption;
+a CancelledError that nobody asked for is the handler's own failure.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from jetq.errors import InvalidPayloadError
+from jetq.execution.context import Context, Enqueuer, current_context
+from jetq.execution.ending import after_error, after_return
+from jetq.execution.failure import MAX_MESSAGE, describe, shorten
+from jetq.execution.middleware import CallNext, Middleware, compose
+from jetq.execution.pools import GRACE, HandlerStopped, ThreadPool, on_loop
+from jetq.model.outcome import Failed, Interrupted, Invalid, Outcome, TimedOut
+from jetq.model.record import TaskRecord
+from jetq.observe.scope import TaskScope, current_scope
+from jetq.routing.handler import Handler, check_middleware
+
+
+class Executor:
+    """
+    Runs handlers.
+
+    Args:
+        threads: Sync handlers that may run at one time.
+        middleware: Run around every handler, the first outermost.
+        logger: For ``ctx.logger``; None is the logger ``jetq.task``.
+        enqueuer: For ``ctx.enqueue``; None leaves it unusable.
+        grace: Seconds that a handler may take to end after it was told to.
+
+    Raises:
+        InvalidSettingError: One of *middleware* is no async function.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int,
+        middleware: Sequence[Middleware] = (),
+        logger: Any = None,
+        enqueuer: Enqueuer | None = None,
+        grace: float = GRACE,
+    ) -> None:
+        check_middleware(middleware)
+        self._middleware = tuple(middleware)
+        self._logger = logger
+        self._enqueuer = enqueuer
+        self._grace = grace
+        self._threads = ThreadPool(threads, grace=grace)
+        self._calls: dict[Handler, CallNext] = {}
+
+    def start(self, handler: Handler, record: TaskRecord, *, limit: float, worker: str = "") -> "Execution":
+        """
+        Prepare a run.
+
+        Args:
+            handler: What runs.
+            record: As the claim wrote it.
+            limit: Seconds that it may take.
+            worker: This worker's id.
+        """
+        call = self._calls.get(handler)
+        if call is None:
+            call = self._calls[handler] = self._composed(handler)
+        context = Context(record, worker=worker, limit=limit, logger=self._logger, enqueuer=self._enqueuer)
+        return Execution(handler, call, context, limit=limit, grace=self._grace)
+
+    def _composed(self, handler: Handler) -> CallNext:
+        call = on_loop(handler) if handler.kind == "async" else self._threads.caller(handler)
+        return compose((*self._middleware, *handler.options.middleware), call)
+
+    async def close(self) -> None:
+        """Stop what still runs in threads, and end them."""
+        await self._threads.close()
+
+
+class Execution:
+    """
+    One run of a handler. Made by :meth:`Executor.start`.
+
+    Attributes:
+        context: What the handler gets.
+        limit: Seconds that it may take.
+        deadline: In the loop's time, when the limit ends; None before it runs.
+        duration: Seconds that it ran; None before its end.
+    """
+
+    __slots__ = (
+        "_call",
+        "_cancelled_before",
+        "_cancels",
+        "_fixed",
+        "_grace",
+        "_handler",
+        "_loop",
+        "_task",
+        "_timer",
+        "context",
+        "deadline",
+        "duration",
+        "limit",
+    )
+
+    def __init__(self, handler: Handler, call: CallNext, context: Context, *, limit: float, grace: float) -> None:
+        self.context = context
+        self.limit = limit
+        self.deadline: float | None = None
+        self.duration: float | None = None
+        self._handler = handler
+        self._call = call
+        self._grace = grace
+        self._fixed: Outcome | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._timer: asyncio.TimerHandle
+        self._cancels = 0
+        self._cancelled_before = 0
+
+    async def run(self) -> Outcome:
+        """Run the handler and return what happened. Once, in an asyncio task that runs nothing else meanwhile."""
+        context, record = self.context, self.context.task
+        try:
+            context.arguments = self._handler.bind(record.payload, record.type)
+        except InvalidPayloadError as error:
+            return Invalid(shorten(error.reason, MAX_MESSAGE))
+        except Exception as error:  # noqa: BLE001 - a model's validator is the user's code
+            return Failed(describe(error))
+        if self._fixed is not None:
+            return self._fixed
+        started = self._begin()
+        scope = current_scope.set(TaskScope(record.id, record.type, record.queue, record.runs, context.worker))
+        current = current_context.set(context)
+        try:
+            outcome = self._returned(await self._call(context))
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and not self._is_running():
+                self._timer.cancel()
+                raise
+            outcome = self._raised(error)
+        self._timer.cancel()
+        self.duration = self._loop.time() - started
+        current_context.reset(current)
+        current_scope.reset(scope)
+        return outcome
+
+    def stop(self, outcome: Outcome) -> None:
+        """Stop the handler; :meth:`run` returns *outcome* as soon as it has ended. The first word counts."""
+        if self._fixed is None:
+            self._fixed = outcome
+            if self._task is not None:
+                self._timer.cancel()
+                self._cancel()
+
+    def _begin(self) -> float:
+        """Start the clock."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(self._loop)
+        started = self._loop.time()
+        self.deadline = started + self.limit
+        self._timer = self._loop.call_at(self.deadline, self._expire)
+        if self._task is not None:
+            self._cancelled_before = self._task.cancelling()
+        return started
+
+    def _expire(self) -> None:
+        self.stop(TimedOut(self.limit))
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._cancels += 1
+            self._task.cancel()
+            self._timer = self._loop.call_later(self._grace, self._cancel)
+
+    def _is_running(self) -> bool:
+        """Whether the run's coroutine is driven by its task, and not being closed by somebody else."""
+        try:
+            return asyncio.current_task() is self._task
+        except RuntimeError:
+            return False
+
+    def _returned(self, value: Any) -> Outcome:
+        return self._ended() or after_return(value)
+
+    def _raised(self, error: BaseException) -> Outcome:
+        task = self._task
+        asked_outside = task is not None and task.cancelling() - self._cancels > self._cancelled_before
+        if fixed := self._ended():
+            return fixed
+        if isinstance(error, HandlerStopped) or (isinstance(error, asyncio.CancelledError) and asked_outside):
+            return Interrupted()
+        return after_error(error)
+
+    def _ended(self) -> Outcome | None:
+        """Take back our cancellations; return the fixed outcome, if there is one."""
+        task, self._task = self._task, None
+        while task is not None and self._cancels:
+            self._cancels -= 1
+            task.uncancel()
+        return self._fixed
