@@ -7,6 +7,7 @@ with a copy of their context variables.
 
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -23,13 +24,15 @@ _UNREAD: Final = object()
 
 
 class Enqueuer(Protocol):
-    """What puts tasks into queues for a handler: the application."""
+    """What puts tasks into queues for a handler: the application, whose methods name their options."""
 
-    def enqueue(self, task_type: str, payload: Any = None, **options: Any) -> Any:
+    @property
+    def enqueue(self) -> Callable[..., Any]:
         """Enqueue a task; blocks."""
         ...
 
-    async def aenqueue(self, task_type: str, payload: Any = None, **options: Any) -> Any:
+    @property
+    def aenqueue(self) -> Callable[..., Awaitable[Any]]:
         """Enqueue a task."""
         ...
 

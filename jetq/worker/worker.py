@@ -75,6 +75,7 @@ class Worker:
         Work until :meth:`stop` is called, or in burst mode until the queues are empty.
 
         Raises:
+            HandlerSignatureError: A handler's annotation cannot be read from JSON.
             ServerError: No connection at the start, or the streams are not as they must be.
         """
         async with self:
@@ -87,6 +88,8 @@ class Worker:
         """Start to work."""
         app = self._app
         app.load()
+        for handler in app.router.handlers:
+            handler.prepare()
         declared = self._declared()
         self._bus.listen(app.bus.emit)
         self._backend = await Backend.open(
