@@ -10,10 +10,10 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from jetq.app.group import Tasks
-from jetq.app.options import CallOptions, build_request
+from jetq.app.options import CallOptions, OptionValues, build_request
 from jetq.app.register import Registry
 from jetq.app.submission import EnqueueOutcome, Entry, OnErrors, Submission, encode_payload, in_chunks, raised
 from jetq.client.blocking import forbid_in_loop
@@ -164,7 +164,7 @@ class App(Registry):
 
     # enqueueing
 
-    def enqueue(self, task_type: str, payload: Any = None, **options: Any) -> TaskHandle[Any]:
+    def enqueue(self, task_type: str, payload: Any = None, **options: Unpack[OptionValues]) -> TaskHandle[Any]:
         """
         Enqueue a task of any type; blocks until JetStream acknowledged it.
 
@@ -183,12 +183,12 @@ class App(Registry):
         request = self._request(task_type, payload, options)
         return self.clients.blocking(lambda client: self._send(client, request))
 
-    async def aenqueue(self, task_type: str, payload: Any = None, **options: Any) -> TaskHandle[Any]:
+    async def aenqueue(self, task_type: str, payload: Any = None, **options: Unpack[OptionValues]) -> TaskHandle[Any]:
         """Enqueue a task of any type; see :meth:`enqueue`."""
         request = self._request(task_type, payload, options)
         return await self._send(await self.clients.current(), request)
 
-    def _request(self, task_type: str, payload: Any, options: dict[str, Any]) -> EnqueueRequest:
+    def _request(self, task_type: str, payload: Any, options: OptionValues) -> EnqueueRequest:
         call = CallOptions(**options)
         if call.type is not None:
             raise InvalidSettingError("type", call.type, "absent: the first argument is the task type")

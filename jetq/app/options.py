@@ -4,7 +4,7 @@ options: what a caller may say about one task, and how that merges with the hand
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Self, TypedDict, Unpack
 
 from jetq.client.request import EnqueueRequest
 from jetq.errors import InvalidSettingError
@@ -14,6 +14,19 @@ from jetq.routing.handler import HandlerOptions
 from jetq.settings import Duration, Settings, seconds, whole
 
 Deadline = Duration | datetime
+
+
+class OptionValues(TypedDict, total=False):
+    """The options of :class:`CallOptions`, as keyword arguments."""
+
+    queue: str | None
+    delay: Duration | None
+    run_at: datetime | None
+    deadline: Deadline | None
+    max_tries: int | None
+    timeout: Duration | None
+    id: str | None
+    type: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +69,7 @@ class CallOptions:
         if self.timeout is not None:
             seconds("timeout", self.timeout, least=0.001)
 
-    def merged(self, **changes: Any) -> Self:
+    def merged(self, **changes: Unpack[OptionValues]) -> Self:
         """Return the options with *changes* in place of their own words."""
         return replace(self, **changes)
 

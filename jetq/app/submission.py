@@ -3,16 +3,17 @@ submission: many tasks at once, from any mixture of task calls and (type, payloa
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from jetq.app.options import CallOptions, build_request
 from jetq.app.task import TaskCall
 from jetq.client.clients import Client, Clients
 from jetq.client.handle import TaskHandle
 from jetq.client.request import EnqueueRequest
-from jetq.errors import EnqueueManyError, InvalidPayloadError, InvalidSettingError, JetqError
+from jetq.errors import EnqueueManyError, InvalidSettingError, JetqError
 from jetq.model.record import TaskRecord
-from jetq.routing.values import decode_value, encode_value
+from jetq.routing.binding import encode
+from jetq.routing.values import decode_value
 from jetq.settings import Settings
 
 CHUNK = 1000
@@ -34,12 +35,7 @@ def encode_payload(task_type: str, payload: Any) -> bytes | None:
     Raises:
         InvalidPayloadError: It is not JSON.
     """
-    if payload is None:
-        return None
-    try:
-        return encode_value(payload)
-    except (TypeError, ValueError) as error:
-        raise InvalidPayloadError(task_type, str(error)) from error
+    return None if payload is None else encode(payload, task_type, named=False)
 
 
 class Submission:
@@ -65,9 +61,7 @@ class Submission:
         """
         if isinstance(entry, TaskCall):
             return entry.request()
-        if not isinstance(entry, tuple) or len(entry) != 2 or not isinstance(entry[0], str):  # noqa: PLR2004 - a pair
-            raise InvalidSettingError("entry", entry, "a task call (task.s(...)) or a (type, payload) pair")
-        task_type, payload = entry
+        task_type, payload = _pair(entry)
         return build_request(task_type, encode_payload(task_type, payload), CallOptions(), None, self._settings)
 
     async def send(self, client: Client, entries: Sequence[Entry]) -> list[EnqueueOutcome]:
@@ -90,6 +84,15 @@ class Submission:
     def known(self, task_id: str, task_type: str, queue: str) -> TaskHandle[Any]:
         """Return the handle of a task of which the id is known."""
         return TaskHandle(task_id, task_type, queue, clients=self._clients, decode=decode_value)
+
+
+def _pair(entry: object) -> tuple[str, Any]:
+    """Take a pair apart, and say what is wanted if it is none: users' programs are not always type-checked."""
+    match cast("tuple[Any, ...]", entry):
+        case (str() as task_type, payload):
+            return task_type, payload
+        case _:
+            raise InvalidSettingError("entry", entry, "a task call (task.s(...)) or a (type, payload) pair")
 
 
 def raised(outcomes: list[EnqueueOutcome], errors: OnErrors) -> list[EnqueueOutcome]:

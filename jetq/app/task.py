@@ -3,9 +3,9 @@ task: what the ``@app.task`` decorator returns: a handler that can be enqueued.
 """
 
 from collections.abc import Callable
-from typing import Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, Unpack
 
-from jetq.app.options import CallOptions, build_request
+from jetq.app.options import CallOptions, OptionValues, build_request
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.client.handle import TaskHandle
@@ -93,7 +93,7 @@ class Task(Generic[P, R]):
         name = self.name.rpartition(":")[2] or self.name
         raise TypeError(f"{name} is a task: enqueue it with {name}.enqueue(...), or call the function: {name}.fn(...)")
 
-    def using(self, **options: Any) -> "Task[P, R]":
+    def using(self, **options: Unpack[OptionValues]) -> "Task[P, R]":
         """
         Return the task with options for its next enqueues.
 

@@ -20,6 +20,7 @@ from msgspec import Struct
 from jetq.errors import MessageTooLargeError, ServerError, ServerTimeoutError
 from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.faults import NO_RESPONDERS, refusal_of
+from jetq.jetstream.message import STATUS
 
 WINDOW: Final = 2000
 """Messages under way at one time; beyond that a stream's ingest queue only grows."""
@@ -176,7 +177,7 @@ class Publisher:
             return
         data = message.data
         if not data:
-            if message.headers and message.headers.get("Status") == NO_RESPONDERS:
+            if message.headers and message.headers.get(STATUS) == NO_RESPONDERS:
                 pending.resend_at = self._loop.time() + _NO_LEADER_WAIT
             return
         try:

@@ -18,13 +18,14 @@ from msgspec import Struct
 
 from jetq.errors import ServerError
 from jetq.jetstream.connection import Connection, Incoming, Subscription
-from jetq.wire.names import STATUS_PENDING, WORKERS, Names
+from jetq.jetstream.faults import NO_RESPONDERS
+from jetq.jetstream.message import STATUS
+from jetq.wire.names import SCHEDULER, STATUS_PENDING, WORKERS, Names
 
 _EXPIRES: Final = 30.0
 _HEARTBEAT: Final = 5.0
 _NO_CONSUMER_WAIT: Final = 1.0
 _HEARTBEAT_STATUS: Final = "100"
-_NO_RESPONDERS_STATUS: Final = "503"
 _V1_TOKENS: Final = 9
 
 
@@ -34,17 +35,29 @@ class Delivery(Struct):
 
     Attributes:
         queue: The queue's name.
-        data: The item.
-        reply: Where acknowledgements go; it also holds the numbers below.
-        headers: Of the message; None if there are none.
+        message: As it came.
         received: Loop time of the arrival.
     """
 
     queue: str
-    data: bytes
-    reply: str
-    headers: dict[str, str] | None
+    message: Incoming
     received: float
+
+    @property
+    def data(self) -> bytes:
+        """The item."""
+        return self.message.data
+
+    @property
+    def reply(self) -> str:
+        """Where acknowledgements go; it also holds the numbers below."""
+        return self.message.reply
+
+    @property
+    def by_schedule(self) -> bool:
+        """Whether a schedule brought the item, and not whoever made the task runnable."""
+        headers = self.message.headers
+        return headers is not None and SCHEDULER in headers
 
     def _number(self, index: int) -> int:
         """Read a token of ``$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>``."""
@@ -172,19 +185,19 @@ class Puller:
 
     def _on_message(self, message: Incoming) -> None:
         self._heard = self._loop.time()
-        headers = message.headers
-        if headers is not None and not message.reply and (status := headers.get("Status")):
-            self._on_status(status, headers)
+        if not message.reply:
+            headers = message.headers or {}
+            self._on_status(headers.get(STATUS, ""), headers)
             return
         self.credit = max(0, self.credit - 1)
-        delivery = Delivery(self.queue, message.data, message.reply, headers, self._heard)
+        delivery = Delivery(self.queue, message, self._heard)
         self.pending = delivery.pending
         self._on_delivery(delivery)
 
     def _on_status(self, status: str, headers: dict[str, str]) -> None:
-        if status == _HEARTBEAT_STATUS:
+        if status in ("", _HEARTBEAT_STATUS):
             return
-        if status == _NO_RESPONDERS_STATUS:
+        if status == NO_RESPONDERS:
             self._not_before = self._loop.time() + _NO_CONSUMER_WAIT
             self._loop.call_later(_NO_CONSUMER_WAIT, self._on_credit)
         lost = headers.get(STATUS_PENDING)

@@ -23,7 +23,6 @@ from jetq.model.transition import claimed, closed
 from jetq.model.verdict import Verdict, max_tries, refusal
 from jetq.wire.codec import Item, decode_item, decode_record
 from jetq.wire.ids import new_nonce
-from jetq.wire.names import SCHEDULER
 from jetq.worker.desk import Desk
 from jetq.worker.lease_table import LeaseEntry
 from jetq.worker.meaning import Meaning, meaning_of
@@ -77,21 +76,20 @@ class Claims:
         except MalformedItemError as error:
             self._desk.discard(delivery, "malformed_item", detail=str(error))
             return None
-        scheduler = bool(delivery.headers and SCHEDULER in delivery.headers)
         stored = _carried(item)
         while True:
             if stored is None:
                 stored = await self._read(item, delivery)
                 if stored is None:
                     return None
-            found = await self._act(stored, delivery, by_schedule=scheduler and item.seq == stored.sequence)
+            waits = stored.record.is_waiting
+            due = waits and item.seq == stored.sequence and delivery.by_schedule
+            found = await self._act(stored, delivery, by_schedule=due)
             if not isinstance(found, Stored):
                 return found
             stored = found if found is not stored else None
 
-    async def _act(
-        self, stored: Stored, delivery: Delivery, *, by_schedule: bool
-    ) -> Claim | Contested | Stored | None:
+    async def _act(self, stored: Stored, delivery: Delivery, *, by_schedule: bool) -> Claim | Contested | Stored | None:
         """Take one step; a Stored in return means: decide anew, on it, or on a fresh one if it is the same."""
         queue = self._desk.bound[delivery.queue]
         match meaning_of(stored.record, by_schedule=by_schedule):
