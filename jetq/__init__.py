@@ -4,6 +4,50 @@ jetq: a task framework on NATS JetStream.
 This module is the public API; everything that is not in ``__all__`` may change.
 """
 
-__all__ = ["__version__"]
+from jetq.app.application import App
+from jetq.app.group import Tasks
+from jetq.app.options import CallOptions
+from jetq.app.task import Task, TaskCall
+from jetq.client.handle import TaskHandle
+from jetq.errors import JetqError, Retry, Snooze, Terminate
+from jetq.execution.context import Context, current
+from jetq.execution.middleware import Middleware
+from jetq.jetstream.server import EmbeddedServer
+from jetq.model.record import TaskRecord
+from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy
+from jetq.model.state import State
+from jetq.routing.payload import Payload
+from jetq.settings import ConnectionSettings, Queue, Settings, StoreSettings, WorkerSettings
+from jetq.worker.worker import Worker
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "App",
+    "CallOptions",
+    "ConnectionSettings",
+    "Context",
+    "EmbeddedServer",
+    "Exponential",
+    "Fixed",
+    "JetqError",
+    "Linear",
+    "Middleware",
+    "Payload",
+    "Queue",
+    "Retry",
+    "RetryPolicy",
+    "Settings",
+    "Snooze",
+    "State",
+    "StoreSettings",
+    "Task",
+    "TaskCall",
+    "TaskHandle",
+    "TaskRecord",
+    "Tasks",
+    "Terminate",
+    "Worker",
+    "WorkerSettings",
+    "current",
+]
