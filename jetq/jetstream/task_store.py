@@ -9,6 +9,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from jetq.errors import MalformedRecordError
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.messages import last_message, purge_subject
 from jetq.jetstream.publisher import Publication, Publisher
@@ -91,7 +92,7 @@ class TaskStore:
         Read a record from the leader; None if there is none.
 
         Raises:
-            MalformedRecordError: What stands there is no record.
+            MalformedRecordError: What stands there is no record, or another task's.
             ServerTimeoutError: No answer.
         """
         return await read_record(self._connection, self._names, task_id, timeout=timeout)
@@ -108,4 +109,7 @@ async def read_record(
     found = await last_message(connection, names.tasks, names.record(task_id), timeout=timeout)
     if found is None:
         return None
-    return Stored(decode_record(found.data), found.seq, found.data, found.time)
+    document = decode_record(found.data)
+    if document.record.id != task_id:
+        raise MalformedRecordError(f"it says that it is task {document.record.id}, in the place of {task_id}")
+    return Stored(document, found.seq, found.data, found.time)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from jetq.errors import IllegalTransitionError
 from jetq.model.record import ABSENT, Result, Run, TaskRecord
-from jetq.model.state import FINAL, State, advance
+from jetq.model.state import FINAL, RUNNABLE, State, advance
 from jetq.model.verdict import Verdict
 
 
@@ -38,7 +38,14 @@ def claimed(record: TaskRecord, run: Run, now: datetime, *, crashed: bool = Fals
 
 
 def closed(record: TaskRecord, verdict: Verdict, now: datetime) -> TaskRecord:
-    """End a run, or a task that must not start, as *verdict* says."""
+    """
+    End a run, or a task that must not start, as *verdict* says.
+
+    Raises:
+        IllegalTransitionError: The task ended already; only an operator's word makes it runnable again.
+    """
+    if record.is_final:
+        raise IllegalTransitionError(record.id, record.state, verdict.state)
     state = advance(record.id, record.state, verdict.state)
     result = None if verdict.result is None else Result(Raw(verdict.result), now)
     return replace(
@@ -57,7 +64,14 @@ def closed(record: TaskRecord, verdict: Verdict, now: datetime) -> TaskRecord:
 
 
 def waiting(record: TaskRecord, due: datetime) -> TaskRecord:
-    """Let a runnable record wait until *due*."""
+    """
+    Let a runnable record wait until *due*.
+
+    Raises:
+        IllegalTransitionError: It runs, waits for others, or ended.
+    """
+    if record.state not in RUNNABLE:
+        raise IllegalTransitionError(record.id, record.state, "scheduled")
     return replace(record, due=due)
 
 
