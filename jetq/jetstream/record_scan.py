@@ -3,7 +3,7 @@ record_scan: read many records in the order in which they were last written.
 
 Through an ephemeral pull consumer, since that works with any store, also one that Go made (direct reads do not), reads
 over a hundred thousand records a second, and lets the reader set the pace: a batch is asked for when the one before is
-taken. A batch is bounded in bytes as well, because a batch of large records could be more than the connection buffers.
+taken. A batch is bounded in bytes as well, since all of it is in memory at one time.
 
 Nothing is locked, so what is read is not one moment: a record that is written meanwhile moves to the end. When the
 consumer is lost, or a delivery is, a new consumer goes on behind the last record that was read; none is read twice.

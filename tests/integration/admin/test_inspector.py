@@ -96,6 +96,17 @@ async def test_a_short_list_reads_little_of_a_large_store(
     assert (whole.complete, whole.scanned, whole.malformed) == (True, 5000, 0)
 
 
+async def test_what_was_written_before_the_wanted_time_is_not_read(
+    connection: Connection, names: Names, inspector: Inspector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_listing, "_CLOCKS", timedelta(0))
+    await fill(connection, names, [(f"t{number:04}", record(f"t{number:04}")) for number in range(5000)])
+
+    listing = await inspector.list_tasks(TaskFilter(created_since=datetime.now(UTC) + timedelta(hours=1)))
+
+    assert (listing.tasks, listing.scanned, listing.complete) == ([], 1000, True)
+
+
 async def test_a_list_knows_whether_it_is_complete(connection: Connection, names: Names, inspector: Inspector) -> None:
     for number in range(5):
         await store(connection, names, f"t{number}")

@@ -1,10 +1,12 @@
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from jetq.errors import ServerTimeoutError
 from jetq.jetstream import record_scan
-from jetq.jetstream.connection import Connection
+from jetq.jetstream.connection import Connection, Incoming
+from jetq.jetstream.message import Message
 from jetq.jetstream.record_scan import ScannedRecord, StoreExtent, measure_store, scan_records
 from jetq.jetstream.topology import Topology
 from jetq.settings import StoreSettings
@@ -67,8 +69,17 @@ async def test_a_batch_of_large_records_is_cut_by_its_bytes(
 ) -> None:
     monkeypatch.setattr(record_scan, "_BATCH_BYTES", 0)  # so that two of the largest messages fill it
     await fill(connection, names, 12, size=900_000)
+    batches: list[int] = []
+    hand_over = record_scan._Scan._hand_over
+
+    def noting(scan: record_scan._Scan, visit: Callable[[ScannedRecord], None]) -> None:
+        batches.append(len(scan._batch))
+        hand_over(scan, visit)
+
+    monkeypatch.setattr(record_scan._Scan, "_hand_over", noting)
 
     assert [len(entry.data) for entry in await scan(connection, names, 1, 12)] == [900_000] * 12
+    assert batches == [2] * 6
 
 
 @pytest.mark.parametrize(("purge", "rest"), [({"seq": 29}, [29, 30]), ({}, [])], ids=["most", "all"])
@@ -122,6 +133,25 @@ async def test_a_scan_goes_on_with_another_consumer_when_it_loses_its_own(
 
     assert seen == list(range(1, 31))
     assert len(consumers) == 2
+
+
+async def test_a_record_that_was_lost_on_the_way_is_read_again(
+    connection: Connection, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(connection, names, 30)
+    take = record_scan._Scan._take
+    lost: list[str] = []
+
+    def losing(scan: record_scan._Scan, message: Incoming) -> None:
+        if message.subject.endswith(".t9") and not lost:
+            lost.append(message.subject)
+            message = Message("", "", b"", b"NATS/1.0 408 Batch Completed\r\n\r\n")
+        take(scan, message)
+
+    monkeypatch.setattr(record_scan._Scan, "_take", losing)
+
+    assert [entry.sequence for entry in await scan(connection, names, 1, 30)] == list(range(1, 31))
+    assert lost
 
 
 async def test_a_scan_that_gets_no_answers_ends(
