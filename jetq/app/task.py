@@ -127,13 +127,13 @@ class Task(Generic[P, R]):
             BlockingCallError: Called inside a running event loop; await :meth:`aenqueue` there.
         """
         forbid_in_loop("enqueue", "aenqueue")
-        call = self.s(*args, **kwargs)
-        return self._owner().clients.blocking(lambda client: self._send(client, call.request()))
+        request = self.s(*args, **kwargs).request()
+        return self._owner().clients.blocking(lambda client: self._send(client, request))
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         """Enqueue the task; see :meth:`enqueue`."""
-        call = self.s(*args, **kwargs)
-        return await self._send(await self._owner().clients.current(), call.request())
+        request = self.s(*args, **kwargs).request()
+        return await self._send(await self._owner().clients.current(), request)
 
     async def _send(self, client: Client, request: EnqueueRequest) -> TaskHandle[R]:
         record = await client.enqueuer.enqueue(request)

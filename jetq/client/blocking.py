@@ -6,14 +6,16 @@ threads do not survive a fork. No method has a second, blocking body: it hands i
 """
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from jetq.errors import BlockingCallError
 
 _T = TypeVar("_T")
+_CLOSE_SECONDS: Final = 2.0
 
 
 class Bridge:
@@ -24,10 +26,21 @@ class Bridge:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="jetq-blocking", daemon=True)
         self._thread.start()
+        atexit.register(self.close)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+    def close(self) -> None:
+        """End the loop and what runs in it; called at the process's exit. A forked child leaves its parent's alone."""
+        if self.pid == os.getpid() and self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(_CLOSE_SECONDS)
 
     def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Run *coroutine* in the background loop and return what it returns; a Ctrl-C here cancels it there."""

@@ -42,7 +42,7 @@ class Clients:
     Args:
         name: Of the application, shown by the server's monitoring.
         settings: Of the application.
-        declared: Its queues by name; read whenever a client opens.
+        declared: Its queues by name; each is bound or made when a task first goes there.
         address: Says where the server is; called when a client opens.
         bus: Of the application; hears the events of every client.
     """
@@ -81,20 +81,26 @@ class Clients:
     async def _open(self) -> Client:
         bus = Bus()
         bus.listen(self._bus.emit)
-        backend = await Backend.open(
-            self._address(), self._settings, name=f"{self._name} client", declared=self._declared, bus=bus
-        )
+        backend = await Backend.open(self._address(), self._settings, name=f"{self._name} client", bus=bus)
         return Client(backend, self._declared)
 
-    def adopt(self, backend: Backend) -> None:
-        """Let the running loop use a backend that somebody else opened and will close."""
-        adopted: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
-        adopted.set_result(Client(backend, self._declared))
-        self._by_loop[asyncio.get_running_loop()] = adopted
+    def adopt(self, backend: Backend) -> Callable[[], None]:
+        """
+        Let the running loop use a backend that somebody else opened, unless it has a client of its own.
 
-    def release(self) -> None:
-        """Forget the running loop's client without closing it."""
-        self._by_loop.pop(asyncio.get_running_loop(), None)
+        Returns:
+            What ends that, to be called before the backend is closed.
+        """
+        loop = asyncio.get_running_loop()
+        adopted: asyncio.Future[Client] = loop.create_future()
+        adopted.set_result(Client(backend, self._declared))
+        self._by_loop.setdefault(loop, adopted)
+
+        def release() -> None:
+            if self._by_loop.get(loop) is adopted:
+                del self._by_loop[loop]
+
+        return release
 
     def blocking(self, work: Callable[[Client], Coroutine[Any, Any, _T]]) -> _T:
         """Run *work* with the client of the background loop, and wait for it."""
@@ -107,9 +113,11 @@ class Clients:
     async def aclose(self) -> None:
         """Close the running loop's client."""
         opening = self._by_loop.pop(asyncio.get_running_loop(), None)
-        if opening is not None:
-            client = await asyncio.shield(opening)
-            await client.backend.close()
+        if opening is None:
+            return
+        await asyncio.wait({opening})
+        if not opening.cancelled() and opening.exception() is None:
+            await opening.result().backend.close()
 
     def close(self) -> None:
         """Close the background loop's client."""

@@ -2,7 +2,7 @@
 backend: everything of the jetstream room over one connection. It composes, and decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Self
 
 from jetq.jetstream.address import Address
@@ -41,17 +41,17 @@ class Backend:
 
     @classmethod
     async def open(
-        cls, address: Address, settings: Settings, *, name: str, declared: Mapping[str, Queue], bus: Bus
+        cls, address: Address, settings: Settings, *, name: str, bus: Bus, queues: Iterable[Queue] = ()
     ) -> Self:
         """
-        Connect, and bind or create the task store and the declared queues.
+        Connect, and bind or create the task store and queues.
 
         Args:
             address: Where the server is.
             settings: Of the application.
             name: Of the connection, as the server's monitoring shows it.
-            declared: Queues to bind or create.
             bus: For the events of this backend alone.
+            queues: What to bind or create now; others follow on first use.
 
         Raises:
             ServerError: No connection, or the streams are not as they must be; see its subclasses.
@@ -67,7 +67,7 @@ class Backend:
         )
         try:
             backend = cls(connection, await Publisher.start(connection), settings, bus)
-            backend._bound.update(await backend.topology.ensure(declared.values()))
+            backend._bound.update(await backend.topology.ensure(queues))
             backend.tasks.ttl_allowed = await backend.topology.ttl_allowed()
         except BaseException:
             await connection.close()

@@ -93,7 +93,7 @@ class Worker:
         declared = self._declared()
         self._bus.listen(app.bus.emit)
         self._backend = await Backend.open(
-            app.address(), app.settings, name=f"{app.name} worker", declared=declared, bus=self._bus
+            app.address(), app.settings, name=f"{app.name} worker", bus=self._bus, queues=declared.values()
         )
         try:
             await self._assemble(declared)
@@ -136,7 +136,7 @@ class Worker:
         desk = Desk(backend, self.id, self._table)
         for queue in declared.values():
             desk.bound[queue.name] = await backend.queue(queue)
-        app.clients.adopt(backend)
+        self._release_client = app.clients.adopt(backend)
         settings = self.settings
         self._executor = Executor(
             threads=settings.threads or settings.concurrency,
@@ -256,7 +256,7 @@ class Worker:
             await asyncio.wait(set(self._tasks), timeout=SETTLE_TIMEOUT)
         await self._executor.close()
         await asyncio.to_thread(self._keeper.stop)
-        self._app.clients.release()
+        self._release_client()
         await self._backend.close()
         self._bus.emit(WorkerStopped(worker=self.id, released=released))
 

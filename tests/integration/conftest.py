@@ -26,8 +26,8 @@ async def backend(server: EmbeddedServer, namespace: str, events: list[Event]) -
         server.address,
         Settings(namespace=namespace),
         name="test",
-        declared={"DEFAULT": Queue("DEFAULT"), "SMALL": Queue("SMALL", max_entries=2)},
         bus=bus,
+        queues=[Queue("DEFAULT"), Queue("SMALL", max_entries=2)],
     )
     yield opened
     await opened.close()
