@@ -1,0 +1,7 @@
+"""
+__main__: ``python -m jetq``.
+"""
+
+from jetq.cli.main import main
+
+main()

@@ -1,0 +1,112 @@
+"""
+adding: ``jetq tasks add``, from words on a command line to a task and its end.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Self
+
+import msgspec
+import typer
+
+from jetq.app.application import App
+from jetq.cli.durations import parse_duration
+from jetq.cli.exits import FAILED
+from jetq.cli.render import print_json
+from jetq.cli.task_page import task_object
+from jetq.cli.terminal import say
+from jetq.client.handle import failure
+from jetq.errors import InvalidPayloadError
+from jetq.model.record import TaskRecord
+from jetq.model.state import State
+from jetq.settings import Settings
+from jetq.wire.codec import new_document
+
+
+@dataclass(frozen=True)
+class Wish:
+    """
+    What is to be enqueued.
+
+    Attributes:
+        payload: None for none.
+        options: As of ``App.enqueue``.
+    """
+
+    task_type: str
+    payload: msgspec.Raw | None
+    options: dict[str, Any]
+
+    @classmethod
+    def parse(
+        cls,
+        task_type: str,
+        payload: str | None,
+        *,
+        queue: str | None,
+        task_id: str | None,
+        delay: str | None,
+        deadline: str | None,
+        max_tries: int | None,
+    ) -> Self:
+        """
+        Read the words.
+
+        Raises:
+            InvalidPayloadError: The payload is not JSON.
+            InvalidSettingError: A duration is none.
+        """
+        options: dict[str, Any] = {"queue": queue, "id": task_id, "max_tries": max_tries}
+        for name, text in (("delay", delay), ("deadline", deadline)):
+            if text is not None:
+                options[name] = parse_duration(f"--{name}", text)
+        return cls(task_type, None if payload is None else _json(task_type, payload), options)
+
+
+def _json(task_type: str, text: str) -> msgspec.Raw:
+    try:
+        data = text.encode()
+        msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+        reason = f"it is not JSON: {error}; quote it for the shell, as '{{\"n\": 1}}', or pass - and use stdin"
+        raise InvalidPayloadError(task_type, reason) from error
+    return msgspec.Raw(data.strip())
+
+
+def enqueue(wish: Wish, settings: Settings, *, wait: bool, timeout: str | None, as_json: bool) -> None:
+    """
+    Enqueue the task and print what is known of it, waiting for its end if that is wanted.
+
+    Raises:
+        EnqueueError: It was not enqueued.
+        ResultTimeoutError: It did not end in time.
+        ServerError: No connection, or a refusal.
+        Exit: It ended without a result.
+    """
+    seconds = None if timeout is None else parse_duration("--timeout", timeout)
+
+    async def run() -> TaskRecord | None:
+        async with App("jetq cli", settings=settings) as app:
+            handle = await app.aenqueue(wish.task_type, wish.payload, **wish.options)
+            if not as_json:
+                (say if wait else typer.echo)(handle.id)
+            if wait:
+                return await handle.await_end(seconds)
+            return await handle.arecord() if as_json else None
+
+    record = asyncio.run(run())
+    if record is not None and wait:
+        _tell_end(record, as_json=as_json)
+    elif record is not None:
+        print_json(task_object(new_document(record)))
+
+
+def _tell_end(record: TaskRecord, *, as_json: bool) -> None:
+    if as_json:
+        print_json(task_object(new_document(record)))
+    elif record.state is State.COMPLETE and record.result is not None:
+        print_json(record.result.payload)
+    if record.state is not State.COMPLETE:
+        if not as_json:
+            say(f"jetq: {failure(record)}")
+        raise typer.Exit(FAILED)

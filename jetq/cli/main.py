@@ -1,0 +1,79 @@
+"""
+main: the ``jetq`` command.
+
+Commands import what they need when they run, so that ``jetq --help`` and completion stay quick.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from jetq.cli import options, queues, tasks, worker
+from jetq.cli.exits import FAILED, status_of
+from jetq.errors import AppLoadError, JetqError
+
+app = typer.Typer(
+    name="jetq",
+    help="Tasks on NATS JetStream. Exit status: 0 done, 1 failed, 2 wrong usage, 3 no usable server.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("worker")(worker.worker)
+app.command("dev")(worker.dev)
+app.add_typer(tasks.commands, name="tasks")
+app.add_typer(queues.commands, name="queues")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jetq {sys.modules['jetq'].__version__}")  # the facade knows, and no room may import it
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("info")
+def info(
+    *,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the server, and what the namespace holds there."""
+    from jetq.cli.queue_page import print_overview
+    from jetq.cli.session import Session, in_session, settings_for
+
+    async def work(session: Session) -> None:
+        print_overview(await session.inspector.describe_all(), session.address.source, as_json=as_json)
+
+    in_session(settings_for(servers, context, namespace), work)
+
+
+def main() -> None:
+    """Run the command line; an error is one sentence on stderr and an exit status."""
+    try:
+        app()
+    except JetqError as error:
+        _explain(error)
+        sys.exit(status_of(error))
+    except OSError as error:
+        typer.echo(f"jetq: {error}", err=True)
+        sys.exit(FAILED)
+
+
+def _explain(error: JetqError) -> None:
+    if isinstance(error, AppLoadError) and error.__cause__ is not None:
+        from jetq.runtime.loading import own_traceback
+
+        typer.echo(own_traceback(error.__cause__), err=True)
+    typer.echo(f"jetq: {error}", err=True)

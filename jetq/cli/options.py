@@ -1,0 +1,70 @@
+"""
+options: what several commands take, spelled once.
+"""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+_WHERE: Final = "Server"
+
+Servers = Annotated[
+    str | None,
+    typer.Option("--servers", "-s", metavar="URL", help="NATS URLs, comma-separated.", rich_help_panel=_WHERE),
+]
+Context = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="A NATS context.", rich_help_panel=_WHERE)
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        help="Prefix of all streams, else JETQ_NAMESPACE, else JETQ; CHORIA_AJ shares them with Go.",
+        rich_help_panel=_WHERE,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", "-j", help="Print JSON, and nothing else, on stdout.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")]
+
+Target = Annotated[str, typer.Argument(metavar="MODULE:APP", help="Where the App is; MODULE alone means MODULE:app.")]
+AppDir = Annotated[
+    Path | None,
+    typer.Option("--app-dir", metavar="DIR", help="Where the module is looked for first, else the working directory."),
+]
+Queues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--queues",
+        "-Q",
+        metavar="NAME",
+        envvar="JETQ_QUEUES",
+        help="Queues to serve, repeated or comma-separated; all that the application knows if absent.",
+    ),
+]
+Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", help="Tasks that run at one time.")]
+Burst = Annotated[bool, typer.Option("--burst", help="Exit when the queues are empty.")]
+ShutdownTimeout = Annotated[
+    str,
+    typer.Option("--shutdown-timeout", metavar="TIME", help="What running tasks get to end once the worker stops."),
+]
+Embedded = Annotated[bool, typer.Option("--embedded", help="Run a nats-server as well.")]
+Store = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="DIR", help="Data of the embedded server, else a temporary folder."),
+]
+KeptStore = Annotated[Path, typer.Option("--store", metavar="DIR", help="Data of the server, kept for the next time.")]
+Uvloop = Annotated[str, typer.Option("--uvloop", metavar="CHOICE", help="auto (where it is installed), on, off.")]
+ParentPipe = Annotated[int | None, typer.Option("--parent-pipe", hidden=True)]
+LogLevel = Annotated[str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error, critical.")]
+LogFormat = Annotated[
+    str, typer.Option("--log-format", metavar="FORMAT", help="auto (console on a terminal, else json), console, json.")
+]
+
+
+def split_names(values: list[str] | None) -> tuple[str, ...]:
+    """Return the names of a repeatable option whose values may hold commas, each once."""
+    names = (name.strip() for value in values or () for name in value.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))

@@ -1,0 +1,182 @@
+"""
+queues: ``jetq queues``: add, list, info, configure, purge, delete.
+"""
+
+from typing import Annotated
+
+import typer
+
+from jetq.cli import options
+
+commands = typer.Typer(no_args_is_help=True, help="Create queues and look after them.")
+
+Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
+MaxAge = Annotated[
+    str | None, typer.Option(metavar="TIME", help="An item that nobody took is dropped after that; 0 keeps it.")
+]
+MaxEntries = Annotated[int | None, typer.Option(metavar="N", help="Items that it holds; 0 is unlimited.")]
+DiscardOld = Annotated[
+    bool | None,
+    typer.Option("--discard-old/--discard-new", help="A full queue drops its oldest item, or refuses the new one."),
+]
+MaxTries = Annotated[int | None, typer.Option(metavar="N", help="Tries of each task at most; 0 is unlimited.")]
+MaxRunTime = Annotated[str | None, typer.Option(metavar="TIME", help="How long a task may run.")]
+MaxConcurrent = Annotated[int | None, typer.Option(metavar="N", help="Tasks that run at one time, over all workers.")]
+Lease = Annotated[str | None, typer.Option(metavar="TIME", help="A dead worker's task runs elsewhere after that.")]
+
+
+@commands.command("add")
+def add(
+    name: Name,
+    *,
+    max_age: MaxAge = None,
+    max_entries: MaxEntries = None,
+    discard_old: DiscardOld = None,
+    max_tries: MaxTries = None,
+    max_run_time: MaxRunTime = None,
+    max_concurrent: MaxConcurrent = None,
+    lease: Lease = None,
+    replicas: Annotated[int, typer.Option(metavar="N", help="Copies in a cluster, 1 to 5.")] = 1,
+    storage: Annotated[str, typer.Option(metavar="KIND", help="file or memory.")] = "file",
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Create a queue. One that exists keeps its limits; `configure` changes them."""
+    from jetq.cli.queue_page import Limits, print_added
+    from jetq.cli.session import Session, in_session, settings_for
+
+    limits = Limits.parse(
+        max_age=max_age,
+        max_entries=max_entries,
+        discard_old=discard_old,
+        max_tries=max_tries,
+        max_run_time=max_run_time,
+        max_concurrent=max_concurrent,
+        lease=lease,
+    )
+    queue = limits.queue(name, replicas=replicas, storage=storage)
+
+    async def work(session: Session) -> None:
+        created = await session.operator.add_queue(queue)
+        print_added(await session.inspector.describe_queue(name), created=created, as_json=as_json)
+
+    in_session(settings_for(servers, context, namespace), work)
+
+
+@commands.command("list")
+@commands.command("ls", hidden=True)
+def list_queues(
+    *,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List the queues with what they hold."""
+    from jetq.cli.queue_page import print_queues
+    from jetq.cli.session import in_session, settings_for
+
+    found = in_session(settings_for(servers, context, namespace), lambda session: session.inspector.list_queues())
+    print_queues(found, as_json=as_json)
+
+
+@commands.command("info")
+def info(
+    name: Name,
+    *,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show one queue: what it holds, and its limits."""
+    from jetq.cli.queue_page import print_queue
+    from jetq.cli.session import in_session, settings_for
+
+    settings = settings_for(servers, context, namespace)
+    print_queue(in_session(settings, lambda session: session.inspector.describe_queue(name)), as_json=as_json)
+
+
+@commands.command("configure")
+def configure(
+    name: Name,
+    *,
+    max_age: MaxAge = None,
+    max_entries: MaxEntries = None,
+    discard_old: DiscardOld = None,
+    max_tries: MaxTries = None,
+    max_run_time: MaxRunTime = None,
+    max_concurrent: MaxConcurrent = None,
+    lease: Lease = None,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Change the limits of a queue; they count at once. What is not named stays."""
+    from jetq.cli.queue_page import Limits, print_queue
+    from jetq.cli.session import in_session, settings_for
+
+    limits = Limits.parse(
+        max_age=max_age,
+        max_entries=max_entries,
+        discard_old=discard_old,
+        max_tries=max_tries,
+        max_run_time=max_run_time,
+        max_concurrent=max_concurrent,
+        lease=lease,
+    )
+    changes = limits.changes()
+    changed = in_session(
+        settings_for(servers, context, namespace), lambda session: session.operator.configure_queue(name, changes)
+    )
+    print_queue(changed, as_json=as_json)
+
+
+@commands.command("purge")
+def purge(
+    name: Name,
+    *,
+    force: options.Force = False,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Remove all items of a queue. The tasks' records stay, and do not run any more."""
+    from jetq.cli.render import print_json
+    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.terminal import confirm
+
+    confirm(f"Remove all items of the queue {name}?", force=force)
+    count = in_session(settings_for(servers, context, namespace), lambda session: session.operator.purge_queue(name))
+    if as_json:
+        print_json({"queue": name, "purged": count})
+    else:
+        typer.echo(f"removed {count:,} items of {name}")
+
+
+@commands.command("delete")
+@commands.command("rm", hidden=True)
+def delete(
+    name: Name,
+    *,
+    force: options.Force = False,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Remove a queue with its items. The tasks' records stay."""
+    from jetq.cli.render import print_json
+    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.terminal import confirm
+
+    confirm(f"Delete the queue {name} with its items?", force=force)
+    in_session(settings_for(servers, context, namespace), lambda session: session.operator.delete_queue(name))
+    if as_json:
+        print_json({"queue": name, "deleted": True})
+    else:
+        typer.echo(f"deleted {name}")

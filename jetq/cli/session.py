@@ -1,0 +1,79 @@
+"""
+session: one command's connection, opened from the options and closed at its end.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TypeVar
+
+from jetq.admin.inspector import Inspector
+from jetq.admin.operator import Operator
+from jetq.jetstream.address import Address, find_address
+from jetq.jetstream.connection import Connection
+from jetq.observe.bus import Bus
+from jetq.settings import Settings, seconds
+from jetq.wire.names import Names
+
+_T = TypeVar("_T")
+
+
+class Session:
+    """
+    A connection and what commands do with it.
+
+    Attributes:
+        address: Where it leads, and who said so.
+        names: Of the namespace.
+        inspector, operator: What looks and what changes.
+    """
+
+    def __init__(self, connection: Connection, address: Address, settings: Settings) -> None:
+        self.connection = connection
+        self.address = address
+        self.names = Names(settings.namespace)
+        self.inspector = Inspector(connection, self.names)
+        self.operator = Operator(connection, self.names, settings.store)
+
+
+def settings_for(servers: str | None, context: str | None, namespace: str | None) -> Settings:
+    """
+    Return the settings that the options ask for.
+
+    Raises:
+        InvalidSettingError, InvalidNameError: One cannot be used.
+    """
+    settings = Settings.from_env().with_connection(servers=servers, context=context)
+    return settings if namespace is None else replace(settings, namespace=namespace)
+
+
+@asynccontextmanager
+async def open_session(settings: Settings) -> AsyncGenerator[Session, None]:
+    """
+    Connect, and close at the end.
+
+    Raises:
+        ServerError: No connection.
+        ConfigurationError: The context or a URL cannot be used.
+    """
+    address = find_address(settings.connection)
+    connection = await Connection.open(
+        address,
+        name="jetq cli",
+        connect_timeout=seconds("connect_timeout", settings.connection.connect_timeout),
+        request_timeout=seconds("request_timeout", settings.connection.request_timeout),
+        bus=Bus(),
+    )
+    async with connection:
+        yield Session(connection, address, settings)
+
+
+def in_session(settings: Settings, work: Callable[[Session], Awaitable[_T]]) -> _T:
+    """Connect, do *work* and return what it returns."""
+
+    async def run() -> _T:
+        async with open_session(settings) as session:
+            return await work(session)
+
+    return asyncio.run(run())

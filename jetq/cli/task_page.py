@@ -1,0 +1,132 @@
+"""
+task_page: tasks as people and programs read them.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from jetq.admin.inspector import TaskView
+from jetq.admin.task_filter import TaskFilter
+from jetq.admin.task_listing import TaskListing
+from jetq.cli.durations import parse_duration
+from jetq.cli.render import age, limit, print_json, print_table, size, stamp
+from jetq.cli.table import Column
+from jetq.cli.terminal import say
+from jetq.model.record import TaskRecord
+from jetq.wire.codec import Document
+from jetq.wire.summary import TaskSummary
+
+_COLUMNS: Final = (
+    Column("ID"),
+    Column("TYPE", cut=True),
+    Column("QUEUE", cut=True),
+    Column("STATE"),
+    Column("TRIES", right=True),
+    Column("AGE", right=True),
+    Column("LAST ERROR", cut=True, from_width=110),
+)
+
+
+def make_filter(
+    states: tuple[str, ...], *, queue: str | None, task_type: str | None, since: str | None, limit: int
+) -> TaskFilter:
+    """
+    Return what a list is to hold.
+
+    Raises:
+        InvalidSettingError: An unknown state, or *since* is no duration.
+        InvalidNameError: An illegal queue.
+    """
+    created_since = None if since is None else datetime.now(UTC) - timedelta(seconds=parse_duration("--since", since))
+    return TaskFilter(states=states, queue=queue, task_type=task_type, created_since=created_since, limit=limit)
+
+
+def print_listing(listing: TaskListing, *, as_json: bool) -> None:
+    """Print a list of tasks."""
+    if as_json:
+        tasks = [msgspec.to_builtins(task) | {"state": task.display_state} for task in listing.tasks]
+        print_json({"tasks": tasks, "complete": listing.complete, "malformed": listing.malformed_entries})
+        return
+    now = datetime.now(UTC)
+    print_table(_COLUMNS, (_row(task, now) for task in listing.tasks), none="no tasks")
+    if not listing.complete:
+        say(f"These are the {len(listing.tasks):,} that changed last; there are more: --limit 0 shows all.")
+    if listing.malformed:
+        first = listing.malformed_entries[0]
+        say(f"{listing.malformed:,} entries are no task records; {first.task_id}: {first.reason}")
+
+
+def _row(task: TaskSummary, now: datetime) -> tuple[str, ...]:
+    tries = f"{task.tries}/{task.max_tries}" if task.max_tries > 0 else str(task.tries)
+    return task.id, task.type, task.queue, task.display_state, tries, age(task.created, now), task.last_err
+
+
+def task_object(document: Document) -> dict[str, Any]:
+    """Return what is known of a task as JSON: its record as stored, and beside it what people read."""
+    record = document.record
+    return {
+        "id": record.id,
+        "type": record.type,
+        "queue": record.queue,
+        "state": record.display_state,
+        "payload": _payload(record),
+        "result": None if record.result is None else record.result.payload,
+        "record": msgspec.Raw(document.encode()),
+    }
+
+
+def view_object(view: TaskView) -> dict[str, Any]:
+    """Return the same, with where the task is."""
+    place = {"places": view.places, "sequence": view.sequence, "written": view.written, "size": view.size}
+    return task_object(view.document) | place
+
+
+def view_fields(view: TaskView) -> list[tuple[str, str]]:
+    """Return a task's fields by name."""
+    record = view.document.record
+    error = record.error
+    return [
+        ("ID", record.id),
+        ("Type", record.type),
+        ("Queue", record.queue),
+        ("State", _state(record)),
+        ("Tries", f"{record.tries} of {limit(max(record.max_tries, 0))}"),
+        ("Crashes", str(record.crashes or "")),
+        ("Created", stamp(record.created)),
+        ("Tried", stamp(record.tried)),
+        ("Due", stamp(record.due)),
+        ("Deadline", stamp(record.deadline)),
+        ("Completed", stamp(record.result.completed if record.result else None)),
+        ("Worker", record.run.worker if record.run else ""),
+        ("Item", ", ".join(view.places)),
+        ("Record", f"{size(view.size)}, sequence {view.sequence}"),
+        ("Payload", _pretty(_payload(record)) if record.payload else ""),
+        ("Result", _pretty(record.result.payload) if record.result else ""),
+        ("Last error", record.last_err),
+        ("Traceback", error.traceback.rstrip() if error else ""),
+    ]
+
+
+def _state(record: TaskRecord) -> str:
+    return (
+        f"{record.display_state} ({record.end})"
+        if record.end and record.end != record.display_state
+        else record.display_state
+    )
+
+
+def _payload(record: TaskRecord) -> Any:
+    """Return the payload as JSON if it is that, else as its record spells it."""
+    if not record.payload:
+        return None
+    try:
+        msgspec.json.decode(record.payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return record.payload
+    return msgspec.Raw(record.payload)
+
+
+def _pretty(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode("utf-8", "replace")

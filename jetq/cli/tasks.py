@@ -1,0 +1,157 @@
+"""
+tasks: ``jetq tasks``: add, view, list, watch, delete.
+
+A task is a type and JSON, so none of this needs the application.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from jetq.cli import options
+
+commands = typer.Typer(no_args_is_help=True, help="Add tasks and look after them.")
+
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="A task's id.")]
+STDIN = "-"
+
+
+@commands.command("add")
+def add(
+    task_type: Annotated[str, typer.Argument(metavar="TYPE", help="The task type, such as email:new.")],
+    payload: Annotated[str | None, typer.Argument(metavar="[JSON|-]", help="The payload; - reads stdin.")] = None,
+    *,
+    queue: Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="Its queue, else DEFAULT.")] = None,
+    task_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="Your own id for it.")] = None,
+    delay: Annotated[str | None, typer.Option(metavar="TIME", help="Runs that much later, e.g. 90 or 1h30m.")] = None,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Is not started any more after that much time.")
+    ] = None,
+    max_tries: Annotated[int | None, typer.Option(metavar="N", help="How often it may run; 0 is unlimited.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end and print its result.")] = False,
+    timeout: Annotated[str | None, typer.Option(metavar="TIME", help="With --wait: give up after that.")] = None,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """
+    Enqueue a task of any type and print its id.
+
+    With --wait, print its result as JSON; the exit status is 1 if it ended without one.
+    """
+    from jetq.cli.adding import Wish, enqueue
+    from jetq.cli.session import settings_for
+
+    wish = Wish.parse(
+        task_type,
+        sys.stdin.read() if payload == STDIN else payload,
+        queue=queue,
+        task_id=task_id,
+        delay=delay,
+        deadline=deadline,
+        max_tries=max_tries,
+    )
+    enqueue(wish, settings_for(servers, context, namespace), wait=wait, timeout=timeout, as_json=as_json)
+
+
+@commands.command("view")
+def view(
+    task_id: TaskId,
+    *,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show one task in full, with its payload and its result."""
+    from jetq.cli.render import print_fields, print_json
+    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.task_page import view_fields, view_object
+
+    found = in_session(settings_for(servers, context, namespace), lambda session: session.inspector.view_task(task_id))
+    if as_json:
+        print_json(view_object(found))
+    else:
+        print_fields(view_fields(found))
+
+
+@commands.command("list")
+@commands.command("ls", hidden=True)
+def list_tasks(
+    *,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", metavar="STATE", help="Only these; repeated or comma-separated.")
+    ] = None,
+    queue: Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="Only this queue's.")] = None,
+    task_type: Annotated[
+        str | None, typer.Option("--type", "-t", metavar="TYPE", help="Only this type's; * stands for anything.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only those created in the last TIME.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-l", metavar="N", help="So many at most; 0 is all.")] = 200,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List tasks, those that changed last first."""
+    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.task_page import make_filter, print_listing
+
+    wanted = make_filter(options.split_names(state), queue=queue, task_type=task_type, since=since, limit=limit)
+    listing = in_session(
+        settings_for(servers, context, namespace), lambda session: session.inspector.list_tasks(wanted)
+    )
+    print_listing(listing, as_json=as_json)
+
+
+@commands.command("watch")
+def watch(
+    task_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this task.")] = None,
+    *,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N events.")] = None,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show state changes as they happen, until Ctrl-C. With --json, an object a line."""
+    from jetq.cli.session import settings_for
+    from jetq.cli.watching import watch_tasks
+
+    watch_tasks(settings_for(servers, context, namespace), task_id, count=count, as_json=as_json)
+
+
+@commands.command("delete")
+@commands.command("rm", hidden=True)
+def delete(
+    task_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Tasks' ids.")],
+    *,
+    force: options.Force = False,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """
+    Remove tasks: their records, items and schedules.
+
+    A run that is under way goes on; its result is dropped.
+    """
+    from jetq.cli.render import print_json
+    from jetq.cli.session import Session, in_session, settings_for
+    from jetq.cli.terminal import confirm
+
+    what = f"task {task_ids[0]}" if len(task_ids) == 1 else f"{len(task_ids)} tasks"
+    confirm(f"Delete {what}?", force=force)
+
+    async def work(session: Session) -> None:
+        deleted = [await session.operator.delete_task(task_id) for task_id in task_ids]
+        if as_json:
+            print_json({"deleted": deleted})
+        else:
+            for task in deleted:
+                typer.echo(f"deleted {task.task_id} ({task.state})")
+
+    in_session(settings_for(servers, context, namespace), work)

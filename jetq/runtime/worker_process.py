@@ -1,0 +1,177 @@
+"""
+worker_process: a worker as a process of its own, from its settings to its exit.
+
+It connects, works until TERM or INT or, in burst mode, until the queues are empty, and stops in order. With an embedded
+server, that starts before and ends after everything else.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from jetq.app.application import App
+from jetq.errors import InvalidSettingError
+from jetq.jetstream.address import Address, find_address
+from jetq.jetstream.server import EmbeddedServer
+from jetq.observe.logs import EventLog, Log
+from jetq.runtime.stopping import StopSignals
+from jetq.settings import STATE_FOLDER, ConnectionSettings, WorkerSettings
+from jetq.worker.worker import Worker
+
+UvloopChoice = Literal["auto", "on", "off"]
+
+ANNOUNCEMENT: Final = Path(STATE_FOLDER) / "server.json"
+"""Where an embedded server leaves its address for other programs of the same folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """
+    Which server and namespace, as the command line says; None leaves the application's word.
+
+    Attributes:
+        servers, context: As in `settings.ConnectionSettings`.
+        namespace: Prefix of all streams.
+        embedded: Run a server in this process's care; the rest of the above but the namespace is absent then.
+        store: Folder of the embedded server's data; None is a temporary one.
+        announced: Use the server that another process announced in this folder, whatever the application says.
+    """
+
+    servers: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    embedded: bool = False
+    store: Path | None = None
+    announced: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.embedded and (self.servers is not None or self.context is not None):
+            raise InvalidSettingError(
+                "embedded", value=True, wanted="alone: with a server of its own, no other is used"
+            )
+        if self.store is not None and not self.embedded:
+            raise InvalidSettingError("store", str(self.store), "absent without --embedded: it is that server's folder")
+
+    def settle(self, app: App) -> None:
+        """Let the application work in this place; an embedded server is the caller's to start."""
+        settings = app.settings.with_connection(servers=self.servers, context=self.context)
+        if self.namespace is not None:
+            settings = replace(settings, namespace=self.namespace)
+        if settings != app.settings:
+            app.reconfigure(settings)
+        if self.announced:
+            app.connect_to(announced_address())
+
+    @contextlib.contextmanager
+    def server(self, app: App) -> Generator[EmbeddedServer | None, None, None]:
+        """Run the embedded server, if there is to be one."""
+        if not self.embedded:
+            yield None
+            return
+        with EmbeddedServer.start(store=self.store, announce=ANNOUNCEMENT) as server:
+            app.connect_to(server.address)
+            yield server
+
+
+def announced_address() -> Address:
+    """Return the address that an embedded server announced in this folder."""
+    return find_address(ConnectionSettings(), environ={}, use_selected=False)
+
+
+def run_worker(
+    app: App,
+    *,
+    queues: tuple[str, ...] = (),
+    settings: WorkerSettings | None = None,
+    place: Place | None = None,
+    uvloop: UvloopChoice = "auto",
+    parent_pipe: int | None = None,
+) -> None:
+    """
+    Run a worker until TERM or INT, or in burst mode until the queues are empty. In the main thread.
+
+    Args:
+        app: Whose tasks to run.
+        queues: Which queues to serve; none means all that the application knows.
+        settings: Slots, threads, shutdown, burst.
+        place: Which server and namespace.
+        uvloop: ``auto`` uses it where it is installed.
+        parent_pipe: A file descriptor that another process keeps open as long as it lives; its end stops the worker.
+
+    Raises:
+        ServerError: No connection, or the streams are not as they must be.
+        ConfigurationError: Something cannot be used.
+    """
+    place = place or Place()
+    place.settle(app)
+    log = Log("jetq.runtime")
+    forget = app.bus.listen(EventLog())
+    try:
+        with place.server(app) as server:
+            if server is not None:
+                log.info("server started", pid=server.pid, store=str(server.store or ""), announced=str(ANNOUNCEMENT))
+            _log_address(log, app)
+            worker = Worker(app, queues=queues, settings=settings)
+            if parent_pipe is not None:
+                _stop_with(parent_pipe)
+            with asyncio.Runner(loop_factory=_loop_factory(uvloop)) as runner:
+                runner.run(_work(worker, log))
+    finally:
+        forget()
+
+
+def _log_address(log: Log, app: App) -> None:
+    """Say where it connects, and who said so."""
+    address = app.address()
+    servers = ",".join(map(str, address.servers))
+    log.info("connecting", server=servers, source=address.source, namespace=app.settings.namespace)
+
+
+async def _work(worker: Worker, log: Log) -> None:
+    loop = asyncio.get_running_loop()
+
+    def obey(name: str, count: int) -> None:
+        log.info("stop" if count == 1 else "stop at once", signal=name)
+        (worker.stop if count == 1 else worker.cancel)()
+
+    def on_signal(name: str, count: int) -> None:
+        loop.call_soon_threadsafe(obey, name, count)
+
+    with StopSignals(on_signal):
+        await worker.run()
+
+
+def _loop_factory(choice: UvloopChoice) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """
+    Return what makes the event loop; None is asyncio's own.
+
+    Raises:
+        InvalidSettingError: uvloop is wanted and not installed.
+    """
+    if choice == "off":
+        return None
+    try:
+        import uvloop  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        if choice == "on":
+            raise InvalidSettingError("uvloop", choice, "off: it is not installed (pip install uvloop)") from None
+        return None
+    factory: Any = uvloop.new_event_loop
+    return factory  # type: ignore[no-any-return]  # uvloop's stubs are partial
+
+
+def _stop_with(parent_pipe: int) -> None:
+    """Stop this process in order when the one that holds the other end of the pipe is gone."""
+
+    def wait() -> None:
+        os.read(parent_pipe, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="jetq-parent", daemon=True).start()
