@@ -87,8 +87,8 @@ class Delivery(Struct):
 
 class _PullRequest(Struct):
     batch: int
-    expires: int = int(_EXPIRES * 1e9)
-    idle_heartbeat: int = int(_HEARTBEAT * 1e9)
+    expires: int
+    idle_heartbeat: int
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -144,7 +144,8 @@ class Puller:
 
     def ask(self, count: int) -> None:
         """Ask for *count* more deliveries."""
-        if self._connection.send(self._next, _encode(_PullRequest(count)), reply=self._inbox):
+        request = _PullRequest(count, int(_EXPIRES * 1e9), int(_HEARTBEAT * 1e9))
+        if self._connection.send(self._next, _encode(request), reply=self._inbox):
             if not self.credit:
                 self._heard = self._loop.time()
             self.credit += count
