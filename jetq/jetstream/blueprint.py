@@ -163,7 +163,7 @@ def shared_streams(names: Names, storage: Storage, replicas: int) -> list[Plan]:
         _index(names.links, "dependencies and flows", names.links_subjects, storage, replicas),
         _bucket(names.configuration, "stored schedules", storage, replicas),
         _elections(names, storage, replicas),
-        _presence(names, replicas),
+        presence(names, replicas),
     ]
 
 
@@ -221,7 +221,8 @@ def _elections(names: Names, storage: Storage, replicas: int) -> Plan:
     return Plan(config, (*plan.rules, Rule("max_age", _bounded, "a TTL of 10 s to 1 h")))
 
 
-def _presence(names: Names, replicas: int) -> Plan:
+def presence(names: Names, replicas: int) -> Plan:
+    """Plan the bucket of workers' presence: in memory, since what a crash of the server forgets is written anew."""
     plan = _bucket(names.workers, "presence of workers", "memory", replicas)
     return Plan(plan.config | {"allow_msg_ttl": True}, plan.rules, (_enabled("allow_msg_ttl", "message TTL"),))
 

@@ -68,6 +68,7 @@ class Topology:
         self._settings = settings
         self._bus = bus or Bus()
         self._store: BoundStore | None = None
+        self._declared: dict[str, Queue] = {}
 
     async def ensure(self, queues: Iterable[Queue], *, require_sources: bool = True) -> dict[str, BoundQueue]:
         """
@@ -100,6 +101,7 @@ class Topology:
         bound = await asyncio.gather(
             *(self._settle_queue(queue, *parts, require_sources=require_sources) for queue, parts in pairs)
         )
+        self._declared |= declared
         return {queue.name: queue for queue in bound}
 
     async def ensure_queue(self, queue: Queue, *, require_sources: bool = True) -> BoundQueue:
@@ -124,6 +126,27 @@ class Topology:
         """
         _, parts = await asyncio.gather(self.store(), self._find_queue(name))
         return await self._settle_queue(Queue(name, create=False), *parts, require_sources=require_sources)
+
+    async def restore(self) -> None:
+        """
+        Create again what a server forgot when it was restarted. Call it after every reconnect; it is cheap.
+
+        A server that is not in a cluster forgets streams that it kept in memory, and not their messages alone. So it is
+        with the presence of workers, without which no dead worker is found to be dead, and with the whole namespace
+        where an application keeps it in memory.
+
+        Raises:
+            TopologyError: What was forgotten may not be created by this user.
+            UnknownQueueError: A queue was forgotten and says ``create=False``.
+            ServerError: No answer, or another refusal.
+        """
+        store = await self.store()
+        storages = {store.storage, *(queue.storage for queue in self._declared.values())}
+        if "memory" in storages:
+            await self.ensure(list(self._declared.values()), require_sources=False)
+        else:
+            presence = blueprint.presence(self._names, store.replicas)
+            await self._settle(presence, await self._find(presence.name))
 
     async def store(self) -> BoundStore:
         """

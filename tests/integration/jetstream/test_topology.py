@@ -10,10 +10,11 @@ from jetq.jetstream.messages import last_message
 from jetq.jetstream.topology import BoundQueue, Topology
 from jetq.model.events import Event, TopologyChanged
 from jetq.observe.bus import Bus
-from jetq.settings import Queue, StoreSettings
+from jetq.settings import Queue, Storage, StoreSettings
 from jetq.wire.names import SCHEDULE, SCHEDULE_TARGET, SCHEDULER, Names
 from tests.integration import golayout
 from tests.integration.watching import eventually
+from tests.servers import TestServer
 
 SECOND = golayout.SECOND
 
@@ -362,3 +363,46 @@ async def test_declared_settings_that_are_not_in_force_are_told(topology: Topolo
             True,
         )
     ]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("ending", ["restart", "kill"])
+@pytest.mark.parametrize("storage", ["file", "memory"])
+async def test_what_a_restarted_server_forgot_is_restored(
+    own_server: TestServer, names: Names, storage: Storage, ending: str
+) -> None:
+    async with await Connection.open(own_server.address, name="test") as connection:
+        topology = Topology(connection, names, StoreSettings(storage=storage))
+        await topology.ensure([Queue("EMAIL", max_tries=3), Queue("FAST", storage="memory")])
+        back = asyncio.Event()
+        connection.on_connected(lambda _generation: back.set())
+        getattr(own_server, ending)()
+        if ending == "kill":
+            own_server.run()
+        async with asyncio.timeout(20):
+            await back.wait()
+
+        await topology.restore()
+
+        record = await connection.request(names.presence("w1"), b"{}", headers={"Nats-TTL": "5s"})
+        assert b'"error"' not in record.data
+        assert (await topology.bind_queue("EMAIL")).max_tries == 3
+        assert (await config_of(connection, names.queue("FAST")))["storage"] == "memory"
+        assert await config_of(connection, names.tasks)
+
+
+async def test_restoring_what_is_there_is_one_request(
+    connection: Connection, topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await topology.ensure([Queue("EMAIL")])
+    asked: list[str] = []
+    api = connection.api
+
+    async def counted(action: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:
+        asked.append(action)
+        return await api(action, body, timeout=timeout)
+
+    monkeypatch.setattr(connection, "api", counted)
+    await topology.restore()
+
+    assert [action.rpartition(".")[0] for action in asked] == ["STREAM.INFO"]
