@@ -13,11 +13,8 @@ from typing import Any, NamedTuple
 
 import nkeys
 
-UNLIMITED = {
-    key: -1
-    for key in ("subs", "data", "payload", "imports", "exports", "conn", "leaf", "mem_storage", "disk_storage")
-    + ("streams", "consumer")
-}
+NO_JETSTREAM = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1)
+UNLIMITED = NO_JETSTREAM | dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1)
 
 
 class Key(NamedTuple):
@@ -59,12 +56,16 @@ class Operator:
     def __init__(self) -> None:
         self.key = Key.make(nkeys.PREFIX_BYTE_OPERATOR)
         self.account = Key.make(nkeys.PREFIX_BYTE_ACCOUNT)
+        self.system = Key.make(nkeys.PREFIX_BYTE_ACCOUNT)
 
     def configuration(self) -> str:
         """Return what makes a server trust this operator."""
         operator = self.key.vouch(self.key.public, {"type": "operator", "version": 2})
         account = self.key.vouch(self.account.public, {"type": "account", "version": 2, "limits": UNLIMITED})
-        return f"operator: {operator}\nresolver: MEMORY\nresolver_preload: {{ {self.account.public}: {account} }}"
+        system = self.key.vouch(self.system.public, {"type": "account", "version": 2, "limits": NO_JETSTREAM})
+        preload = f"{self.account.public}: {account}, {self.system.public}: {system}"
+        known = f"resolver: MEMORY\nresolver_preload: {{ {preload} }}"
+        return f"operator: {operator}\nsystem_account: {self.system.public}\n{known}"
 
     def user(self, key: Key, *, lifetime: float | None = None, bearer: bool = False) -> str:
         """Return the JWT of a user of the account."""

@@ -4,14 +4,17 @@ Servers that a test may configure, restart, kill and freeze.
 They run under the embedded server's lifeline, so none outlives the test process.
 """
 
+import asyncio
 import contextlib
 import json
 import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -110,7 +113,8 @@ class TestServer:
         assert self.process is not None
         self.extra = extra
         before = self.process.log().count("Reloaded server configuration")
-        self.process.configuration.write_text(self.process.complete(self.configuration(self.process.folder)))
+        folder = self.process.folder
+        self.process.configuration.write_text(self.process.complete(folder, self.configuration(folder)))
         os.kill(self.pid, signal.SIGHUP)
         until = time.monotonic() + 10
         while self.process.log().count("Reloaded server configuration") == before:
@@ -127,3 +131,17 @@ class TestServer:
             self.thaw()
         self.stop()
         shutil.rmtree(self.folder)
+
+
+async def until(condition: Callable[[], object], timeout: float = 10) -> None:
+    """Wait for what no event tells."""
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

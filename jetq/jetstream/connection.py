@@ -25,17 +25,13 @@ from jetq.errors import (
     AnswerLostError,
     ConnectionFailedError,
     JetqError,
-    JetStreamDisabledError,
     MessageTooLargeError,
-    NoResponderError,
-    PermissionDeniedError,
-    RequestRefusedError,
-    ServerError,
     ServerTimeoutError,
 )
+from jetq.jetstream import pulse
 from jetq.jetstream.address import Address
 from jetq.jetstream.dialer import Dialer
-from jetq.jetstream.faults import DISABLED, refusal_of
+from jetq.jetstream.faults import refusal_of
 from jetq.jetstream.floor import check_version
 from jetq.jetstream.link import Link
 from jetq.jetstream.message import Incoming, encode_headers
@@ -50,7 +46,6 @@ __all__ = ["Connection", "Incoming", "Subscription", "encode_headers"]
 
 HEALTH_INTERVAL: Final = 15.0
 """Seconds between two requests that prove the connection."""
-_HEALTH_TRIES: Final = 2
 _DENIED: Final = re.compile(r'for (publish|subscription) to "([^"]*)"')
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -342,17 +337,7 @@ class Connection:
         link = await self._dialer.first()
         self._adopt(link)
         check_version(str(self._address), link.info)
-        try:
-            answer = await self.api("INFO", timeout=self._connect_timeout)
-        except NoResponderError:
-            raise JetStreamDisabledError(str(self._address)) from None
-        except RequestRefusedError as refused:
-            if refused.code in DISABLED:
-                raise JetStreamDisabledError(str(self._address)) from None
-        except PermissionDeniedError:
-            pass
-        else:
-            self.api_level = int(answer.get("api", {}).get("level", 0))
+        self.api_level = await pulse.first_answer(self, str(self._address))
 
     async def _renew(self) -> None:
         told: type[JetqError] | None = None
@@ -374,20 +359,5 @@ class Connection:
         while True:
             await asyncio.sleep(HEALTH_INTERVAL)
             link = self._outbox.link
-            if link is not None and not await self._answers():
-                link.end(f"no answer to {_HEALTH_TRIES} health checks")
-
-    async def _answers(self) -> bool:
-        """Tell whether the server answers, be it with a refusal."""
-        for _ in range(_HEALTH_TRIES):
-            try:
-                await self.request(f"{self.api_prefix}.INFO")
-            except AnswerLostError:
-                return True
-            except ServerTimeoutError:
-                continue
-            except ServerError:
-                return True
-            else:
-                return True
-        return False
+            if link is not None and not await pulse.answers(self):
+                link.end(f"no answer to {pulse.TRIES} health checks")

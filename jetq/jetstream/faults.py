@@ -98,11 +98,13 @@ def failure_of(
         return SecureConnectionError(servers, (getattr(error, "reason", None) or str(error)).lower().replace("_", " "))
     if isinstance(error, nats.errors.SecureConnWantedError):
         return SecureConnectionError(servers, "the server does not offer TLS")
+    if isinstance(error, nats.errors.SecureConnRequiredError):
+        return SecureConnectionError(servers, "the server asks for a certificate of ours")
     text = str(error).removeprefix("nats: ").strip("'")
     if isinstance(error, nats.errors.Error) and (
         isinstance(error, nats.errors.AuthorizationError) or is_refused_login(text)
     ):
-        return AuthenticationError(servers, text)
+        return AuthenticationError(servers, text.lower())
     return ConnectionFailedError(servers, _reason_of(error, text))
 
 

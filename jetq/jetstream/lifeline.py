@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 
+_STDIN = 0
 _PATIENCE = 10.0
 
 
@@ -53,26 +54,42 @@ def _wake(_number: int, _frame: object) -> None:
     """Let the signal reach the wake-up pipe; without a handler it would be ignored."""
 
 
-def main() -> None:
-    """Run the program given on the command line until one of the two ends."""
-    folder, announcement, *command = sys.argv[1:]
+def _hear_of_children() -> int:
+    """Return a pipe that becomes readable when something happened to the child."""
     readable, writable = os.pipe()
+    os.set_blocking(readable, False)
     os.set_blocking(writable, False)
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, _wake)
+    return readable
+
+
+def _outlives_us(pid: int, awakened: int) -> bool:
+    """Wait, and tell whether our own end came before the child's."""
+    while True:
+        ready, _, _ = select.select([_STDIN, awakened], [], [])
+        if _STDIN in ready:
+            return True
+        os.read(awakened, 4096)
+        if os.waitpid(pid, os.WNOHANG)[0]:  # it may only have been frozen, or gone on
+            return False
+
+
+def main() -> None:
+    """Run the program given on the command line until one of the two ends."""
+    folder, announcement, *command = sys.argv[1:]
+    awakened = _hear_of_children()
     pid = os.fork()
     if pid == 0:
         os.execv(command[0], command)  # noqa: S606 - no shell wanted
-    ready, _, _ = select.select([0, readable], [], [])
-    if 0 in ready:
+    if _outlives_us(pid, awakened):
         os.kill(pid, signal.SIGTERM)
         if not _ended(pid, _PATIENCE):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
     else:
-        os.waitpid(pid, 0)
         with open(os.path.join(folder, "ended"), "wb"):
-            select.select([0], [], [])
+            select.select([_STDIN], [], [])
     if announcement:
         _withdraw(announcement, pid)
     _remove(folder)

@@ -12,6 +12,7 @@ comes is handed over from its parser at once, without a queue and a task for eac
 
 import asyncio
 import errno
+import ssl
 from typing import Any, Final, Protocol
 
 import nats.errors
@@ -49,6 +50,34 @@ class _Transport(TcpTransport):
     def socket(self) -> asyncio.WriteTransport | None:
         return None if self._io_writer is None else self._io_writer.transport
 
+    async def connect_tls(
+        self, uri: Any, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: float
+    ) -> None:
+        """Go over to TLS, as nats-py does, but with a protocol that knows of it: else asyncio warns at every end."""
+        if self._io_writer is None:
+            raise nats.errors.ConnectionClosedError
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=buffer_size)
+        protocol = _TlsProtocol(reader)
+        name = uri if isinstance(uri, str) else uri.hostname
+        async with asyncio.timeout(connect_timeout):
+            transport = await loop.start_tls(self._io_writer.transport, protocol, ssl_context, server_hostname=name)
+        if transport is None:
+            raise nats.errors.SecureConnFailedError
+        self._io_reader, self._io_writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def abort(self) -> None:
+        """Close what is open, at once."""
+        for writer in (self._io_writer, self._bare_io_writer):
+            if writer is not None:
+                writer.transport.abort()
+
+
+class _TlsProtocol(asyncio.StreamReaderProtocol):
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
+
 
 class _Client(Client):
     """nats-py's client with its messages and errors led to a link."""
@@ -74,6 +103,10 @@ class _Client(Client):
     @property
     def socket(self) -> asyncio.WriteTransport | None:
         return self._transport.socket if isinstance(self._transport, _Transport) else None
+
+    def abort(self) -> None:
+        if isinstance(self._transport, _Transport):
+            self._transport.abort()
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Use TLS also where the server leaves it open."""
@@ -116,6 +149,7 @@ class Link:
         self._client = _Client(self, wants_tls=wants_tls)
         self._socket: asyncio.WriteTransport | None = None
         self._last_error: Exception | None = None
+        self._has_begun = False
         self.is_over = False
 
     @classmethod
@@ -144,8 +178,10 @@ class Link:
         try:
             async with asyncio.timeout(timeout):
                 await link._connect(name, timeout, address.inbox_prefix, options)
-        except BaseException:
+        except BaseException as error:
             await link.close()
+            if isinstance(error, OSError) and link.info.get("tls_verify") and not (address.tls and address.tls.cert):
+                raise nats.errors.SecureConnRequiredError from None
             raise
         return link
 
@@ -162,6 +198,7 @@ class Link:
             inbox_prefix=inbox_prefix,
             **options,
         )
+        self._has_begun = True  # from here on there are tasks, which only nats-py can end
         if not client.is_connected or self.is_over:
             raise self._last_error or nats.errors.ConnectionClosedError
         self._socket = client.socket
@@ -192,13 +229,13 @@ class Link:
         """Send what is buffered, within a second, and close. The owner is not told. Idempotent."""
         self.is_over = True
         try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await self._client.close()
+            if self._has_begun:
+                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                    await self._client.close()
         except (TimeoutError, OSError, nats.errors.Error):
             pass
         finally:
-            if self._client.socket is not None:
-                self._client.socket.abort()
+            self._client.abort()
 
 
 def _describe(error: Exception | None) -> str:

@@ -100,7 +100,11 @@ class EmbeddedServer:
                 os.close(lock)
         server = cls(process, process.plain_url.replace("://", f"://{token}@"), store)
         if announcement is not None:
-            server._announce(announcement)
+            try:
+                server._announce(announcement)
+            except BaseException:
+                server.stop()
+                raise
         return server
 
     def _announce(self, path: Path) -> None:

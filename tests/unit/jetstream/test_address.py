@@ -44,9 +44,7 @@ def test_the_order_of_answers(environ: dict[str, str], tmp_path: Path) -> None:
         del variables[variable]
     found.append(str(find_address(ConnectionSettings(), environ=environ, folder=tmp_path)))
     found.append(str(find_address(ConnectionSettings(), environ=environ, folder=tmp_path / "nats")))
-    found.append(
-        str(find_address(ConnectionSettings(), environ=environ, folder=tmp_path / "nats", use_selected=False))
-    )
+    found.append(str(find_address(ConnectionSettings(), environ=environ, folder=tmp_path / "nats", use_selected=False)))
 
     assert found == [
         "nats://given:4222 (as given)",

@@ -1,3 +1,4 @@
+# ruff: noqa: S105, S106 - the passwords are made up
 """NATS contexts (ADR-21)."""
 
 import base64

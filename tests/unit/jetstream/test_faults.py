@@ -1,6 +1,5 @@
 """What NATS says went wrong, as errors of jetq."""
 
-import asyncio
 import errno
 import ssl
 
@@ -47,7 +46,7 @@ def test_a_refusal_without_a_code_is_still_one() -> None:
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 4222)"), None, "connection refused"),
         (OSError("Multiple exceptions: [Errno 111] a, [Errno 111] b"), None, "connection refused"),
         (OSError(-2, "Name or service not known"), None, "name or service not known"),
-        (asyncio.TimeoutError(), None, "no answer in time"),
+        (TimeoutError(), None, "no answer in time"),
         (nats.errors.TimeoutError(), None, "no answer in time"),
         (nats.errors.Error("nats: empty response from server"), None, "empty response from server"),
         (UnicodeError("label too long"), None, "label too long"),
