@@ -133,8 +133,9 @@ class NamedArguments:
         if not args:
             return kwargs
         if len(args) > len(self._positional):
-            takes = f"{len(self._positional)} positional arguments" if self._positional else "no positional argument"
-            raise InvalidPayloadError(task_type, f"the handler takes {takes} and {len(args)} were given")
+            most = len(self._positional)
+            reason = f"{len(args)} arguments by position, and the handler takes {most or 'none'} so"
+            raise InvalidPayloadError(task_type, reason)
         given = dict(zip(self._positional, args, strict=False))
         for name in kwargs:
             if name in given:

@@ -57,7 +57,8 @@ def check_middleware(middleware: Sequence[object]) -> None:
     """
     for each in middleware:
         call = each.__call__ if callable(each) else None
-        if not (inspect.iscoroutinefunction(each) or inspect.iscoroutinefunction(call)):
+        is_async = inspect.iscoroutinefunction(each) or inspect.iscoroutinefunction(call)
+        if isinstance(each, type) or not is_async:
             raise InvalidSettingError("middleware", each, "an async function of (ctx, call_next)")
 
 

@@ -80,7 +80,7 @@ class Signature:
         self.returns: Any = self._hints.get("return", NOTHING)
         data = list(inspect.signature(function).parameters.values())
         self.context: str | None = None
-        if data and self._is_context(data[0]):
+        if data and self._is_context(data[0]) and data[0].kind not in {Given.VAR_POSITIONAL, Given.VAR_KEYWORD}:
             if data[0].kind is Given.KEYWORD_ONLY:
                 raise self._refusal(f"the context {data[0].name!r} is passed by position; move it before the *")
             self.context = data.pop(0).name
@@ -110,15 +110,15 @@ class Signature:
     def _check(self, parameter: Given) -> None:
         """Refuse a parameter that can be no data."""
         name, annotation = parameter.name, self._annotation(parameter)
-        if self._is_context(parameter):
-            raise self._refusal(f"the context {name!r} must be the first parameter")
-        if any(isinstance(part, type) and issubclass(part, ContextMark) for part in _parts(annotation)):
-            raise self._refusal(f"annotate {name!r} as Context alone")
         if parameter.kind is Given.VAR_POSITIONAL:
             raise self._refusal(
                 f"*{name} cannot be filled, since arguments travel by name; take a list "
                 "(a decorator without functools.wraps hides the function's own parameters)"
             )
+        if self._is_context(parameter):
+            raise self._refusal(f"the context {name!r} must be the first parameter")
+        if any(isinstance(part, type) and issubclass(part, ContextMark) for part in _parts(annotation)):
+            raise self._refusal(f"annotate {name!r} as Context alone")
         if parameter.kind is Given.POSITIONAL_ONLY:
             raise self._refusal(f"{name!r} is positional-only, and arguments travel by name; remove the /")
         if name == "ctx" and annotation is NOTHING:

@@ -135,13 +135,15 @@ def _bad_part(value: Any) -> tuple[str | int, Any, Exception] | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, type):
+        return
     if _is_mapping(value):
         yield from ((key if isinstance(key, int) else str(key), inner) for key, inner in value.items())
     elif isinstance(value, (list, tuple, deque, AbstractSet)):
         yield from enumerate(cast("Iterable[Any]", value))
     elif isinstance(value, Struct):
         yield from ((name, getattr(value, name)) for name in value.__struct_fields__)
-    elif is_dataclass(value) and not isinstance(value, type):
+    elif is_dataclass(value):
         yield from ((field.name, getattr(value, field.name, None)) for field in fields(value))
     elif hasattr(value, "__attrs_attrs__") or hasattr(value, "__pydantic_serializer__"):
         yield from getattr(value, "__dict__", {}).items()

@@ -1,0 +1,105 @@
+import pytest
+
+from jetq.app.application import App
+from jetq.errors import (
+    BlockingCallError,
+    InvalidPayloadError,
+    Retry,
+    TaskExpiredError,
+    TaskFailedError,
+    TaskTerminatedError,
+    Terminate,
+)
+from jetq.execution.context import Context
+from jetq.execution.middleware import CallNext
+from jetq.model.outcome import Failed, Invalid, Retried, Succeeded, TimedOut, Unroutable
+from jetq.model.state import State
+from jetq.routing.payload import Payload
+from jetq.settings import Queue
+from jetq.testing.inline import InlineEnqueue, arun_inline, run_inline
+
+
+async def shout(ctx: Context, call_next: CallNext) -> object:
+    return f"{await call_next(ctx)}!"
+
+
+app = App("test", middleware=[shout], queues=[Queue("QUICK", max_run_time=1, max_tries=2)])
+
+
+@app.task("mail:new", max_tries=3)
+async def mail(ctx: Context, to: str, count: int = 1) -> str:
+    await ctx.aenqueue("mail:sent", {"to": to}, queue="LOG")
+    return f"{ctx.attempt}/{ctx.tries} {to} {count}"
+
+
+@app.task("mail:*")
+def any_mail(ctx: Context) -> str:
+    if ctx.payload == "later":
+        raise Retry(5)
+    if ctx.payload == "never":
+        raise Terminate("no such address")
+    raise LookupError("unknown mail")
+
+
+@app.task("number", queue="QUICK", timeout=0.05)
+async def number(n: Payload[int]) -> int:
+    return n
+
+
+def test_a_task_call_runs_through_router_middleware_and_codec() -> None:
+    run = run_inline(app, mail.s(to="a@b.c"), attempt=2)
+
+    assert run.outcome == Succeeded(b'"2/2 a@b.c 1!"')
+    assert run.result() == "2/2 a@b.c 1!"
+    assert run.record.state is State.COMPLETE
+    assert run.enqueued == [InlineEnqueue("mail:sent", {"to": "a@b.c"}, {"queue": "LOG"})]
+
+
+def test_a_task_type_with_a_payload_is_routed_and_bound() -> None:
+    assert run_inline(app, "mail:new", {"to": "x", "count": "3"}).result() == "1/1 x 3!"
+    assert run_inline(app, "mail:new", {"count": 3}).outcome == Invalid("argument 'to' is missing")
+
+
+def test_what_follows_is_judged() -> None:
+    later = run_inline(app, "mail:old", "later")
+    never = run_inline(app, "mail:old", "never")
+    failed = run_inline(app, "mail:old")
+
+    assert isinstance(later.outcome, Retried)
+    assert later.record.state is State.RETRY
+    assert later.verdict.due is not None
+    with pytest.raises(TaskTerminatedError, match="no such address"):
+        never.result()
+    assert isinstance(failed.outcome, Failed)
+    with pytest.raises(TaskFailedError, match="unknown mail"):
+        failed.result()
+
+
+def test_the_last_try_ends_the_task_as_the_queue_says() -> None:
+    slow = App("slow", queues=[Queue("QUICK", max_run_time=1, max_tries=2)])
+
+    @slow.task("wait", queue="QUICK", timeout=0.02)
+    def wait() -> None:
+        while True:
+            pass
+
+    run = run_inline(slow, wait.s(), attempt=2)
+
+    assert run.outcome == TimedOut(0.02)
+    with pytest.raises(TaskExpiredError, match="max_tries"):
+        run.result()
+
+
+def test_a_type_without_handler_is_unroutable() -> None:
+    assert run_inline(app, "sms:new").outcome == Unroutable("sms:new")
+
+
+def test_payloads_that_are_not_json_are_refused() -> None:
+    with pytest.raises(InvalidPayloadError):
+        run_inline(app, "mail:new", {"to": object()})
+
+
+async def test_in_a_loop_there_is_the_async_form() -> None:
+    assert (await arun_inline(app, number.s(5))).outcome == Succeeded(b'"5!"')
+    with pytest.raises(BlockingCallError, match="arun_inline"):
+        run_inline(app, number.s(5))
