@@ -25,6 +25,7 @@ from jetq.wire.names import SCHEDULER, STATUS_PENDING, WORKERS, Names
 _EXPIRES: Final = 30.0
 _HEARTBEAT: Final = 5.0
 _NO_CONSUMER_WAIT: Final = 1.0
+_LAST_CALL: Final = 1.0
 _HEARTBEAT_STATUS: Final = "100"
 _V1_TOKENS: Final = 9
 
@@ -130,6 +131,7 @@ class Puller:
         self._heard = 0.0
         self._not_before = 0.0
         self._watch: asyncio.TimerHandle | None = None
+        self._stopped = False
 
     async def start(self) -> None:
         """Be ready for :meth:`ask`."""
@@ -140,10 +142,17 @@ class Puller:
     @property
     def is_ready(self) -> bool:
         """Whether asking now makes sense."""
-        return bool(self._inbox) and self._connection.is_connected and self._loop.time() >= self._not_before
+        return (
+            bool(self._inbox)
+            and not self._stopped
+            and self._connection.is_connected
+            and self._loop.time() >= self._not_before
+        )
 
     def ask(self, count: int) -> None:
         """Ask for *count* more deliveries."""
+        if self._stopped:
+            return
         request = _PullRequest(count, int(_EXPIRES * 1e9), int(_HEARTBEAT * 1e9))
         if self._connection.send(self._next, _encode(request), reply=self._inbox):
             if not self.credit:
@@ -151,16 +160,18 @@ class Puller:
             self.credit += count
 
     async def stop(self) -> None:
-        """Ask no more, and drop what the server still sends; it is delivered elsewhere after the lease."""
+        """Ask no more, and hand over what is on its way already, so that it can be given back."""
         self._forget()
         if self._watch is not None:
             self._watch.cancel()
         if self._renewing is not None:
             self._renewing.cancel()
-        self.credit, self._inbox = 0, ""
+        self.credit, self._stopped = 0, True
         if self._subscription is not None:
+            self._subscription.end_soon()
             with contextlib.suppress(ServerError):
-                await self._subscription.unsubscribe()
+                await self._connection.api("INFO", timeout=_LAST_CALL)  # answered behind all that was sent before
+            await self._subscription.unsubscribe()
             self._subscription = None
 
     def _start_renewal(self) -> None:
@@ -180,8 +191,7 @@ class Puller:
         self._subscription = await self._connection.subscribe(inbox, on_message)
         self._inbox, self.credit = inbox, 0
         if old is not None:
-            with contextlib.suppress(ServerError):
-                await old.unsubscribe()
+            await old.unsubscribe()
         self._on_credit()
 
     def _on_message(self, message: Incoming) -> None:

@@ -14,7 +14,7 @@ from jetq.observe.bus import Bus
 class Subscription:
     """Interest in a subject. It lasts until :meth:`unsubscribe`, whatever becomes of the connection."""
 
-    __slots__ = ("_owner", "callback", "queue", "sid", "subject")
+    __slots__ = ("_owner", "callback", "is_ending", "queue", "sid", "subject")
 
     def __init__(
         self, owner: "Subscriptions", sid: int, subject: str, queue: str, callback: Callable[[Incoming], None]
@@ -24,6 +24,11 @@ class Subscription:
         self.subject = subject
         self.queue = queue
         self.callback = callback
+        self.is_ending = False
+
+    def end_soon(self) -> None:
+        """Ask the server for no more; what is on its way is still handed over, until :meth:`unsubscribe`."""
+        self._owner.end_soon(self)
 
     async def unsubscribe(self) -> None:
         """End it; no message is handed over any more. Idempotent."""
@@ -53,15 +58,22 @@ class Subscriptions:
         self._outbox.put(_command(subscription))
         return subscription
 
+    def end_soon(self, subscription: Subscription) -> None:
+        """Ask the server for no more of one."""
+        if not subscription.is_ending and subscription.sid in self._by_sid:
+            subscription.is_ending = True
+            self._outbox.put(b"UNSUB %d\r\n" % subscription.sid)
+
     def remove(self, subscription: Subscription) -> None:
         """End one."""
-        if self._by_sid.pop(subscription.sid, None) is not None:
-            self._outbox.put(b"UNSUB %d\r\n" % subscription.sid)
+        self.end_soon(subscription)
+        self._by_sid.pop(subscription.sid, None)
 
     def renew(self) -> None:
         """Tell a new link of all."""
         for subscription in self._by_sid.values():
-            self._outbox.put(_command(subscription))
+            if not subscription.is_ending:
+                self._outbox.put(_command(subscription))
 
     def deliver(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         """Hand over a message."""

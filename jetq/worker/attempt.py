@@ -2,6 +2,7 @@
 attempt: one delivery from end to end: claim, route, execute, judge and settle.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -53,6 +54,7 @@ class Attempts:
         self._ownership = Ownership(desk)
         self._settler = Settler(desk)
         self._running: dict[str, Execution] = {}
+        self._asking: set[asyncio.Task[bool]] = set()
         self._interrupted = False
 
     @property
@@ -72,7 +74,7 @@ class Attempts:
             claim = await self._claims.claim(delivery)
             while isinstance(claim, Contested):
                 slot.lend()
-                if not await self._ownership.is_dead(claim):
+                if not await self._is_dead(claim):
                     return None
                 await slot.retake()
                 claim = await self._take_over(claim)
@@ -80,6 +82,21 @@ class Attempts:
             self._desk.backend.bus.emit(AttemptFailed(queue=delivery.queue, error=str(error)))
             return None
         return claim
+
+    async def _is_dead(self, contested: Contested) -> bool:
+        asking = asyncio.ensure_future(self._ownership.is_dead(contested))
+        self._asking.add(asking)
+        try:
+            return await asking
+        except asyncio.CancelledError:
+            return False
+        finally:
+            self._asking.discard(asking)
+
+    def leave_contested(self) -> None:
+        """Ask no more about other workers' runs, since this worker stops; their items come again after the lease."""
+        for asking in self._asking:
+            asking.cancel()
 
     async def _take_over(self, contested: Contested) -> Claim | Contested | None:
         found = await self._claims.start(contested.stored, contested.delivery, contested.queue, crashed=True)

@@ -24,14 +24,21 @@ class Fetcher:
         bound: The queues by name.
         slots: The budget.
         begin: Starts an attempt with a slot that was taken for it.
+        give_back: Releases a delivery that will not be started.
     """
 
     def __init__(
-        self, bound: Mapping[str, BoundQueue], slots: Slots, *, begin: Callable[[Delivery, Slot], None]
+        self,
+        bound: Mapping[str, BoundQueue],
+        slots: Slots,
+        *,
+        begin: Callable[[Delivery, Slot], None],
+        give_back: Callable[[Delivery], None],
     ) -> None:
         self._bound = bound
         self._slots = slots
         self._begin = begin
+        self._give_back = give_back
         self._pullers: list[Puller] = []
         self._waiting: deque[Delivery] = deque()
         self._batch = max(1, slots.capacity // 4)
@@ -50,8 +57,8 @@ class Fetcher:
     def on_delivery(self, delivery: Delivery) -> None:
         """Start a delivery, or let it wait for a slot."""
         if self._quiet:
-            return
-        if self._slots.free > 0 and not self._waiting:
+            self._give_back(delivery)
+        elif self._slots.free > 0 and not self._waiting:
             self._begin(delivery, self._slots.take())
         else:
             self._waiting.append(delivery)
@@ -77,11 +84,9 @@ class Fetcher:
             for puller in busy[: room // share]:
                 puller.ask(share)
 
-    async def quiet(self) -> list[Delivery]:
-        """Ask no more; return the deliveries that were not started, so that they can be given back."""
+    async def quiet(self) -> None:
+        """Ask no more, and give back what was not started."""
         self._quiet = True
-        for puller in self._pullers:
-            await puller.stop()
-        left = list(self._waiting)
-        self._waiting.clear()
-        return left
+        while self._waiting:
+            self._give_back(self._waiting.popleft())
+        await asyncio.gather(*(puller.stop() for puller in self._pullers))

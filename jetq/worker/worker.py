@@ -133,6 +133,8 @@ class Worker:
 
     async def _assemble(self, declared: dict[str, Queue]) -> None:
         app, backend = self._app, self._backend
+        for handler in app.router.handlers:
+            handler.prepare()
         desk = Desk(backend, self.id, self._table)
         for queue in declared.values():
             desk.bound[queue.name] = await backend.queue(queue)
@@ -146,7 +148,12 @@ class Worker:
         )
         self._attempts = Attempts(desk, Parts(app.router, self._executor))
         await self._keep_leases(desk)
-        self._fetcher = Fetcher(desk.bound, self._slots, begin=self._begin)
+        self._fetcher = Fetcher(
+            desk.bound,
+            self._slots,
+            begin=self._begin,
+            give_back=lambda delivery: desk.release(delivery.reply),
+        )
         for name in desk.bound:
             puller = Puller(
                 backend.connection,
@@ -179,6 +186,7 @@ class Worker:
                 names=self._backend.names,
                 worker=self.id,
                 lease=min(queue.lease for queue in desk.bound.values()),
+                store=self._app.settings.store,
                 connect_timeout=seconds("connect_timeout", self._app.settings.connection.connect_timeout),
             ),
             self._table,
@@ -248,8 +256,8 @@ class Worker:
         self._closed = True
         self._stop.set()
         self._bus.emit(WorkerStopping(worker=self.id, running=len(self._tasks)))
-        for delivery in await self._fetcher.quiet():
-            self._backend.connection.send(delivery.reply, b"-NAK")
+        await self._fetcher.quiet()
+        self._attempts.leave_contested()
         await self._drain()
         released = self._attempts.interrupt()
         if self._tasks:

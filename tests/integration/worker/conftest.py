@@ -1,6 +1,6 @@
 """An application on the run's server, and what it did."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -20,16 +20,21 @@ def told() -> list[Event]:
 
 
 @pytest.fixture
-def make_app(server: EmbeddedServer, namespace: str, told: list[Event]) -> Callable[[], App]:
+async def make_app(server: EmbeddedServer, namespace: str, told: list[Event]) -> AsyncIterator[Callable[[], App]]:
     """Give a maker of applications that share one namespace, with leases as short as they can be."""
+
+    made: list[App] = []
 
     def make() -> App:
         app = App("test", namespace=namespace, queues=[Queue("DEFAULT", lease=LEASE)])
         app.connect_to(server.address)
         app.bus.listen(told.append)
+        made.append(app)
         return app
 
-    return make
+    yield make
+    for app in made:
+        await app.aclose()
 
 
 @pytest.fixture

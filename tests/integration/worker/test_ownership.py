@@ -18,13 +18,16 @@ from jetq.model.events import DeliveryDiscarded, Event, RunLost, TaskTakenOver
 from jetq.model.record import Run
 from jetq.model.state import State
 from jetq.model.transition import claimed
+from jetq.settings import Queue
 from jetq.worker.worker import Worker
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import LEASE, SETTINGS
 
 
 async def backend_of(app: App) -> Backend:
-    return (await app.clients.current()).backend
+    backend = (await app.clients.current()).backend
+    await backend.queue(app.queues["DEFAULT"])
+    return backend
 
 
 async def read(app: App, task_id: str) -> Stored:
@@ -337,3 +340,25 @@ async def test_a_stopping_worker_waits_for_what_runs(app: App) -> None:
     await app.aclose()
 
     assert record.state is State.COMPLETE
+
+
+async def test_a_stopping_worker_gives_back_what_it_has_not_started(make_app: Callable[[], App]) -> None:
+    """Items that were fetched, or are on their way, do not wait for a lease."""
+    first, second = make_app(), make_app()
+    backend = await backend_of(second)
+    await backend.topology.ensure_queue(Queue("LONG", lease=300))
+    begun = asyncio.Event()
+
+    @first.task("item", queue="LONG")
+    async def slow() -> None:
+        begun.set()
+        await asyncio.sleep(0.05)
+
+    @second.task("item", queue="LONG")
+    async def fast() -> None: ...
+
+    handles = await second.aenqueue_many([fast.s() for _ in range(400)])
+    async with Worker(first, queues=["LONG"], settings=SETTINGS):
+        await begun.wait()
+    async with Worker(second, queues=["LONG"], settings=SETTINGS):
+        await asyncio.gather(*(handle.aresult(15) for handle in handles))
