@@ -2,9 +2,12 @@
 backend: everything of the jetstream room over one connection. It composes, and decides nothing.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Self
 
+from jetq.errors import ServerError, UnknownQueueError
 from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.event_feed import EventFeed
@@ -38,6 +41,8 @@ class Backend:
         self.topology = Topology(connection, self.names, settings.store, bus=bus)
         self._bound: dict[str, BoundQueue] = {}
         bus.listen(EventFeed(connection, self.names))
+        connection.on_connected(self._on_connected)
+        self._restoring: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -86,7 +91,17 @@ class Backend:
             bound = self._bound[queue.name] = await self.topology.ensure_queue(queue)
         return bound
 
+    def _on_connected(self, _generation: int) -> None:
+        self._restoring = asyncio.get_running_loop().create_task(self._restore())
+
+    async def _restore(self) -> None:
+        """Make again what a restarted server forgot; who then misses something is told by what it does."""
+        with contextlib.suppress(ServerError, UnknownQueueError):
+            await self.topology.restore()
+
     async def close(self) -> None:
         """Close the connection. Idempotent."""
+        if self._restoring is not None:
+            self._restoring.cancel()
         self.publisher.close()
         await self.connection.close()

@@ -10,6 +10,7 @@ It stops renewing a run at its limit and grace: a handler that cannot be stopped
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.presence import Presences, WorkerPresence
 from jetq.jetstream.task_store import read_record
+from jetq.jetstream.topology import Topology
 from jetq.model.record import Run
+from jetq.settings import StoreSettings
 from jetq.wire.control import ControlReply, ControlRequest, decode_control_request, encode_control
 from jetq.wire.names import Names
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
@@ -39,6 +42,7 @@ class KeeperPlan:
         names: Of the namespace.
         worker: The worker's id.
         lease: The shortest lease of its queues, in seconds.
+        store: How what is missing is made.
         connect_timeout: Seconds until the first connection must stand.
     """
 
@@ -46,6 +50,7 @@ class KeeperPlan:
     names: Names
     worker: str
     lease: float
+    store: StoreSettings
     connect_timeout: float
 
 
@@ -75,6 +80,7 @@ class LeaseKeeper:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._failure: JetqError | None = None
+        self._restoring: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._main, name="jetq-lease", daemon=True)
 
@@ -117,7 +123,8 @@ class LeaseKeeper:
         try:
             for subject in (plan.names.control(plan.worker), plan.names.control_all):
                 await connection.subscribe(subject, lambda message: self._answer(connection, message))
-            connection.on_connected(lambda _generation: self._renew(connection, presences))
+            topology = Topology(connection, plan.names, plan.store)
+            connection.on_connected(lambda _generation: self._come_back(connection, presences, topology))
             self._renew(connection, presences)
             self._ready.set()
             while not await self._stopped_within(plan.lease / 3):
@@ -125,6 +132,8 @@ class LeaseKeeper:
                 await self._find_lost(connection)
             await self._farewell(presences)
         finally:
+            if self._restoring is not None:
+                self._restoring.cancel()
             await connection.close()
 
     async def _stopped_within(self, seconds: float) -> bool:
@@ -141,6 +150,16 @@ class LeaseKeeper:
         for entry in self._table.entries():
             if now < entry.ends and not entry.lost:
                 connection.send(entry.reply, IN_PROGRESS)
+
+    def _come_back(self, connection: Connection, presences: Presences, topology: Topology) -> None:
+        """Renew at once; and again when what a restarted server forgot, the presences among it, is there again."""
+        self._renew(connection, presences)
+        self._restoring = self._loop.create_task(self._restore(connection, presences, topology))
+
+    async def _restore(self, connection: Connection, presences: Presences, topology: Topology) -> None:
+        with contextlib.suppress(JetqError):
+            await topology.restore()
+            self._renew(connection, presences)
 
     def _answer(self, connection: Connection, message: Incoming) -> None:
         request = decode_control_request(message.data)

@@ -176,3 +176,23 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_runs(crew: Crew, app:
 
     assert status == 0
     assert record.state is State.COMPLETE
+
+
+async def test_a_worker_that_died_with_the_server_is_found_to_be_dead(
+    crew: Crew, app: App, own_server: TestServer
+) -> None:
+    """A restarted server forgets the bucket of presences; without it nobody would be missed."""
+    first = crew.hire()
+    handle = await app.aenqueue("work", {"seconds": 1.0})
+
+    async def is_running() -> bool:
+        return bool(crew.lines("start"))
+
+    await eventually(is_running)
+    crew.hire()
+    own_server.kill()
+    first.kill()
+    await asyncio.to_thread(own_server.run)
+
+    assert await handle.aresult(60) == 2
+    await app.aclose()
