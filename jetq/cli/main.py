@@ -62,7 +62,7 @@ def info(
 def main() -> None:
     """Run the command line; an error is one sentence on stderr and an exit status."""
     try:
-        app()
+        app(prog_name="jetq")
     except JetqError as error:
         _explain(error)
         sys.exit(status_of(error))
@@ -75,5 +75,7 @@ def _explain(error: JetqError) -> None:
     if isinstance(error, AppLoadError) and error.__cause__ is not None:
         from jetq.runtime.loading import own_traceback
 
-        typer.echo(own_traceback(error.__cause__), err=True)
+        told = own_traceback(error.__cause__)
+        if told:
+            typer.echo(told, err=True)
     typer.echo(f"jetq: {error}", err=True)

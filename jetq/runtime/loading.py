@@ -43,7 +43,7 @@ def load_app(target: str, folder: Path | None = None) -> App:
         sys.path.insert(0, where)
     module = _import(target, module_name, where)
     app = _application(target, module, attribute or DEFAULT_ATTRIBUTE)
-    _guarded(target, "an included module raises", app.load)
+    _guarded(target, "one of the included modules raises", app.load)
     return app
 
 
@@ -56,7 +56,7 @@ def _no_module_name(name: str) -> str:
 
 def _import(target: str, name: str, where: str) -> ModuleType:
     try:
-        return _guarded(target, "the module raises when it is imported", lambda: importlib.import_module(name))
+        return _guarded(target, "when it is imported, the module raises", lambda: importlib.import_module(name))
     except AppLoadError as error:
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and f"{name}.".startswith(f"{cause.name}."):
@@ -72,7 +72,7 @@ def _guarded(target: str, what: str, work: Callable[[], _T]) -> _T:
     except AppLoadError:
         raise
     except (Exception, SystemExit) as error:
-        raise AppLoadError(target, f"{what}: {type(error).__name__}: {error}") from error
+        raise AppLoadError(target, f"{what} {type(error).__name__}") from error
 
 
 def _application(target: str, module: ModuleType, attribute: str) -> App:
@@ -108,7 +108,11 @@ def _hint(module: ModuleType, attribute: str) -> str:
 
 
 def own_traceback(error: BaseException) -> str:
-    """Return the traceback of an exception without the frames of jetq and of Python's import machinery."""
+    """
+    Return the traceback of an exception without the frames of jetq and of Python's import machinery.
+
+    Nothing if that leaves nothing that the user wrote.
+    """
     told = traceback.TracebackException(type(error), error, error.__traceback__)
     links: list[traceback.TracebackException | None] = [told]
     while links:
@@ -117,7 +121,7 @@ def own_traceback(error: BaseException) -> str:
             own = [frame for frame in link.stack if not _is_ours(frame.filename)]
             link.stack = traceback.StackSummary.from_list(own)
             links += [link.__cause__, link.__context__]
-    return "".join(told.format()).rstrip()
+    return "".join(told.format()).rstrip() if told.stack or isinstance(error, SyntaxError) else ""
 
 
 def _is_ours(filename: str) -> bool:

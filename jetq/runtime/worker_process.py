@@ -53,11 +53,9 @@ class Place:
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
         if self.embedded and (self.servers is not None or self.context is not None):
-            raise InvalidSettingError(
-                "embedded", value=True, wanted="alone: with a server of its own, no other is used"
-            )
+            raise InvalidSettingError("embedded", value=True, wanted="off when servers or a context are given")
         if self.store is not None and not self.embedded:
-            raise InvalidSettingError("store", str(self.store), "absent without --embedded: it is that server's folder")
+            raise InvalidSettingError("store", str(self.store), "absent without embedded: it is that server's folder")
 
     def settle(self, app: App) -> None:
         """Let the application work in this place; an embedded server is the caller's to start."""
