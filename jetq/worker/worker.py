@@ -148,6 +148,19 @@ class Worker:
         )
         self._attempts = Attempts(desk, Parts(app.router, self._executor))
         await self._keep_leases(desk)
+        await self._start_fetching(desk)
+        self._bus.emit(
+            WorkerStarted(
+                worker=self.id,
+                queues=tuple(desk.bound),
+                patterns=tuple(app.router.patterns),
+                slots=settings.concurrency,
+            )
+        )
+        self._fetcher.refill()
+
+    async def _start_fetching(self, desk: Desk) -> None:
+        backend = self._backend
         self._fetcher = Fetcher(
             desk.bound,
             self._slots,
@@ -164,15 +177,6 @@ class Worker:
             )
             self._fetcher.add(puller)
             await puller.start()
-        self._bus.emit(
-            WorkerStarted(
-                worker=self.id,
-                queues=tuple(desk.bound),
-                patterns=tuple(app.router.patterns),
-                slots=settings.concurrency,
-            )
-        )
-        self._fetcher.refill()
 
     async def _keep_leases(self, desk: Desk) -> None:
         loop = asyncio.get_running_loop()
