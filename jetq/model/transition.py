@@ -52,7 +52,7 @@ def closed(record: TaskRecord, verdict: Verdict, now: datetime) -> TaskRecord:
         record,
         state=state,
         tried=now if record.state is State.ACTIVE else record.tried,
-        tries=record.tries - verdict.refund,
+        tries=max(0, record.tries - verdict.refund),
         result=result,
         due=verdict.due,
         end=verdict.end,

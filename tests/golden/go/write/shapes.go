@@ -72,7 +72,7 @@ func records() map[string]*aj.Task {
 		"payload_json_in_string": task(`{"to":"a@b.c","subject":"hi"}`),
 		"payload_base64":         task([]byte(`{"to":"a@b.c","subject":"hi"}`)),
 		"payload_base64_none":    task([]byte(nil)),
-		"payload_bytes":          task(nil, aj.TaskPayloadEncoder(raw)),
+		"payload_bytes":          task(mail, aj.TaskPayloadEncoder(raw)),
 		"unlimited_tries":        task(mail, aj.TaskMaxTries(-1)),
 		"nanoseconds_7_digits":   with(task(mail), at(year(123456700))),
 		"nanoseconds_2_digits":   with(task(mail), at(year(120000000))),
