@@ -19,6 +19,8 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from jetq.model.events import (
+    AccessDenied,
+    AttemptFailed,
     ConnectionLost,
     ConnectionRestored,
     DeliveryDiscarded,
@@ -167,6 +169,16 @@ def _discarded(event: DeliveryDiscarded) -> _Told:
     return logging.WARNING, "delivery discarded", fields
 
 
+def _attempt_failed(event: AttemptFailed) -> _Told:
+    if event.unexpected:
+        return logging.ERROR, "delivery left, a defect of jetq", {"queue": event.queue, "exception": event.error}
+    return logging.WARNING, "delivery left", {"queue": event.queue, "error": _one_line(event.error)}
+
+
+def _access_denied(event: AccessDenied) -> _Told:
+    return logging.WARNING, "access denied", {"action": event.action, "subject": event.subject}
+
+
 def _run_lost(event: RunLost) -> _Told:
     fields = {"task_id": event.task_id, "queue": event.queue, "worker": event.worker}
     return logging.WARNING, "run lost, its result is dropped", fields
@@ -223,6 +235,8 @@ def _stopped(event: WorkerStopped) -> _Told:
 
 
 _LINES: Final[dict[type, Callable[[Any], _Told]]] = {
+    AccessDenied: _access_denied,
+    AttemptFailed: _attempt_failed,
     DeliveryDiscarded: _discarded,
     RunLost: _run_lost,
     UpdateConflict: _conflict,

@@ -36,7 +36,7 @@ def load_app(target: str, folder: Path | None = None) -> App:
         AppLoadError: It leads to no App. If the user's code raised, that exception is the cause of this one.
     """
     module_name, _, attribute = target.partition(":")
-    if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
+    if module_name.endswith(".py") or not all(part.isidentifier() for part in module_name.split(".")):
         raise AppLoadError(target, _no_module_name(module_name))
     where = str(folder or Path.cwd())
     if where not in sys.path:
