@@ -1,0 +1,210 @@
+"""The named moves of a record."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+from msgspec import Raw
+
+from jetq.errors import IllegalTransitionError
+from jetq.model.record import ABSENT, CancelRequest, ErrorInfo, Result, Run, StoredOptions, TaskRecord
+from jetq.model.state import FINAL, RUNNABLE, State
+from jetq.model.transition import claimed, closed, refused, renewed, retried, waiting
+from jetq.model.verdict import Settlement, Verdict
+from tests.unit.wire.examples import Move, moves, records
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
+RUN = Run("W1", 4, "cafe")
+BOOM = ErrorInfo("ValueError", "boom")
+EVERY = sorted(State)
+
+
+def record(state: State = State.NEW, **fields: Any) -> TaskRecord:
+    return TaskRecord(id="A1", type="t", state=state, created=NOW, **fields)
+
+
+def changes(before: TaskRecord, after: TaskRecord) -> dict[str, object]:
+    names = before.__struct_fields__
+    return {name: getattr(after, name) for name in names if getattr(after, name) != getattr(before, name)}
+
+
+def test_a_claim_uses_a_try_names_the_run_and_ends_the_wait() -> None:
+    before = record(State.RETRY, tries=1, runs=3, due=NOW, last_err="no", error=BOOM, run=Run("W0", 3, "babe"))
+
+    assert changes(before, claimed(before, RUN, LATER)) == {
+        "state": State.ACTIVE,
+        "tried": LATER,
+        "tries": 2,
+        "runs": 4,
+        "run": RUN,
+        "due": None,
+        "last_err": "",
+    }
+
+
+def test_a_take_over_counts_a_crash() -> None:
+    before = record(State.ACTIVE, tries=1, runs=3, crashes=1, run=Run("W0", 3, "babe"))
+
+    after = claimed(before, RUN, LATER, crashed=True)
+
+    assert (after.crashes, after.tries, after.run) == (2, 2, RUN)
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_what_ended_is_neither_claimed_nor_closed_nor_put_off_nor_refused(state: State) -> None:
+    ended = record(state)
+    attempts: list[Callable[[], TaskRecord]] = [
+        lambda: claimed(ended, RUN, NOW),
+        lambda: closed(ended, Verdict(state=State.RETRY, settlement=Settlement.RELEASE), NOW),
+        lambda: closed(ended, Verdict(state=State.COMPLETE, result=b"1"), NOW),
+        lambda: waiting(ended, LATER),
+        lambda: refused(ended, "full"),
+        lambda: renewed(ended, record()),
+    ]
+
+    for move in attempts:
+        with pytest.raises(IllegalTransitionError):
+            move()
+
+
+def test_success_leaves_the_result_and_no_trace_of_errors() -> None:
+    before = record(State.ACTIVE, tries=2, last_err="no", error=BOOM, progress=Raw(b"0.5"), run=RUN, crashes=1)
+
+    after = closed(before, Verdict(state=State.COMPLETE, result=b'{"sent":1}'), LATER)
+
+    assert changes(before, after) == {
+        "state": State.COMPLETE,
+        "tried": LATER,
+        "result": Result(Raw(b'{"sent":1}'), LATER),
+        "last_err": "",
+        "error": None,
+        "progress": ABSENT,
+    }
+
+
+def test_a_retry_keeps_progress_and_run_and_waits() -> None:
+    before = record(State.ACTIVE, tries=2, progress=Raw(b"0.5"), run=RUN)
+    verdict = Verdict(
+        state=State.RETRY, settlement=Settlement.SCHEDULE, due=LATER, last_err="ValueError: boom", error=BOOM
+    )
+
+    after = closed(before, verdict, NOW)
+
+    assert changes(before, after) == {
+        "state": State.RETRY,
+        "tried": NOW,
+        "due": LATER,
+        "last_err": "ValueError: boom",
+        "error": BOOM,
+    }
+    assert after.is_waiting
+    assert not after.is_runnable
+
+
+def test_a_try_that_is_given_back_was_not_used() -> None:
+    before = record(State.NEW, tries=1)
+    run = claimed(before, RUN, NOW)
+
+    after = closed(run, Verdict(state=State.RETRY, settlement=Settlement.RELEASE, refund=True), NOW)
+
+    assert after.tries == before.tries
+    assert after.is_runnable
+
+
+def test_a_task_that_never_started_was_not_tried() -> None:
+    after = closed(record(State.NEW), Verdict(state=State.EXPIRED, end="deadline", last_err="late"), NOW)
+
+    assert (after.tried, after.end, after.last_err) == (None, "deadline", "late")
+
+
+def test_an_operators_retry_starts_from_nothing_but_the_task() -> None:
+    before = record(
+        State.TERMINATED,
+        tries=3,
+        crashes=3,
+        runs=5,
+        due=NOW,
+        end="crash",
+        error=BOOM,
+        last_err="boom",
+        result=Result(Raw(b"1"), NOW),
+        cancel_requested=CancelRequest("me"),
+        payload=b"1",
+        run=RUN,
+    )
+
+    assert changes(before, retried(before)) == {
+        "state": State.RETRY,
+        "tries": 0,
+        "crashes": 0,
+        "due": None,
+        "end": "",
+        "error": None,
+        "result": None,
+        "cancel_requested": None,
+    }
+
+
+@pytest.mark.parametrize("state", [State.ACTIVE, State.BLOCKED])
+def test_what_runs_or_waits_for_others_cannot_be_retried(state: State) -> None:
+    with pytest.raises(IllegalTransitionError, match=f"{state.value} and cannot become retry"):
+        retried(record(state))
+
+
+@pytest.mark.parametrize("state", sorted(FINAL | RUNNABLE))
+def test_everything_else_can(state: State) -> None:
+    assert retried(record(state)).is_runnable
+
+
+@pytest.mark.parametrize("state", EVERY)
+def test_only_what_could_run_can_be_put_off(state: State) -> None:
+    if state in RUNNABLE:
+        assert waiting(record(state), LATER).is_waiting
+    else:
+        with pytest.raises(IllegalTransitionError):
+            waiting(record(state), LATER)
+
+
+def test_an_item_that_was_refused_shows_in_the_record() -> None:
+    before = record(State.NEW)
+
+    assert changes(before, refused(before, "full")) == {"state": State.QUEUE_ERROR, "last_err": "full"}
+
+
+def test_a_failed_enqueue_is_renewed_as_it_is_wanted_now() -> None:
+    options = StoredOptions(timeout=5)
+    before = record(State.QUEUE_ERROR, last_err="full", nonce="old", max_tries=1)
+    wanted = record(State.NEW, nonce="new", due=LATER, deadline=LATER, max_tries=7, options=options)
+
+    assert changes(before, renewed(before, wanted)) == {
+        "state": State.NEW,
+        "nonce": "new",
+        "due": LATER,
+        "deadline": LATER,
+        "max_tries": 7,
+        "options": options,
+        "last_err": "",
+    }
+
+
+@given(records, st.lists(moves, max_size=8))
+def test_no_walk_of_moves_leaves_an_end_but_an_operators_retry(start: TaskRecord, walk: list[Move]) -> None:
+    now = start
+    for move in walk:
+        try:
+            after = move(now)
+        except IllegalTransitionError:
+            continue
+        assert not now.is_final or move is retried
+        assert (after.id, after.type, after.queue, after.payload, after.created) == (
+            start.id,
+            start.type,
+            start.queue,
+            start.payload,
+            start.created,
+        )
+        assert after.tries >= 0
+        now = after

@@ -1,0 +1,311 @@
+"""
+What follows from what happened, as tables.
+
+A row says what becomes of the task in each of four situations; where several hold at one time, the one further left in
+the table decides. So every outcome is tried with every combination of tries, cancel request and deadline.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, get_args
+
+import pytest
+from msgspec.structs import replace
+
+from jetq.model.outcome import (
+    Cancelled,
+    Expired,
+    Failed,
+    Interrupted,
+    Invalid,
+    Outcome,
+    Retried,
+    Snoozed,
+    Succeeded,
+    Terminated,
+    TimedOut,
+    Unroutable,
+    Unstorable,
+)
+from jetq.model.record import CancelRequest, ErrorInfo, Run, TaskRecord
+from jetq.model.retry import MAX_WAIT, Custom, Exponential, Fixed, RetryPolicy
+from jetq.model.state import State
+from jetq.model.transition import claimed, closed
+from jetq.model.verdict import MAX_CRASHES, Rules, Settlement, Verdict, judge, max_tries, refusal
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+EARLIER = ErrorInfo("OldError", "of an earlier try")
+BOOM = ErrorInfo("ValueError", "boom", "Traceback ...")
+WAIT = 60.0
+FAR, NEAR = NOW + timedelta(days=1), NOW + timedelta(seconds=WAIT)
+
+COMPLETE, TERMINATED, INVALID = "complete", "terminated terminated", "terminated invalid"
+CANCELLED, EXHAUSTED, LATE = "expired cancelled", "expired max_tries", "expired deadline"
+AGAIN, SNOOZED, AT_ONCE = "retry in 60 s", "retry in 60 s, try given back", "retry at once, try given back"
+
+Row = tuple[Outcome, str, str | None, str, str]
+
+# fmt: off
+OUTCOMES: list[Row] = [
+    #                          cancel      last try    deadline    else
+    #                          requested   (None: no   within
+    #                                      matter)     60 s
+    (Succeeded(b"1"),          COMPLETE,   COMPLETE,   COMPLETE,   COMPLETE),
+    (Failed(BOOM),             CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (TimedOut(30),             CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (Retried(None, "again"),   CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (Retried(60, "again"),     CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (Unroutable("email:new"),  CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (Terminated("no use"),     TERMINATED, TERMINATED, TERMINATED, TERMINATED),
+    (Invalid("to: missing"),   INVALID,    INVALID,    INVALID,    INVALID),
+    (Unstorable(BOOM),         INVALID,    INVALID,    INVALID,    INVALID),
+    (Cancelled("me"),          CANCELLED,  CANCELLED,  CANCELLED,  CANCELLED),
+    (Expired(NOW),             LATE,       LATE,       LATE,       LATE),
+    (Snoozed(60),              CANCELLED,  None,       LATE,       SNOOZED),
+    (Interrupted(),            CANCELLED,  None,       AT_ONCE,    AT_ONCE),
+]
+# fmt: on
+
+
+class Situation(NamedTuple):
+    tries: int
+    limit: int
+    cancel: bool
+    deadline: datetime | None
+
+    @property
+    def last_try(self) -> bool:
+        return 0 < self.limit <= self.tries
+
+    def record(self) -> TaskRecord:
+        return TaskRecord(
+            id="A1",
+            type="email:new",
+            state=State.ACTIVE,
+            created=NOW - timedelta(hours=1),
+            tries=self.tries,
+            deadline=self.deadline,
+            error=EARLIER,
+            cancel_requested=CancelRequest("me") if self.cancel else None,
+        )
+
+
+SITUATIONS = [
+    Situation(tries, limit, cancel, deadline)
+    for tries, limit in [(1, 3), (3, 3), (4, 3), (1, 1), (7, 0), (7, -1)]
+    for cancel in (False, True)
+    for deadline in (None, FAR, NEAR, NOW)
+]
+
+
+def in_words(verdict: Verdict) -> str:
+    """Say a verdict as the tables do, and check what the words leave out."""
+    given_back = ", try given back" if verdict.refund else ""
+    match verdict.settlement:
+        case Settlement.ACK:
+            assert verdict.due is None
+            return f"{verdict.state} {verdict.end}".strip()
+        case Settlement.SCHEDULE:
+            assert (verdict.state, verdict.end) == (State.RETRY, "")
+            assert verdict.due is not None
+            return f"retry in {(verdict.due - NOW).total_seconds():g} s{given_back}"
+        case Settlement.RELEASE:
+            assert (verdict.state, verdict.end, verdict.due) == (State.RETRY, "", None)
+            return f"retry at once{given_back}"
+
+
+def verdict_of(outcome: Outcome, record: TaskRecord, limit: int = 3, retry: RetryPolicy | None = None) -> Verdict:
+    return judge(outcome, record, Rules(retry=retry or Fixed(WAIT), max_tries=limit), now=NOW, chance=0.5)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=str)
+@pytest.mark.parametrize("row", OUTCOMES, ids=lambda row: str(row[0]))
+def test_an_outcome_leads_where_the_table_says(row: Row, situation: Situation) -> None:
+    outcome, cancelled, last, late, else_ = row
+    if situation.cancel:
+        expected = cancelled
+    elif situation.last_try and last is not None:
+        expected = last
+    elif situation.deadline in (NOW, NEAR):
+        expected = late
+    else:
+        expected = else_
+
+    assert in_words(verdict_of(outcome, situation.record(), situation.limit)) == expected
+
+
+def test_the_table_has_a_row_for_every_outcome() -> None:
+    assert {type(row[0]) for row in OUTCOMES} == set(get_args(Outcome))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "last_err", "error"),
+    [
+        (Succeeded(b"1"), "", None),
+        (Failed(BOOM), "ValueError: boom", BOOM),
+        (TimedOut(30), "TimeoutError: ran longer than its limit of 30 s", None),
+        (Retried(None, "not yet"), "not yet", ErrorInfo(message="not yet")),
+        (Unroutable("x"), "no handler for the task type 'x' on this worker", None),
+        (Terminated("no use"), "no use", ErrorInfo(message="no use")),
+        (Invalid("to: missing"), "to: missing", ErrorInfo(message="to: missing")),
+        (Unstorable(BOOM), "boom", BOOM),
+        (Cancelled(), "cancelled while it ran", EARLIER),
+        (Expired(NOW), "the deadline passes before the task can start", EARLIER),
+        (Snoozed(1), "", EARLIER),
+        (Interrupted(), "", EARLIER),
+    ],
+)
+def test_the_record_tells_the_last_error(outcome: Outcome, last_err: str, error: ErrorInfo | None) -> None:
+    verdict = verdict_of(outcome, Situation(1, 3, cancel=False, deadline=None).record())
+
+    assert verdict.last_err == last_err
+    if error is not None or isinstance(outcome, Succeeded):
+        assert verdict.error == error
+    else:
+        assert verdict.error is not None
+        assert verdict.error.message in last_err
+
+
+def test_success_keeps_the_result_and_nothing_else_has_one() -> None:
+    record = Situation(1, 3, cancel=False, deadline=None).record()
+    results = {row[0]: verdict_of(row[0], record).result for row in OUTCOMES}
+
+    assert results.pop(Succeeded(b"1")) == b"1"
+    assert set(results.values()) == {None}
+
+
+# Waits
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [(0.0, 0), (-5.0, 0), (float("nan"), 0), (1e30, MAX_WAIT), (float("inf"), MAX_WAIT), (2.5, 2.5)],
+)
+def test_any_wait_that_a_handler_asks_for_can_be_written(asked: float, waited: float) -> None:
+    record = Situation(1, 3, cancel=False, deadline=None).record()
+
+    for outcome in (Snoozed(asked), Retried(asked, "")):
+        verdict = verdict_of(outcome, record)
+        assert verdict.due == NOW + timedelta(seconds=waited)
+
+
+def test_the_policy_is_asked_for_the_try_that_comes() -> None:
+    asked: list[int] = []
+
+    def policy(retry: int) -> float:
+        asked.append(retry)
+        return 5
+
+    for tries in (1, 2):
+        verdict_of(Failed(BOOM), Situation(tries, 3, cancel=False, deadline=None).record(), retry=Custom(policy))
+
+    assert asked == [1, 2]
+
+
+def fails(_retry: int) -> float:
+    raise KeyError("table")
+
+
+def takes_nothing() -> float:
+    return 5
+
+
+def returning(value: Any) -> Callable[[int], Any]:
+    return lambda _: value
+
+
+@pytest.mark.parametrize(
+    ("policy", "complaint"),
+    [
+        (fails, "KeyError: 'table'"),
+        (takes_nothing, "TypeError: "),
+        (returning(-1), "zero or more, got: -1"),
+        (returning(float("nan")), "zero or more, got: nan"),
+        (returning(None), "zero or more, got: None"),
+        (returning("5"), "zero or more, got: '5'"),
+    ],
+)
+def test_a_policy_that_fails_does_not_fail_the_task(policy: Any, complaint: str) -> None:
+    record = Situation(1, 3, cancel=False, deadline=None).record()
+
+    verdict = verdict_of(Failed(BOOM), record, retry=Custom(policy))
+
+    assert verdict.due == NOW + timedelta(seconds=Exponential().delay(1, 0.5))
+    assert verdict.error == BOOM
+    assert verdict.last_err.startswith("ValueError: boom (and the retry policy failed: ")
+    assert complaint in verdict.last_err
+
+
+def test_a_policy_of_years_is_cut() -> None:
+    record = Situation(1, 3, cancel=False, deadline=None).record()
+
+    assert verdict_of(Failed(BOOM), record, retry=Fixed(1e12)).due == NOW + timedelta(seconds=MAX_WAIT)
+
+
+# May it start?
+
+
+class Start(NamedTuple):
+    tries: int
+    limit: int
+    crashes: int
+    crashed: bool
+    cancel: bool
+    deadline: datetime | None
+
+
+STARTS = [
+    Start(tries, limit, crashes, crashed, cancel, deadline)
+    for tries, limit in [(0, 3), (2, 3), (3, 3), (5, 3), (9, 0)]
+    for crashes in (0, MAX_CRASHES - 1, MAX_CRASHES)
+    for crashed in (False, True)
+    for cancel in (False, True)
+    for deadline in (None, FAR, NOW, NOW - timedelta(seconds=1))
+]
+
+
+@pytest.mark.parametrize("start", STARTS, ids=str)
+def test_a_task_is_refused_for_the_first_reason_that_holds(start: Start) -> None:
+    reasons = [
+        (start.cancel, "expired cancelled"),
+        (start.crashes + start.crashed >= MAX_CRASHES, "terminated crash"),
+        (start.deadline is not None and start.deadline <= NOW, "expired deadline"),
+        (0 < start.limit <= start.tries, "expired max_tries"),
+    ]
+    state = State.ACTIVE if start.crashed else State.RETRY
+    record = Situation(start.tries, start.limit, start.cancel, start.deadline).record()
+    record = replace(record, state=state, crashes=start.crashes)
+
+    verdict = refusal(record, limit=start.limit, now=NOW, crashed=start.crashed)
+
+    expected = next((words for holds, words in reasons if holds), None)
+    if expected is None:
+        assert verdict is None
+        return
+    assert verdict is not None
+    assert in_words(verdict) == expected
+    assert verdict.last_err != ""
+    assert verdict.error == EARLIER
+    ended = closed(record, verdict, NOW)
+    assert (ended.crashes, ended.tries, ended.is_final) == (start.crashes + start.crashed, start.tries, True)
+
+
+@pytest.mark.parametrize(
+    ("task", "queue", "limit"),
+    [(3, 5, 3), (5, 3, 3), (3, 0, 3), (0, 3, 3), (0, 0, 0), (-1, 3, 3), (-1, -1, 0), (3, -1, 3), (0, -1, 0)],
+)
+def test_the_queue_caps_the_tries_of_its_tasks(task: int, queue: int, limit: int) -> None:
+    assert max_tries(task, queue) == limit
+
+
+def test_a_claim_that_was_allowed_runs_out_of_tries_at_its_end() -> None:
+    record = TaskRecord(id="A1", type="t", state=State.NEW, created=NOW, max_tries=2)
+    runs = 0
+    while refusal(record, limit=2, now=NOW) is None:
+        runs += 1
+        record = claimed(record, Run("W", runs, "n"), NOW)
+        record = closed(record, verdict_of(Failed(BOOM), record, limit=2), NOW)
+        if record.is_final:
+            break
+
+    assert (runs, record.tries, record.end) == (2, 2, "max_tries")
