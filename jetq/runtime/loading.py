@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 import jetq.errors
 from jetq.app.application import App
+from jetq.app.task import Task
 from jetq.errors import AppLoadError
 
 DEFAULT_ATTRIBUTE: Final = "app"
@@ -83,7 +84,7 @@ def _application(target: str, module: ModuleType, attribute: str) -> App:
         found = getattr(found, name)
     if isinstance(found, App):
         return found
-    if not callable(found) or isinstance(found, type):
+    if not callable(found) or isinstance(found, type | Task):
         raise AppLoadError(target, f"{attribute} is {_kind(found)}, not an App{_hint(module, attribute)}")
     made: object = _guarded(target, f"{attribute}() raises", found)
     if not isinstance(made, App):

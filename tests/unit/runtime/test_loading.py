@@ -86,13 +86,14 @@ def test_included_modules_are_loaded(write: Write, tmp_path: Path) -> None:
         ("shop:app.nothing", "shop has no attribute 'app.nothing'; did you mean shop:app?"),
         ("shop:number", "number is an int, not an App; did you mean shop:app?"),
         ("shop:App", "App is the class App, not an App"),
+        ("shop:task", "task is a Task, not an App"),
         ("shop:nothing", "nothing() returned None, not an App"),
         ("bare:creat_app", "bare has no attribute 'creat_app'; did you mean 'create_app'?"),
         ("bare", "bare has no attribute 'app'"),
     ],
 )
 def test_what_leads_to_no_app_is_told(target: str, reason: str, write: Write, tmp_path: Path) -> None:
-    write("shop", APP + "app = App('shop')\nnumber = 1\ndef nothing(): pass")
+    write("shop", APP + "app = App('shop')\nnumber = 1\ndef nothing(): pass\n@app.task('a')\ndef task(): pass")
     write("bare", "def create_app(): pass")
 
     with pytest.raises(AppLoadError) as caught:

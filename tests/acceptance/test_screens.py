@@ -1,0 +1,129 @@
+"""What people see at a terminal: it fits, keeps what they copy, and asks before it destroys."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.acceptance.programs import PATIENCE, Folder
+
+if sys.platform == "win32":
+    pytest.skip("needs pseudo-terminals", allow_module_level=True)
+
+import fcntl
+import pty
+import struct
+import termios
+
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
+LONG_TYPE = "a:rather-long:task-type:that-nobody:would-like-to-type:every-day"
+LONG_QUEUE = "A_QUEUE_WITH_A_LONG_NAME:priority"
+
+
+def at_terminal(shop: Folder, *arguments: str, width: int = 80, answer: str = "") -> tuple[int, str]:
+    """Run ``jetq`` at a terminal; return its exit status and what it showed."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    command = [sys.executable, "-m", "jetq", *arguments]
+    environment = shop.environment | {"TERM": "xterm"}
+    with subprocess.Popen(
+        command, cwd=shop.path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        os.write(ours, answer.encode())
+        shown = b""
+        with contextlib.suppress(OSError):  # the end, on Linux
+            while part := os.read(ours, 65536):
+                shown += part
+        status = process.wait(PATIENCE)
+    os.close(ours)
+    return status, shown.decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def busy(shop: Folder) -> Folder:
+    """Give a namespace with tasks of many states and long names."""
+    ids = ("--id", "01M862K32HATKHJDHWMCRQH0XR")
+    shop.run("tasks", "add", LONG_TYPE, "--queue", LONG_QUEUE, *ids)
+    shop.run("tasks", "add", "add", '{"a": 1, "b": 2}', "--id", "01M862K1ZKB3T0NSJM389MMP6C")
+    shop.run("tasks", "add", "fail", "--max-tries", "1", "--id", "01M862K2DK7G4P1W1QCVW8XPN3")
+    shop.run("worker", "shop", "--burst", "-Q", "DEFAULT")
+    shop.run("tasks", "add", "add", "--delay", "1h", "--id", "01M862K3TX28SZC5EXX2D2JPFC")
+    return shop
+
+
+SCREENS = [
+    ("tasks", "list"),
+    ("queues", "list"),
+    ("queues", "info", LONG_QUEUE),
+    ("tasks", "view", "01M862K3TX28SZC5EXX2D2JPFC"),
+    ("info",),
+]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_every_screen_fits(width: int, busy: Folder) -> None:
+    for arguments in SCREENS:
+        status, shown = at_terminal(busy, *arguments, width=width)
+
+        lines = COLOR.sub("", shown).splitlines()
+        assert status == 0, shown
+        assert max(map(len, lines)) <= width, shown
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_list_of_tasks_keeps_ids_and_states_whole(width: int, busy: Folder) -> None:
+    _, shown = at_terminal(busy, "tasks", "list", width=width)
+
+    heading, *rows = [line.split() for line in COLOR.sub("", shown).splitlines()]
+    assert heading[:6] == ["ID", "TYPE", "QUEUE", "STATE", "TRIES", "AGE"]
+    assert {(row[0], row[3]) for row in rows} == {
+        ("01M862K32HATKHJDHWMCRQH0XR", "new"),
+        ("01M862K1ZKB3T0NSJM389MMP6C", "complete"),
+        ("01M862K2DK7G4P1W1QCVW8XPN3", "expired"),
+        ("01M862K3TX28SZC5EXX2D2JPFC", "scheduled"),
+    }
+    assert ("ValueError: no luck" in shown) == (width == 140)
+
+
+@pytest.mark.parametrize("command", [(), ("worker",), ("dev",), ("tasks", "add"), ("queues", "configure")])
+def test_help_fits(command: tuple[str, ...], shop: Folder) -> None:
+    status, shown = at_terminal(shop, *command, "--help")
+
+    assert status == 0
+    assert max(map(len, COLOR.sub("", shown).splitlines())) <= 80
+
+
+def test_colours_are_left_out_when_nobody_wants_them(busy: Folder) -> None:
+    _, colored = at_terminal(busy, "tasks", "list")
+    _, plain = at_terminal(busy.using(NO_COLOR="1"), "tasks", "list")
+
+    assert COLOR.search(colored)
+    assert not COLOR.search(plain)
+
+
+def test_an_empty_list_says_so(shop: Folder) -> None:
+    assert at_terminal(shop, "tasks", "list") == (0, "no tasks\n")
+    assert at_terminal(shop, "queues", "list") == (0, "no queues\n")
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [("y\n", 0, 1), ("n\n", 1, 0), ("\n", 1, 0)])
+def test_a_person_is_asked_before_a_task_is_deleted(answer: str, status: int, left: int, shop: Folder) -> None:
+    shop.run("tasks", "add", "add", "--id", "one")
+
+    ended, shown = at_terminal(shop, "tasks", "delete", "one", answer=answer)
+
+    assert "Delete task one? [y/N]" in shown
+    assert ended == status
+    assert shop.run("tasks", "view", "one").status == left
+
+
+def test_the_log_is_for_people_at_a_terminal_and_for_programs_elsewhere(shop: Folder) -> None:
+    _, shown = at_terminal(shop, "worker", "shop", "--burst")
+    elsewhere = shop.run("worker", "shop", "--burst").err
+
+    assert re.search(r"\[.*info.*\].*worker started", shown)
+    assert elsewhere.startswith('{"event": "connecting", ')
