@@ -9,6 +9,7 @@ so that the first retry takes the interval with index 1.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from traceback import format_exception_only
 from typing import Final, Protocol, runtime_checkable
 
 from jetq.errors import InvalidSettingError
@@ -43,7 +44,8 @@ def next_wait(policy: RetryPolicy, retry: int, chance: float) -> tuple[float, st
     try:
         return min(_positive("the delay", policy.delay(retry, chance)), MAX_WAIT), ""
     except Exception as error:  # noqa: BLE001 - the policy is the user's code
-        return Exponential().delay(retry, chance), f" (and the retry policy failed: {type(error).__name__}: {error})"
+        complaint = format_exception_only(error)[-1].strip()
+        return Exponential().delay(retry, chance), f" (and the retry policy failed: {complaint})"
 
 
 def _positive(setting: str, value: object) -> float:

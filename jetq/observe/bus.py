@@ -7,6 +7,7 @@ not block. A listener that raises is told once and never disturbs the emitter.
 
 import threading
 from collections.abc import Callable
+from traceback import format_exception_only
 from typing import TypeVar
 
 from jetq.model.events import Event, ListenerFailed
@@ -70,7 +71,7 @@ class Bus:
         if type(event) in subscriber.failed or isinstance(event, ListenerFailed):
             return
         subscriber.failed.add(type(event))
-        self.emit(ListenerFailed(listener=subscriber.name, error=f"{type(error).__name__}: {error}"))
+        self.emit(ListenerFailed(listener=subscriber.name, error=format_exception_only(error)[-1].strip()))
 
 
 def _name_of(listener: Callable[..., None]) -> str:

@@ -206,6 +206,14 @@ def fails(_retry: int) -> float:
     raise KeyError("table")
 
 
+def fails_without_words(_retry: int) -> float:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    raise SilentError
+
+
 def takes_nothing() -> float:
     return 5
 
@@ -218,6 +226,7 @@ def returning(value: Any) -> Callable[[int], Any]:
     ("policy", "complaint"),
     [
         (fails, "KeyError: 'table'"),
+        (fails_without_words, "SilentError: <exception str() failed>"),
         (takes_nothing, "TypeError: "),
         (returning(-1), "zero or more, got: -1"),
         (returning(float("nan")), "zero or more, got: nan"),
