@@ -32,7 +32,7 @@ from jetq.jetstream import pulse
 from jetq.jetstream.address import Address
 from jetq.jetstream.dialer import Dialer
 from jetq.jetstream.faults import refusal_of
-from jetq.jetstream.floor import check_version
+from jetq.jetstream.floor import check_api_level, check_version
 from jetq.jetstream.link import Link
 from jetq.jetstream.message import Incoming, encode_headers
 from jetq.jetstream.outbox import Outbox
@@ -188,6 +188,7 @@ class Connection:
 
         Raises:
             MessageTooLargeError: The server would close the connection.
+            ValueError: A header holds a line break.
         """
         size = len(data)
         if headers:
@@ -338,6 +339,7 @@ class Connection:
         self._adopt(link)
         check_version(str(self._address), link.info)
         self.api_level = await pulse.first_answer(self, str(self._address))
+        check_api_level(str(self._address), self.api_level)
 
     async def _renew(self) -> None:
         told: type[JetqError] | None = None
@@ -350,6 +352,8 @@ class Connection:
 
         link = await self._dialer.again(on_failure)
         self._adopt(link)
+        if link.is_over:
+            return
         self._bus.emit(ConnectionRestored(server=self.server, generation=self.generation))
         for listener in tuple(self._listeners):
             self._subscriptions.call(listener, self.generation)

@@ -154,7 +154,7 @@ class _Reader(NamedTuple):
     """Reads the keys of one context."""
 
     name: str
-    environ: Mapping[str, str]
+    variables: Mapping[str, str]
 
     def read(self, path: Path) -> _File:
         try:
@@ -193,11 +193,11 @@ class _Reader(NamedTuple):
             case "file":
                 return Secret.in_file(self._path(key, rest))
             case "env":
-                return Secret.in_variable(rest, self.environ)
+                return Secret.in_variable(rest, self.variables)
             case "data":
                 return Secret.in_data(text, f"{key} of {self.name}")
             case "nsc":
-                return Secret.in_file(find_profile(rest, self.environ).user_creds)
+                return Secret.in_file(find_profile(rest, self.variables).user_creds)
             case _:
                 raise NatsContextError(self.name, f"its {key} is a {scheme}: reference, which jetq cannot resolve")
 
@@ -210,12 +210,12 @@ class _Reader(NamedTuple):
     def _path(self, key: str, text: str) -> str:
         def value(match: re.Match[str]) -> str:
             name = match[1] or match[2]
-            if name not in self.environ:
+            if name not in self.variables:
                 raise NatsContextError(self.name, f"its {key} names the variable {name}, which is not set")
-            return self.environ[name]
+            return self.variables[name]
 
         path = _VARIABLE.sub(value, text)
-        return str(_home(self.environ)) + path[1:] if path == "~" or path.startswith("~/") else path
+        return str(_home(self.variables)) + path[1:] if path == "~" or path.startswith("~/") else path
 
 
 def _scheme(text: str) -> str:

@@ -82,6 +82,8 @@ def main() -> None:
     pid = os.fork()
     if pid == 0:
         os.execv(command[0], command)  # noqa: S606 - no shell wanted
+    for deadly in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(deadly, signal.SIG_IGN)  # whoever signals us all has us end with the embedding process
     if _outlives_us(pid, awakened):
         os.kill(pid, signal.SIGTERM)
         if not _ended(pid, _PATIENCE):

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from jetq.errors import ServerNotFoundError, StoreInUseError
+from jetq.errors import ServerNotFoundError, ServerStartError, StoreInUseError
 from jetq.jetstream.address import Address
 from jetq.jetstream.server_process import ServerProcess, quoted, write_private
 from jetq.settings import server_program
@@ -81,6 +81,8 @@ class EmbeddedServer:
             StoreInUseError: Another one uses the store.
         """
         found = find_program(program)
+        if sys.platform == "win32":
+            raise ServerStartError(found, "an embedded server needs Linux or macOS")
         token = secrets.token_hex(16)
 
         def configuration(folder: Path) -> str:

@@ -16,6 +16,7 @@ from jetq.errors import (
     SecureConnectionError,
     ServerTooOldError,
 )
+from jetq.jetstream import floor
 from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.server import EmbeddedServer
@@ -143,6 +144,15 @@ async def test_versions_below_the_floor(impostor, version: str) -> None:
     where, _ = await impostor(b'INFO {"version": "%b", "headers": true}\r\nPONG\r\n' % version.encode())
 
     assert type(await failure(where)) is ServerTooOldError
+
+
+async def test_a_jetstream_that_is_too_old(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(floor, "API_FLOOR", 99)
+
+    failed = await failure(server.address, timeout=5)
+
+    assert type(failed) is ServerTooOldError
+    assert "with JetStream API level" in str(failed)
 
 
 async def test_tls_that_was_asked_for_is_not_given_up(impostor) -> None:

@@ -96,13 +96,15 @@ def test_stopping_leaves_nothing_behind() -> None:
     assert not folder.exists()
 
 
-async def test_a_named_store_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["store", "my store", 'a "quoted" $HOME #1', "größe"])
+async def test_a_named_store_is_kept(tmp_path: Path, name: str) -> None:
     for create in (True, False):
-        with EmbeddedServer.start(store=tmp_path / "store") as server:
+        with EmbeddedServer.start(store=tmp_path / name) as server:
             async with await Connection.open(server.address, name="test") as connection:
                 if create:
                     await connection.api("STREAM.CREATE.KEPT", {"name": "KEPT", "subjects": ["kept"]})
                 assert (await connection.api("STREAM.NAMES"))["streams"] == ["KEPT"]
+    assert (tmp_path / name / "jetstream").is_dir()
 
 
 def test_a_store_takes_one_server(tmp_path: Path) -> None:
@@ -191,6 +193,20 @@ def test_it_ends_with_its_process_also_after_it_was_frozen_for_a_while(tmp_path:
     pid, _ = said(process)
     os.kill(pid, signal.SIGSTOP)
     os.kill(pid, signal.SIGCONT)
+
+    process.kill()
+
+    wait_until(lambda: not is_alive(pid))
+    close(process)
+
+
+@pytest.mark.faults
+def test_its_lifeline_is_not_cut_by_a_signal_to_all(tmp_path: Path) -> None:
+    process = embed(tmp_path, "print(server._process._process.pid, '-', flush=True)\nsys.stdin.read()")
+    pid, _ = said(process)
+    lifeline, _ = said(process)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(lifeline, number)
 
     process.kill()
 
