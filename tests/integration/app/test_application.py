@@ -340,11 +340,11 @@ def test_a_group_needs_an_application(app: App) -> None:
 
 
 def test_included_modules_bring_their_groups(app: App, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "shop_tasks.py").write_text(
+    (tmp_path / "included_by_the_application.py").write_text(
         "from jetq import Tasks\ntasks = Tasks()\n@tasks.task('shop:ship')\ndef ship(id: int) -> None: ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    app.include("shop_tasks")
+    app.include("included_by_the_application")
 
     app.load()
 
