@@ -40,16 +40,19 @@ RESULT_POLL = 2.0
 RECORD_MARGIN = 64 * 1024
 """Bytes kept free below the server's max_payload when a task is enqueued, for what its runs will add."""
 
+_LONGEST = 100 * 365 * 86_400.0
+"""Seconds, a century; the server counts nanoseconds in 64 bits."""
+
 
 def seconds(setting: str, value: object, *, least: float = 0.0) -> float:
     """
     Return a duration in seconds.
 
     Raises:
-        InvalidSettingError: It is no finite duration of at least *least* seconds.
+        InvalidSettingError: It is no duration of at least *least* seconds, and at most a century.
     """
     number = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not least <= number < float("inf"):
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not least <= number <= _LONGEST:
         raise InvalidSettingError(setting, value, f"a duration of at least {least:g} s")
     return float(number)
 

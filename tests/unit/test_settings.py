@@ -1,0 +1,152 @@
+"""Settings: checked when they are made, in words that name the setting."""
+
+import math
+from dataclasses import FrozenInstanceError, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from jetq.errors import ConfigurationError, InvalidNameError, InvalidSettingError
+from jetq.settings import (
+    DEFAULT_LEASE,
+    ConnectionSettings,
+    Queue,
+    Settings,
+    StoreSettings,
+    WorkerSettings,
+    seconds,
+    server_program,
+    whole,
+)
+
+BAD_DURATIONS = [-1, math.nan, math.inf, 10**400, True, None, "5", timedelta(days=-1), timedelta.max]
+DURATIONS: list[tuple[Any, str, dict[str, Any]]] = [
+    (Queue, "max_age", {"name": "Q"}),
+    (Queue, "max_run_time", {"name": "Q"}),
+    (Queue, "lease", {"name": "Q"}),
+    (ConnectionSettings, "connect_timeout", {}),
+    (ConnectionSettings, "request_timeout", {}),
+    (StoreSettings, "complete_kept", {}),
+    (StoreSettings, "ended_kept", {}),
+    (WorkerSettings, "shutdown_timeout", {}),
+    (Settings, "enqueue_timeout", {}),
+]
+MAY_BE_NONE = {"max_age", "lease"}
+
+
+@given(st.floats(0, 1e9))
+def test_a_duration_may_be_seconds_or_a_timedelta(value: float) -> None:
+    assert seconds("x", value) == value
+    assert seconds("x", timedelta(seconds=value)) == timedelta(seconds=value).total_seconds()
+
+
+@pytest.mark.parametrize("bad", BAD_DURATIONS, ids=lambda bad: str(bad)[:20])
+@pytest.mark.parametrize(("kind", "setting", "needed"), DURATIONS)
+def test_a_bad_duration_names_its_setting(kind: Any, setting: str, needed: dict[str, Any], bad: Any) -> None:
+    if bad is None and setting in MAY_BE_NONE:
+        assert getattr(kind(**needed, **{setting: None}), setting) is None
+        return
+
+    with pytest.raises(InvalidSettingError, match="to be a duration of at least") as refused:
+        kind(**needed, **{setting: bad})
+
+    assert refused.value.setting.rpartition(".")[2] == setting
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "setting"),
+    [
+        (Queue, {"name": "Q", "max_age": 0.5}, "Queue.max_age"),
+        (Queue, {"name": "Q", "max_entries": 0}, "Queue.max_entries"),
+        (Queue, {"name": "Q", "max_entries": 1.5}, "Queue.max_entries"),
+        (Queue, {"name": "Q", "max_tries": -1}, "Queue.max_tries"),
+        (Queue, {"name": "Q", "max_tries": True}, "Queue.max_tries"),
+        (Queue, {"name": "Q", "max_run_time": 0.5}, "Queue.max_run_time"),
+        (Queue, {"name": "Q", "max_concurrent": 0}, "Queue.max_concurrent"),
+        (Queue, {"name": "Q", "lease": 0.5}, "Queue.lease"),
+        (Queue, {"name": "Q", "replicas": 0}, "Queue.replicas"),
+        (Queue, {"name": "Q", "replicas": 6}, "Queue.replicas"),
+        (Queue, {"name": "Q", "storage": "disk"}, "Queue.storage"),
+        (ConnectionSettings, {"servers": "nats://a", "context": "b"}, "context"),
+        (ConnectionSettings, {"connect_timeout": 0}, "connect_timeout"),
+        (StoreSettings, {"storage": "disk"}, "storage"),
+        (StoreSettings, {"replicas": 6}, "replicas"),
+        (StoreSettings, {"complete_kept": 0}, "complete_kept"),
+        (WorkerSettings, {"concurrency": 0}, "concurrency"),
+        (WorkerSettings, {"threads": 0}, "threads"),
+        (Settings, {"max_tries": -1}, "max_tries"),
+        (Settings, {"max_tries": "10"}, "max_tries"),
+        (Settings, {"namespace": "A:B"}, "namespace"),
+        (Settings, {"enqueue_timeout": 0}, "enqueue_timeout"),
+    ],
+)
+def test_a_bad_value_names_its_setting(kind: Any, values: dict[str, Any], setting: str) -> None:
+    with pytest.raises(InvalidSettingError, match=f"expected {setting} to be ") as refused:
+        kind(**values)
+    assert refused.value.setting == setting
+
+
+@pytest.mark.parametrize(
+    ("make", "setting", "kind"),
+    [
+        (Queue, "name", "queue"),
+        (Settings, "default_queue", "queue"),
+        (Settings, "namespace", "namespace"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.b", "a b", "*", "é"])
+def test_an_illegal_name_says_of_what(make: Any, setting: str, kind: str, name: str) -> None:
+    with pytest.raises(InvalidNameError, match=f"is not a legal {kind}"):
+        make(**{setting: name})
+
+
+def test_bad_settings_are_found_before_anything_runs() -> None:
+    assert issubclass(InvalidSettingError, ConfigurationError)
+    assert issubclass(InvalidNameError, ConfigurationError)
+
+
+@pytest.mark.parametrize(("value", "least", "most"), [(3, 1, None), (1, 1, 5), (5, 1, 5), (0, 0, None)])
+def test_a_whole_number_in_range_is_taken(value: int, least: int, most: int | None) -> None:
+    assert whole("x", value, least=least, most=most) == value
+
+
+def test_durations_of_a_queue_are_seconds_inside() -> None:
+    queue = Queue("Q", max_age=timedelta(days=1), max_run_time=timedelta(minutes=5), lease=timedelta(seconds=20))
+
+    assert (queue.max_age, queue.run_time, queue.lease_time) == (86_400.0, 300.0, 20.0)
+
+
+def test_without_a_lease_it_is_the_run_time_as_go_expects() -> None:
+    assert Queue("Q", max_run_time=90, lease=None).lease_time == 90
+    assert Queue("Q").lease_time == DEFAULT_LEASE
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Queue("Q").name = "R"  # type: ignore[misc]
+
+
+def test_the_namespace_comes_from_the_environment_where_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.from_env({}).namespace == "JETQ"
+    assert Settings.from_env({"JETQ_NAMESPACE": ""}).namespace == "JETQ"
+    assert Settings.from_env({"JETQ_NAMESPACE": "SHOP"}).namespace == "SHOP"
+    with pytest.raises(InvalidNameError):
+        Settings.from_env({"JETQ_NAMESPACE": "a b"})
+    monkeypatch.setenv("JETQ_NAMESPACE", "MARKET")
+    assert Settings.from_env().namespace == "MARKET"
+
+
+def test_a_server_or_context_that_is_given_replaces_the_known_one() -> None:
+    known = Settings(connection=ConnectionSettings(servers="nats://a", request_timeout=1))
+
+    assert known.with_connection(servers=None, context=None) is known
+    assert known.with_connection(servers=None, context="b").connection == replace(
+        known.connection, servers=None, context="b"
+    )
+
+
+def test_the_server_program_comes_from_the_environment() -> None:
+    assert server_program({"JETQ_NATS_SERVER": "/opt/nats-server"}) == "/opt/nats-server"
+    assert server_program({"JETQ_NATS_SERVER": ""}) is None
