@@ -8,7 +8,7 @@ import typer
 
 from jetq.cli import options
 
-commands = typer.Typer(no_args_is_help=True, help="Create queues and look after them.")
+commands = typer.Typer(no_args_is_help=True, help="Create queues and look after them; ls and rm are list and delete.")
 
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
 MaxAge = Annotated[

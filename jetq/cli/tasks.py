@@ -11,7 +11,7 @@ import typer
 
 from jetq.cli import options
 
-commands = typer.Typer(no_args_is_help=True, help="Add tasks and look after them.")
+commands = typer.Typer(no_args_is_help=True, help="Add tasks and look after them; ls and rm are list and delete.")
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="A task's id.")]
 STDIN = "-"

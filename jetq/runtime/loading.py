@@ -84,7 +84,7 @@ def _application(target: str, module: ModuleType, attribute: str) -> App:
         found = getattr(found, name)
     if isinstance(found, App):
         return found
-    if not callable(found) or isinstance(found, type | Task):
+    if not callable(found) or issubclass(type(found), type | Task):
         raise AppLoadError(target, f"{attribute} is {_kind(found)}, not an App{_hint(module, attribute)}")
     made: object = _guarded(target, f"{attribute}() raises", found)
     if not isinstance(made, App):

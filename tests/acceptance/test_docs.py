@@ -64,9 +64,9 @@ def shell(folder: Folder) -> Folder:
 
 
 def run_command(command: Command, shell: Folder) -> None:
-    ended = subprocess.run(
+    ended = subprocess.run(  # noqa: S602 - as a reader would
         command.words,
-        shell=True,  # noqa: S602 - as a reader would
+        shell=True,
         cwd=shell.path,
         env=shell.environment,
         stdout=subprocess.PIPE,

@@ -13,8 +13,11 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
+from typer.main import get_command
+
 import jetq.errors
 import jetq.settings
+from jetq.cli.main import app
 from jetq.model.state import FINAL, TRANSITIONS, State, display_state
 from jetq.wire.names import Names
 
@@ -105,7 +108,50 @@ def subjects() -> str:
     )
 
 
+def command_line() -> str:
+    root: Any = get_command(app)
+    exits = re.search(r"Exit status: (.*)", root.help or "")
+    introduction = f"Exit status: {exits[1]}" if exits else ""
+    return page("Command line", introduction, *sections(("jetq",), root))
+
+
+def sections(words: tuple[str, ...], command: Any) -> Iterable[str]:
+    """Describe the commands below *command*, those of a group one after the other; aliases are left out."""
+    for name, inner in command.commands.items():
+        if hasattr(inner, "commands"):
+            yield from sections((*words, name), inner)
+        elif not inner.hidden:
+            yield section((*words, name), inner)
+
+
+def section(words: tuple[str, ...], command: Any) -> str:
+    shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+    arguments = [spelled(parameter) for parameter in shown if parameter.param_type_name == "argument"]
+    usage = " ".join([*words, "[OPTIONS]", *arguments])
+    rows = [(f"`{spelled(parameter)}`", markdown(parameter.help or ""), from_where(parameter)) for parameter in shown]
+    text = markdown(inspect.cleandoc(command.help or ""))
+    return f"## {' '.join(words)}\n\n{text}\n\n```text\n{usage}\n```\n\n{table(('option', 'meaning', 'default'), rows)}"
+
+
+def spelled(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar or parameter.name.upper())
+    names = ", ".join([*parameter.opts, *parameter.secondary_opts])
+    return names if parameter.is_flag else f"{names} {parameter.metavar}"
+
+
+def from_where(parameter: Any) -> str:
+    """Say what counts where the parameter is left out."""
+    told = [f"`{parameter.envvar}`"] if parameter.envvar else []
+    if parameter.required:
+        told.append("required")
+    elif parameter.default not in (None, False):
+        told.append(f"`{parameter.default}`")
+    return ", else ".join(told)
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_line,
     "errors.md": errors,
     "settings.md": settings,
     "states.md": states,
