@@ -2,8 +2,8 @@
 executor: run a handler once and say what happened.
 
 :meth:`Execution.run` binds the payload, calls the handler through its middleware in the caller's own asyncio task, and
-turns everything that can come of it into an outcome. It never raises; only when its coroutine is closed does it let
-that pass.
+turns everything that can come of it into an outcome. It never raises; only when its coroutine is closed, perhaps in
+another context by the garbage collector, does it let that pass.
 
 Stopping has one way: at the time limit, or by :meth:`Execution.stop`, the outcome is fixed and the asyncio task is
 cancelled. A handler may catch the cancellation, clean up, return or raise as it likes: the fixed outcome stands. One

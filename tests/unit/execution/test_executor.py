@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import contextvars
 import functools
 import threading
 import time
@@ -485,22 +486,22 @@ async def test_an_earlier_cancellation_of_the_task_is_not_mistaken_for_a_new_one
     assert task.cancelling() == 1
 
 
-async def test_a_run_whose_coroutine_is_closed_lets_go(executor: Executor) -> None:
-    cleaned: list[int] = []
+async def test_a_run_whose_coroutine_is_closed_elsewhere_lets_go(executor: Executor) -> None:
+    reached: list[str] = []
 
     async def handle() -> None:
         try:
             await endless()
         finally:
-            cleaned.append(1)
+            reached.append("cleaned up")
 
     run = execution(executor, handle)
     coroutine = run.run()
-    coroutine.send(None)
+    contextvars.copy_context().run(coroutine.send, None)
 
     coroutine.close()
 
-    assert cleaned == [1]
+    assert reached == ["cleaned up"]
     assert run._timer.cancelled()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jetq.execution import pools
 from jetq.execution.pools import HandlerStopped, ThreadPool
 
 WORD: ContextVar[str] = ContextVar("word", default="unset")
@@ -169,7 +170,7 @@ async def test_a_second_cancellation_gives_the_call_up_at_once() -> None:
 
 
 async def test_a_call_that_still_waits_for_a_thread_is_taken_back() -> None:
-    pool = ThreadPool(1)
+    pool = ThreadPool(1, grace=60)
     first, second = Busy(), Busy()
     run = asyncio.create_task(pool.run(first))
     await first.begun()
@@ -185,6 +186,50 @@ async def test_a_call_that_still_waits_for_a_thread_is_taken_back() -> None:
     assert await pool.run(lambda: "next") == "next"
     assert not second.started.is_set()
     await pool.close()
+
+
+async def test_a_call_that_has_just_ended_is_not_waited_for() -> None:
+    pool = ThreadPool(1, grace=60)
+    ended = threading.Event()
+    run = asyncio.create_task(pool.run(ended.set))
+    await asyncio.sleep(0)
+    ended.wait(10)
+    time.sleep(0.05)  # noqa: ASYNC251 - blocks the loop, so that it learns of the end and the cancellation together
+    asyncio.get_running_loop().call_soon(run.cancel)
+
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+    await pool.close()
+
+
+async def test_an_interruption_that_comes_before_the_thread_has_a_name_stops_the_call(pool: ThreadPool) -> None:
+    called: list[int] = []
+    job = pools._Job(lambda: called.append(1), asyncio.get_running_loop())
+    job.interrupt()
+
+    await asyncio.to_thread(pools._Thread(pool, 9)._carry_out, job)
+
+    assert called == []
+    with pytest.raises(HandlerStopped):
+        job.outcome()
+
+
+async def test_an_interruption_that_comes_when_the_call_has_ended_does_not_end_the_thread(
+    pool: ThreadPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, late = pools._raise_in, [HandlerStopped]
+
+    def raise_in(thread: int | None, error: type[BaseException] | None) -> None:
+        real(thread, late.pop() if error is None and late else error)
+
+    monkeypatch.setattr(pools, "_raise_in", raise_in)
+
+    with pytest.raises(HandlerStopped):
+        await pool.run(lambda: "ended")
+
+    assert await pool.run(lambda: "alive") == "alive"
+    assert [thread.name for thread in handler_threads()] == ["jetq-handler-1"]
 
 
 def spin_until(flag: threading.Event) -> None:
@@ -292,7 +337,10 @@ async def test_an_idle_thread_holds_nothing_of_its_last_call(pool: ThreadPool) -
     with pytest.raises(ValueError, match="Large"):
         await pool.run(bound(large))
     del large
-    await pool.run(lambda: None)
-    gc.collect()
 
+    for _ in range(1000):
+        gc.collect()
+        if gone() is None:
+            break
+        await asyncio.sleep(0.001)
     assert gone() is None
