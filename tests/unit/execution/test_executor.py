@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-import contextvars
 import functools
 import threading
 import time
@@ -486,7 +485,7 @@ async def test_an_earlier_cancellation_of_the_task_is_not_mistaken_for_a_new_one
     assert task.cancelling() == 1
 
 
-async def test_a_run_whose_coroutine_is_closed_elsewhere_lets_go(executor: Executor) -> None:
+def test_a_run_whose_coroutine_is_closed_elsewhere_lets_go() -> None:
     reached: list[str] = []
 
     async def handle() -> None:
@@ -495,9 +494,13 @@ async def test_a_run_whose_coroutine_is_closed_elsewhere_lets_go(executor: Execu
         finally:
             reached.append("cleaned up")
 
-    run = execution(executor, handle)
+    run = execution(Executor(threads=1), handle)
     coroutine = run.run()
-    contextvars.copy_context().run(coroutine.send, None)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(coroutine)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
 
     coroutine.close()
 
