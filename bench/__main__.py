@@ -1,0 +1,26 @@
+"""
+bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|imports|idle``.
+"""
+
+import argparse
+
+from bench import idle, imports, limit
+
+
+def main() -> None:
+    """Run one of the benchmarks."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure jetq.")
+    commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
+    for name, module, about in (
+        ("limit", limit, "throughput beside the bare loop, and latency"),
+        ("imports", imports, "what starting costs, beside import nats"),
+        ("idle", idle, "processor and memory of a worker without work"),
+    ):
+        command = commands.add_parser(name, help=about, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    given = parser.parse_args()
+    given.run(given)
+
+
+main()
