@@ -18,6 +18,7 @@ app = typer.Typer(
     help="Tasks on NATS JetStream. Exit status: 0 done, 1 failed, 2 wrong usage, 3 no usable server.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help is there in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("worker")(worker.worker)

@@ -3,19 +3,15 @@ options: what several commands take, spelled once.
 """
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-_WHERE: Final = "Server"
-
 Servers = Annotated[
     str | None,
-    typer.Option("--servers", "-s", metavar="URL", help="NATS URLs, comma-separated.", rich_help_panel=_WHERE),
+    typer.Option("--servers", "-s", metavar="URL", help="NATS URLs, comma-separated."),
 ]
-Context = Annotated[
-    str | None, typer.Option("--context", metavar="NAME", help="A NATS context.", rich_help_panel=_WHERE)
-]
+Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="A NATS context.")]
 Namespace = Annotated[
     str | None,
     typer.Option(
@@ -23,7 +19,6 @@ Namespace = Annotated[
         "-n",
         metavar="NAME",
         help="Prefix of all streams, else JETQ_NAMESPACE, else JETQ; CHORIA_AJ shares them with Go.",
-        rich_help_panel=_WHERE,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", "-j", help="Print JSON, and nothing else, on stdout.")]

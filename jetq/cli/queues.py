@@ -8,7 +8,11 @@ import typer
 
 from jetq.cli import options
 
-commands = typer.Typer(no_args_is_help=True, help="Create queues and look after them; ls and rm are list and delete.")
+commands = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Create queues and look after them; ls and rm are list and delete.",
+)
 
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
 MaxAge = Annotated[
@@ -43,7 +47,11 @@ def add(
     namespace: options.Namespace = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Create a queue. One that exists keeps its limits; `configure` changes them."""
+    """
+    Create a queue.
+
+    One that exists keeps its limits; configure changes them.
+    """
     from jetq.cli.queue_page import Limits, print_added
     from jetq.cli.session import Session, in_session, settings_for
 
@@ -115,7 +123,11 @@ def configure(
     namespace: options.Namespace = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change the limits of a queue; they count at once. What is not named stays."""
+    """
+    Change limits of a queue.
+
+    They count at once. What is not named stays.
+    """
     from jetq.cli.queue_page import Limits, print_queue
     from jetq.cli.session import in_session, settings_for
 
@@ -145,7 +157,11 @@ def purge(
     namespace: options.Namespace = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Remove all items of a queue. The tasks' records stay, and do not run any more."""
+    """
+    Remove all items of a queue.
+
+    The tasks' records stay, and do not run any more.
+    """
     from jetq.cli.render import print_json
     from jetq.cli.session import in_session, settings_for
     from jetq.cli.terminal import confirm
@@ -169,7 +185,11 @@ def delete(
     namespace: options.Namespace = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Remove a queue with its items. The tasks' records stay."""
+    """
+    Remove a queue with its items.
+
+    The tasks' records stay.
+    """
     from jetq.cli.render import print_json
     from jetq.cli.session import in_session, settings_for
     from jetq.cli.terminal import confirm

@@ -11,7 +11,9 @@ import typer
 
 from jetq.cli import options
 
-commands = typer.Typer(no_args_is_help=True, help="Add tasks and look after them; ls and rm are list and delete.")
+commands = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Add tasks and look after them; ls and rm are list and delete."
+)
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="A task's id.")]
 STDIN = "-"
@@ -20,7 +22,7 @@ STDIN = "-"
 @commands.command("add")
 def add(
     task_type: Annotated[str, typer.Argument(metavar="TYPE", help="The task type, such as email:new.")],
-    payload: Annotated[str | None, typer.Argument(metavar="[JSON|-]", help="The payload; - reads stdin.")] = None,
+    payload: Annotated[str | None, typer.Argument(metavar="JSON|-", help="The payload; - reads stdin.")] = None,
     *,
     queue: Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="Its queue, else DEFAULT.")] = None,
     task_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="Your own id for it.")] = None,
@@ -108,7 +110,7 @@ def list_tasks(
 
 @commands.command("watch")
 def watch(
-    task_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this task.")] = None,
+    task_id: Annotated[str | None, typer.Argument(metavar="ID", help="Only this task.")] = None,
     *,
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N events.")] = None,
     servers: options.Servers = None,
@@ -116,7 +118,11 @@ def watch(
     namespace: options.Namespace = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show state changes as they happen, until Ctrl-C. With --json, an object a line."""
+    """
+    Show state changes as they happen.
+
+    Until Ctrl-C, or --count of them. With --json, an object a line.
+    """
     from jetq.cli.session import settings_for
     from jetq.cli.watching import watch_tasks
 

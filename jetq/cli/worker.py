@@ -31,7 +31,9 @@ def worker(
     parent_pipe: options.ParentPipe = None,
 ) -> None:
     """
-    Run tasks until TERM or Ctrl-C, which let running ones end; a second one stops them at once, a third kills.
+    Run tasks until TERM or Ctrl-C.
+
+    The first lets running tasks end, a second stops them at once, a third kills the worker.
     """
     from jetq.cli.durations import parse_duration
     from jetq.cli.serving import choose_uvloop, configure_logs
@@ -68,9 +70,10 @@ def dev(
     app_dir: options.AppDir = None,
 ) -> None:
     """
-    Run a server and a worker that starts anew when a Python file changes.
+    Run a server and a worker, for development.
 
-    Other terminals in this folder find the server by themselves: jetq tasks list.
+    The worker starts anew when a Python file changes; the server stays, with its data. Other terminals in this folder
+    find the server by themselves: jetq tasks list.
     """
     from jetq.cli.serving import configure_logs
     from jetq.runtime.reloading import Reloader

@@ -135,7 +135,7 @@ def section(words: tuple[str, ...], command: Any) -> str:
 
 def spelled(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return str(parameter.metavar or parameter.name.upper())
+        return str(parameter.metavar) if parameter.required else f"[{parameter.metavar}]"
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])
     return names if parameter.is_flag else f"{names} {parameter.metavar}"
 
