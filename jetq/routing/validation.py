@@ -112,9 +112,19 @@ def _worded(message: str) -> str:
 
 def _libraries() -> tuple[ModuleType, ModuleType]:
     import pydantic  # noqa: PLC0415 - see the module's docstring
-    from pydantic_core import core_schema  # noqa: PLC0415 - see the module's docstring
+    import pydantic_core  # noqa: PLC0415 - see the module's docstring
 
-    return pydantic, core_schema
+    return pydantic, pydantic_core
+
+
+def is_deep(data: bytes) -> bool:
+    """Whether JSON is nested beyond 200 levels, where pydantic's reader stops on every platform."""
+    _, core = _libraries()
+    try:
+        core.from_json(data)
+    except ValueError:
+        return True
+    return False
 
 
 def compile_value(annotation: Any, where: str, what: str) -> Validator:
@@ -129,12 +139,12 @@ def compile_value(annotation: Any, where: str, what: str) -> Validator:
     Raises:
         HandlerSignatureError: Neither pydantic nor msgspec can read the annotation.
     """
-    pydantic, core_schema = _libraries()
+    pydantic, _ = libraries = _libraries()
 
     class Value:
         @classmethod
         def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
-            return _schema(annotation, handler, (pydantic, core_schema), where, what)
+            return _schema(annotation, handler, libraries, where, what)
 
     return Validator(Value, pydantic)
 
@@ -151,7 +161,8 @@ def compile_arguments(parameters: Sequence[Parameter], unknown: Any | None, wher
     Raises:
         HandlerSignatureError: Neither pydantic nor msgspec can read an annotation.
     """
-    pydantic, core_schema = libraries = _libraries()
+    pydantic, core = libraries = _libraries()
+    core_schema = core.core_schema
 
     class Arguments:
         @classmethod
@@ -176,7 +187,7 @@ def compile_arguments(parameters: Sequence[Parameter], unknown: Any | None, wher
 
 def _schema(annotation: Any, handler: Any, libraries: tuple[ModuleType, ModuleType], where: str, what: str) -> Any:
     """Return pydantic's schema of an annotation, or one that asks msgspec."""
-    pydantic, core_schema = libraries
+    pydantic, core = libraries
     try:
         pydantic.TypeAdapter(annotation)
     except (pydantic.PydanticUserError, pydantic.PydanticUndefinedAnnotation, TypeError) as error:
@@ -184,7 +195,7 @@ def _schema(annotation: Any, handler: Any, libraries: tuple[ModuleType, ModuleTy
         if convert is None:
             reason = f"{what} cannot be read from JSON as {annotation!r}: {str(error).partition(chr(10))[0]}"
             raise HandlerSignatureError(where, reason) from error
-        return core_schema.no_info_plain_validator_function(convert)
+        return core.core_schema.no_info_plain_validator_function(convert)
     return handler.generate_schema(annotation)
 
 

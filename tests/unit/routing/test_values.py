@@ -221,12 +221,43 @@ def nested(levels: int) -> list[Any]:
     return value
 
 
-def test_nesting_that_a_reader_with_a_deeper_stack_could_not_follow_is_refused() -> None:
-    deep = nested(900)
+@pytest.mark.parametrize("levels", [202, 900])
+def test_nesting_that_not_every_reader_could_follow_is_refused(levels: int) -> None:
+    deep = nested(levels)
     msgspec.json.encode(deep)
 
     with pytest.raises(ValueNotJsonError, match="nested too deeply"):
-        encode_value(deep)
+        encode_value({"a": [{}] * 200, "b": deep})
+
+
+def test_nesting_that_every_reader_can_follow_is_not() -> None:
+    value = {"a": [{}] * 200, "b": nested(190)}
+
+    assert decode_value(encode_value(value)) == value
+
+
+def test_brackets_in_strings_do_not_hide_nesting() -> None:
+    closing = ["]" * 300, '"]' * 300, "{}[]"]
+
+    with pytest.raises(ValueNotJsonError, match="nested too deeply"):
+        encode_value([closing, nested(300), closing])
+    assert decode_value(encode_value([closing, [[]] * 300])) == [closing, [[]] * 300]
+
+
+def wide(levels: int, text: str) -> Any:
+    value: Any = text
+    for level in range(levels - 1):
+        value = [text, value] if level % 2 else {"a": text, "b": value, "c": [text]}
+    return value
+
+
+@pytest.mark.parametrize("text", ["plain", 'quote " and \\ and ]'])
+def test_a_wide_value_is_measured_by_its_depth(text: str) -> None:
+    deep = [wide(190, text)] * 3
+
+    assert decode_value(encode_value(deep)) == deep
+    with pytest.raises(ValueNotJsonError, match="nested too deeply"):
+        encode_value([wide(210, text)] * 3)
 
 
 def test_a_long_list_is_not_deep() -> None:
