@@ -104,7 +104,7 @@ class Puller:
         names: Of the namespace.
         queue: The queue's name.
         on_delivery: Takes every delivery, in the loop.
-        on_credit: Called when deliveries that were asked for will not come.
+        on_credit: Called when all deliveries that were asked for have come, or will not come.
     """
 
     def __init__(
@@ -204,6 +204,8 @@ class Puller:
         delivery = Delivery(self.queue, message, self._heard)
         self.pending = delivery.pending
         self._on_delivery(delivery)
+        if not self.credit:
+            self._on_credit()
 
     def _on_status(self, status: str, headers: dict[str, str]) -> None:
         if status in ("", _HEARTBEAT_STATUS):
@@ -217,7 +219,9 @@ class Puller:
         self._on_credit()
 
     def _check(self) -> None:
-        """Start anew when neither deliveries nor heartbeats came for too long."""
+        """Start anew when neither deliveries nor heartbeats came for too long; see that somebody asks."""
         self._watch = self._loop.call_later(_HEARTBEAT, self._check)
-        if self.credit and self._connection.is_connected and self._loop.time() - self._heard > 2 * _HEARTBEAT:
+        if not self.credit:
+            self._on_credit()
+        elif self._connection.is_connected and self._loop.time() - self._heard > 2 * _HEARTBEAT:
             self._start_renewal()

@@ -2,9 +2,10 @@
 fetcher: ask the queues for as many items as there are free slots.
 
 What was asked for and has not come is credit; the credit of all queues together stays within the free slots, but that
-every queue keeps at least one, so that an idle queue is noticed at once when something comes. Queues that have a
-backlog share the rest evenly. A delivery that finds no slot waits for one here; when half of its lease is over it is
-left, since its lease is not kept before it is claimed.
+every queue keeps at least one, so that an idle queue is noticed at once when something comes. One of several queues
+gets no more than that before a delivery has told of a backlog: what an idle queue holds is out of the others' reach
+until its request runs out. Queues that have a backlog share the rest evenly. A delivery that finds no slot waits for
+one here; when half of its lease is over it is left, since its lease is not kept before it is claimed.
 """
 
 import asyncio
@@ -71,13 +72,19 @@ class Fetcher:
             delivery = self._waiting.popleft()
             if self._loop.time() - delivery.received < self._bound[delivery.queue].lease / 2:
                 self._begin(delivery, self._slots.take())
-        room = self._slots.free - len(self._waiting) - sum(puller.credit for puller in self._pullers)
-        for puller in self._pullers:
-            if puller.credit == 0 and puller.is_ready and self._slots.free > len(self._waiting):
-                share = max(1, room // len(self._pullers))
-                puller.ask(share)
-                room -= share
-        busy = [puller for puller in self._pullers if puller.pending and puller.is_ready]
+        if self._slots.free > len(self._waiting):
+            self._ask()
+
+    def _ask(self) -> None:
+        """Give every queue a credit, and those with a backlog an even share of the room."""
+        pullers = self._pullers
+        room = self._slots.free - len(self._waiting) - sum(puller.credit for puller in pullers)
+        busy = [puller for puller in pullers if (puller.pending or len(pullers) == 1) and puller.is_ready]
+        for puller in pullers:
+            if puller.credit == 0 and puller.is_ready:
+                count = max(1, room // len(busy)) if puller in busy else 1
+                puller.ask(count)
+                room -= count
         if busy and room >= self._batch:
             busy.sort(key=lambda puller: puller.credit)
             share = max(1, room // len(busy))

@@ -167,15 +167,19 @@ class Worker:
             begin=self._begin,
             give_back=lambda delivery: desk.release(delivery.reply),
         )
-        for name in desk.bound:
-            puller = Puller(
+        pullers = [
+            Puller(
                 backend.connection,
                 backend.names,
                 name,
                 on_delivery=self._fetcher.on_delivery,
                 on_credit=self._fetcher.refill,
             )
+            for name in desk.bound
+        ]
+        for puller in pullers:
             self._fetcher.add(puller)
+        for puller in pullers:
             await puller.start()
 
     async def _keep_leases(self, desk: Desk) -> None:
