@@ -253,6 +253,18 @@ def test_values_of_these_types_arrive_as_they_were(annotation: Any, value: Any) 
     assert other.bind(other.encode_call((value,), {}, TYPE), TYPE) == ((value,), {})
 
 
+def test_attrs_classes_arrive_as_they_were() -> None:
+    attrs = pytest.importorskip("attrs")
+    box = attrs.make_class("Box", {"size": attrs.field(type=int), "inner": attrs.field(type=list[int])})
+
+    def handle(box: Any) -> None: ...
+
+    handle.__annotations__["box"] = box
+    one = handler(handle)
+
+    assert one.bind(one.encode_call((box(1, [2]),), {}, TYPE), TYPE) == ((), {"box": box(1, [2])})
+
+
 def test_constraints_hold() -> None:
     def handle(count: Annotated[int, pydantic.Field(gt=0)]) -> None: ...
 
