@@ -107,3 +107,14 @@ def test_ids_of_forked_children_are_their_own_and_follow_their_parents() -> None
 def test_nonces_differ() -> None:
     assert len({new_nonce() for _ in range(100)}) == 100
     assert all(len(bytes.fromhex(new_nonce())) == 4 for _ in range(10))
+
+
+def test_an_id_is_spelled_as_ulid_py_spells_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    first = (now // 1_000_000 << 80) + (7 << 40) - 2000
+    monkeypatch.setattr(ids, "_last", first)
+
+    made = [new_id() for _ in range(4000)]
+
+    assert made == [str(ulid.from_bytes((first + step).to_bytes(16, "big"))) for step in range(1, 4001)]
