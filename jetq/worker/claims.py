@@ -159,6 +159,7 @@ class Claims:
         except BaseException:
             self._desk.table.remove(entry)
             raise
+        entry.claimed = True
         if crashed:
             self._tell_take_over(stored, written)
         self._desk.tell(written.record)

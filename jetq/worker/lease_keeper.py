@@ -120,6 +120,7 @@ class LeaseKeeper:
             self._failure = error
             return
         presences = Presences(connection, plan.names)
+        searching: asyncio.Task[None] | None = None
         try:
             for subject in (plan.names.control(plan.worker), plan.names.control_all):
                 await connection.subscribe(subject, lambda message: self._answer(connection, message))
@@ -127,11 +128,13 @@ class LeaseKeeper:
             connection.on_connected(lambda _generation: self._come_back(connection, presences, topology))
             self._renew(connection, presences)
             self._ready.set()
+            searching = self._loop.create_task(self._search(connection))
             while not await self._stopped_within(plan.lease / 3):
                 self._renew(connection, presences)
-                await self._find_lost(connection)
             await self._farewell(presences)
         finally:
+            if searching is not None:
+                searching.cancel()
             if self._restoring is not None:
                 self._restoring.cancel()
             await connection.close()
@@ -178,11 +181,17 @@ class LeaseKeeper:
             entry.item, entry.reply = request.item, request.reply
         return ControlReply(worker, running=True, item=entry.item)
 
+    async def _search(self, connection: Connection) -> None:
+        """Look for lost runs; beside the renewing, which must not wait for the answers."""
+        while True:
+            await asyncio.sleep(self._plan.lease / 3)
+            await self._find_lost(connection)
+
     async def _find_lost(self, connection: Connection) -> None:
-        """Read the records of runs that are older than a lease, each once a lease."""
+        """Read the records of runs that are older than a lease, each once a lease, but not while they are claimed."""
         now = time.monotonic()
         for entry in self._table.entries():
-            if entry.lost or now - max(entry.started, entry.checked) < entry.lease:
+            if entry.lost or not entry.claimed or now - max(entry.started, entry.checked) < entry.lease:
                 continue
             entry.checked = now
             try:

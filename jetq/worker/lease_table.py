@@ -26,7 +26,8 @@ class LeaseEntry:
         started: Monotonic time of the claim.
         ends: Monotonic time after which the lease is not kept any more: the run's limit and grace.
         checked: Monotonic time of the last reading of the record.
-        lost: Another worker has the task.
+        claimed: The claim is known to stand.
+        lost: Another worker seems to have the task; the closing write finds out.
     """
 
     task_id: str
@@ -38,6 +39,7 @@ class LeaseEntry:
     started: float
     ends: float = float("inf")
     checked: float = field(default=0.0)
+    claimed: bool = False
     lost: bool = False
 
 
