@@ -63,24 +63,27 @@ class Attempts:
         return len(self._running)
 
     async def run(self, delivery: Delivery, slot: Slot) -> None:
-        """Carry one delivery to its end. Holds *slot* while work is done."""
+        """
+        Carry one delivery to its end. Holds *slot* while work is done.
+
+        What the server refuses on the way ends the attempt; its item is delivered again after the lease.
+        """
         with slot:
-            claim = await self._claimed(delivery, slot)
-            if claim is not None:
-                await self._carry_out(claim)
+            try:
+                claim = await self._claimed(delivery, slot)
+                if claim is not None:
+                    await self._carry_out(claim)
+            except ServerError as error:
+                self._desk.backend.bus.emit(AttemptFailed(queue=delivery.queue, error=str(error)))
 
     async def _claimed(self, delivery: Delivery, slot: Slot) -> Claim | None:
-        try:
-            claim = await self._claims.claim(delivery)
-            while isinstance(claim, Contested):
-                slot.lend()
-                if not await self._is_dead(claim):
-                    return None
-                await slot.retake()
-                claim = await self._take_over(claim)
-        except ServerError as error:
-            self._desk.backend.bus.emit(AttemptFailed(queue=delivery.queue, error=str(error)))
-            return None
+        claim = await self._claims.claim(delivery)
+        while isinstance(claim, Contested):
+            slot.lend()
+            if not await self._is_dead(claim):
+                return None
+            await slot.retake()
+            claim = await self._take_over(claim)
         return claim
 
     async def _is_dead(self, contested: Contested) -> bool:

@@ -16,10 +16,12 @@ end: answer lost                        the record is read: this run and the sta
 end: refused                            this run and still active → somebody added to it (a cancel request): judge and
                                         write again on top of that; any other run → the run is lost: its result is
                                         dropped and told, nothing is acknowledged
+end: refused for another reason         written again and again for the queue's run time; the lease is kept meanwhile
 dead after a final record               the item is delivered again; a final record repeats its after-effects, then acks
 dead after a waiting record             the item is delivered again; a waiting record that its schedule did not bring is
                                         scheduled again, then the item is acknowledged
 schedule: answer lost                   published again; it replaces itself
+schedule: never answered                left; the item is delivered again, as above
 dead after the schedule                 the item is delivered again, as above; the schedule replaces itself
 ack lost                                the item is delivered again, and is found done
 release (shutdown) lost                 the item is delivered after the lease; the record is runnable
@@ -29,12 +31,13 @@ server restarted                        leases are forgotten; whoever gets the i
 
 import asyncio
 import random
+import time
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
 from jetq.errors import MalformedRecordError, SequenceConflictError, ServerError, ServerTimeoutError
 from jetq.jetstream.task_store import Stored
-from jetq.model.events import RunLost, UpdateConflict
+from jetq.model.events import AttemptFailed, RunLost, UpdateConflict
 from jetq.model.outcome import Outcome
 from jetq.model.state import State
 from jetq.model.transition import closed
@@ -44,6 +47,7 @@ from jetq.worker.desk import Desk
 from jetq.worker.writing import write_fitting
 
 _SILENCE_WAIT: Final = 0.5
+_REFUSED_WAIT: Final = 2.0
 
 
 class Settler:
@@ -70,6 +74,9 @@ class Settler:
             rules: For the verdict.
             pattern: Of the handler that ran, for the event.
             duration: Seconds that it ran, for the event.
+
+        Raises:
+            ServerError: The server refuses what must be written; the item is delivered again.
         """
         try:
             settled = await self._close(claim, outcome, rules)
@@ -79,14 +86,19 @@ class Settler:
             self._tell_lost(claim)
             return
         verdict, stored = settled
-        await self._follow(verdict, stored)
         self._desk.tell(stored.record, pattern=pattern, outcome=type(outcome).__name__.lower(), duration=duration)
+        await self._follow(verdict, stored)
         self._release_item(claim, verdict)
 
     async def _close(self, claim: Claim, outcome: Outcome, rules: Rules) -> tuple[Verdict, Stored] | None:
-        """Write the end of the run; None if the run is lost."""
-        stored = claim.stored
-        while not claim.entry.lost:
+        """
+        Write the end of the run; None if the run is lost.
+
+        Only the record says that: what the lease thread read may be older than the claim. A refusal for another reason
+        (a store without room) is waited out as silence is, since the handler has done its work, but not for ever.
+        """
+        stored, until = claim.stored, time.monotonic() + claim.queue.max_run_time
+        while True:
             now = datetime.now(UTC)
             verdict = judge(outcome, stored.record, rules, now=now, chance=random.random())  # noqa: S311 - jitter
             document = stored.document.updated(closed(stored.record, verdict, now))
@@ -96,6 +108,8 @@ class Settler:
                 self._desk.backend.bus.emit(UpdateConflict(task_id=stored.record.id, what="end"))
             except ServerTimeoutError:
                 pass
+            except ServerError as refused:
+                await self._wait_out(refused, claim, until)
             found = await self._read(claim)
             if found is None or found.record.run != claim.entry.run:
                 return None
@@ -103,7 +117,12 @@ class Settler:
                 mine = found.record.state is document.record.state and found.record.due == document.record.due
                 return (verdict, found) if mine else None
             stored = found
-        return None
+
+    async def _wait_out(self, refused: ServerError, claim: Claim, until: float) -> None:
+        if time.monotonic() >= until:
+            raise refused
+        self._desk.backend.bus.emit(AttemptFailed(queue=claim.queue.name, error=str(refused)))
+        await asyncio.sleep(_REFUSED_WAIT)
 
     async def _read(self, claim: Claim) -> Stored | None:
         """Read the record, however long the server is silent; the lease is kept meanwhile."""
@@ -116,13 +135,22 @@ class Settler:
                 return None
 
     async def _follow(self, verdict: Verdict, stored: Stored) -> None:
-        """Put in place what the record asks for, before its item goes."""
+        """
+        Put in place what the record asks for, before its item goes.
+
+        A server that is away is waited for. One that is there and does not take the schedule is not, since that would
+        cost the slot: the item is delivered again and the record scheduled then.
+        """
         if verdict.settlement is not Settlement.SCHEDULE or stored.record.is_final:
             return
+        connection = self._desk.backend.connection
         while True:
+            generation = connection.generation
             try:
                 await self._desk.backend.queues.schedule(stored)
             except ServerTimeoutError:
+                if connection.is_connected and connection.generation == generation:
+                    raise
                 await asyncio.sleep(_SILENCE_WAIT)
             else:
                 return
