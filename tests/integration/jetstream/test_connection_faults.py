@@ -137,13 +137,13 @@ async def test_a_busy_server_is_not_taken_for_a_dead_one(
     own_server: TestServer, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_module, "HEALTH_INTERVAL", 0.05)
-    watched = await watch(own_server.address, request_timeout=0.3)
-    for _ in range(3):
-        own_server.freeze()
-        await asyncio.sleep(0.4)
-        own_server.thaw()
-        await watched.connection.request("$JS.API.INFO", timeout=5)
+    watched = await watch(own_server.address, request_timeout=1)
 
+    own_server.freeze()
+    await asyncio.sleep(1.4)  # longer than one question waits, shorter than two
+    own_server.thaw()
+
+    await watched.connection.request("$JS.API.INFO", timeout=5)
     assert watched.connection.generation == 1
 
 

@@ -51,6 +51,7 @@ def embed(folder: Path, code: str) -> "subprocess.Popen[str]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
 
@@ -234,7 +235,6 @@ def test_ctrl_c_is_not_for_it(tmp_path: Path) -> None:
         """
         import signal
         signal.signal(signal.SIGINT, lambda *_: None)
-        os.setpgid(0, 0)
         os.killpg(0, signal.SIGINT)
         print(os.getpid(), "-", flush=True)
         sys.stdin.read()
