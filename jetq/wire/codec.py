@@ -9,11 +9,13 @@ What is read here goes on into subjects, where a blank or a line break would end
 are not legal is as malformed as one that is no JSON.
 """
 
+from itertools import compress
+from operator import is_not, ne
 from typing import Annotated, Any, Final, cast
 
 import msgspec
 from msgspec import Meta, Raw, Struct
-from msgspec.structs import astuple, fields, replace
+from msgspec.structs import FieldInfo, astuple, fields, replace
 
 from jetq.errors import MalformedItemError, MalformedRecordError
 from jetq.model.name import is_name
@@ -23,13 +25,20 @@ MAX_EMBEDDED = 64 * 1024
 """Bytes of a record that still travels inside of its item; beyond that a worker reads it."""
 
 _ALWAYS: Final = frozenset({"id", "type", "queue", "payload", "max_tries", "state", "created", "tries"})
-_FIELDS: Final = tuple((field.name, field.default) for field in fields(TaskRecord))
-_NAMES: Final = tuple(name for name, _ in _FIELDS)
-_OMITTED: Final[dict[str, Any]] = {
-    name: [] if name == "dependencies" else None if default is msgspec.NODEFAULT else default
-    for name, default in _FIELDS
-    if name not in _ALWAYS
-}
+_NEVER: Final = object()
+
+
+def _omitted(field: FieldInfo) -> Any:
+    """Return the value with which a field is left out; nothing equals that of one that is always written."""
+    if field.name in _ALWAYS:
+        return _NEVER
+    return [] if field.default is msgspec.NODEFAULT else field.default
+
+
+_NAMES: Final = tuple(field.name for field in fields(TaskRecord))
+_PLACES: Final = range(len(_NAMES))
+_EMPTY: Final = tuple(_omitted(field) for field in fields(TaskRecord))
+"""By place, the value with which a field is left out."""
 
 _encoder: Final = msgspec.json.Encoder()
 _typed: Final = msgspec.json.Decoder(TaskRecord)
@@ -51,14 +60,16 @@ class Document(Struct, frozen=True):
 
     def updated(self, record: TaskRecord) -> "Document":
         """Return the document with *record* in place of its own, touching changed fields only."""
+        before, after = astuple(self.record), astuple(record)
         merged = self.fields.copy()
-        for name, before, value in zip(_NAMES, astuple(self.record), astuple(record), strict=True):
-            if value is before or value == before:
+        for place in compress(_PLACES, map(is_not, before, after)):
+            value = after[place]
+            if value == before[place]:
                 continue
-            if name in _OMITTED and value == _OMITTED[name]:
-                merged.pop(name, None)
+            if value == _EMPTY[place]:
+                merged.pop(_NAMES[place], None)
             else:
-                merged[name] = value
+                merged[_NAMES[place]] = value
         return Document(record, merged)
 
     def encode(self) -> bytes:
@@ -88,8 +99,8 @@ def _escaped(value: Any) -> Any:
 
 def new_document(record: TaskRecord) -> Document:
     """Return a document for a record that was never stored; empty fields are left out."""
-    values = zip(_NAMES, astuple(record), strict=True)
-    return Document(record, {name: value for name, value in values if name in _ALWAYS or value != _OMITTED[name]})
+    values = astuple(record)
+    return Document(record, dict(compress(zip(_NAMES, values, strict=True), map(ne, values, _EMPTY))))
 
 
 def decode_record(data: bytes | Raw) -> Document:
