@@ -122,12 +122,19 @@ class Enqueuer:
             if stored is not None and stored.record.due is None
         ]
         acks = iter(await publish_many(items, timeout=self._timeout))
+        queued = [
+            stored is not None and stored.record.due is None and isinstance(next(acks), int) for stored in written
+        ]
+        doubtful = [
+            self._finish_or_error(draft, answer)
+            for draft, answer, done in zip(fit, answers, queued, strict=True)
+            if not done
+        ]
+        finished = iter(await asyncio.gather(*doubtful))  # together: each may take as long as the server is silent
         ends = iter(
             [
-                self._told(stored.record)
-                if stored is not None and stored.record.due is None and isinstance(next(acks), int)
-                else await self._finish_or_error(draft, answer)
-                for draft, answer, stored in zip(fit, answers, written, strict=True)
+                self._told(draft.document.record) if done else next(finished)
+                for draft, done in zip(fit, queued, strict=True)
             ]
         )
         return [next(ends) if isinstance(draft, _Draft) else draft for draft in drafts]
@@ -177,7 +184,7 @@ class Enqueuer:
         """
         wanted = document.record
         try:
-            found = await self._backend.tasks.read(wanted.id)
+            found = await self._backend.tasks.read(wanted.id, timeout=self._timeout)
         except ServerTimeoutError as silent:
             raise EnqueueTimeoutError(wanted.id, self._timeout) from silent
         if found is None:
@@ -219,7 +226,7 @@ class Enqueuer:
     async def _give_up(self, stored: Stored) -> None:
         """Say in the record that its item was refused; it expires soon, and somebody else's write is left alone."""
         document = stored.document.updated(refused(stored.record, "the queue is full"))
-        with contextlib.suppress(SequenceConflictError, ServerTimeoutError):
+        with contextlib.suppress(ServerError):
             await self._backend.tasks.write(document, stored.sequence, ttl=_QUEUE_ERROR_TTL, timeout=self._timeout)
             self._told(document.record)
 

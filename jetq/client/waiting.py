@@ -2,15 +2,22 @@
 waiting: until a task ends.
 
 Events wake the waiter, the record convinces it: an event may be lost, so the record is also read every two seconds.
+A server that is away is waited for as the task is.
 """
 
 import asyncio
+import contextlib
+from typing import Final
 
-from jetq.errors import ResultGoneError, ResultTimeoutError
+from jetq.errors import NoResponderError, ResultGoneError, ResultTimeoutError, ServerTimeoutError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Incoming
 from jetq.jetstream.task_store import Stored
 from jetq.settings import RESULT_POLL
+
+_LEAST_READ: Final = 0.5
+"""Seconds for a reading, however little time is left: who does not wait at all wants to know how it stands."""
+_LONGEST_READ: Final = 5.0
 
 
 async def wait_for_end(backend: Backend, task_id: str, seconds: float | None) -> Stored:
@@ -33,22 +40,28 @@ async def wait_for_end(backend: Backend, task_id: str, seconds: float | None) ->
     def on_event(_message: Incoming) -> None:
         changed.set()
 
+    state = "unknown"
     subscription = await backend.connection.subscribe(backend.names.task_event(task_id), on_event)
     try:
         while True:
             changed.clear()
-            stored = await backend.tasks.read(task_id)
-            if stored is None:
-                raise ResultGoneError(task_id)
-            if stored.record.is_final:
-                return stored
+            left = None if deadline is None else deadline - loop.time()
+            with contextlib.suppress(ServerTimeoutError, NoResponderError):
+                stored = await backend.tasks.read(task_id, timeout=_reading_time(left))
+                if stored is None:
+                    raise ResultGoneError(task_id)
+                if stored.record.is_final:
+                    return stored
+                state = stored.record.display_state
             pause = RESULT_POLL if deadline is None else min(RESULT_POLL, deadline - loop.time())
             if pause <= 0:
-                raise ResultTimeoutError(task_id, seconds or 0.0, stored.record.display_state)
-            try:
+                raise ResultTimeoutError(task_id, seconds or 0.0, state)
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await changed.wait()
-            except TimeoutError:
-                continue
     finally:
         await subscription.unsubscribe()
+
+
+def _reading_time(left: float | None) -> float:
+    return _LONGEST_READ if left is None else min(max(left, _LEAST_READ), _LONGEST_READ)
