@@ -20,29 +20,41 @@ from msgspec import Struct
 from jetq.errors import MessageTooLargeError, ServerError, ServerTimeoutError
 from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.faults import NO_RESPONDERS, refusal_of
-from jetq.jetstream.message import STATUS
+from jetq.jetstream.message import STATUS, encode_headers
+from jetq.wire.names import EXPECT_SUBJECT_SEQUENCE, TTL
 
 WINDOW: Final = 2000
 """Messages under way at one time; beyond that a stream's ingest queue only grows."""
 _SWEEP: Final = 0.05
 _RESEND: Final = 2.0
 _NO_LEADER_WAIT: Final = 0.1
-_HEADER_FRAME: Final = len(b"NATS/1.0\r\n\r\n")
+
+_EXPECT: Final = encode_headers({EXPECT_SUBJECT_SEQUENCE: "%d"})
+_EXPECT_AND_EXPIRE: Final = encode_headers({EXPECT_SUBJECT_SEQUENCE: "%d", TTL: "%ds"})
+
+
+def expecting(sequence: int, ttl: float | None = None) -> bytes:
+    """
+    Return the headers of a compare-and-swap, as bytes, since every write of a task needs some.
+
+    Args:
+        sequence: Of the message that must be the subject's last; 0 if there must be none.
+        ttl: Seconds until the new message is removed, a whole number in the end; None keeps it.
+    """
+    return _EXPECT % sequence if ttl is None else _EXPECT_AND_EXPIRE % (sequence, max(1, round(ttl)))
 
 
 class Publication(Struct):
-    """A message for a stream."""
+    """A message for a stream; *headers* as a mapping, or as :func:`expecting` or :func:`encode_headers` made them."""
 
     subject: str
     data: bytes
-    headers: dict[str, str] | None = None
+    headers: dict[str, str] | bytes | None = None
 
     def size(self) -> int:
         """Bytes that count against the server's max_payload."""
-        size = len(self.data)
-        if self.headers:
-            size += _HEADER_FRAME + sum(len(key) + len(value) + 4 for key, value in self.headers.items())
-        return size
+        headers = self.headers or b""
+        return len(self.data) + len(headers if isinstance(headers, bytes) else encode_headers(headers))
 
 
 class _Ack(Struct):
@@ -67,16 +79,13 @@ class _Batch:
             self.done.set_result(None)
 
 
-class _Pending:
-    __slots__ = ("batch", "deadline", "index", "publication", "resend_at", "timeout")
-
-    def __init__(self, publication: Publication, batch: _Batch, index: int, now: float, timeout: float) -> None:
-        self.publication = publication
-        self.batch = batch
-        self.index = index
-        self.timeout = timeout
-        self.deadline = now + timeout
-        self.resend_at = now + _RESEND
+class _Pending(Struct):
+    publication: Publication
+    batch: _Batch
+    index: int
+    timeout: float
+    deadline: float
+    resend_at: float
 
 
 _decode_ack: Final = msgspec.json.Decoder(_Ack).decode
@@ -122,7 +131,12 @@ class Publisher:
             ServerTimeoutError: No acknowledgement in time; the message may have been stored.
             MessageTooLargeError: The server would refuse it.
         """
-        answer = (await self.publish_many((publication,), timeout=timeout))[0]
+        batch = _Batch(1, self._loop.create_future())
+        if len(self._pending) >= WINDOW:
+            await self._wait_for_room()
+        self._admit(publication, batch, 0, self._timeout if timeout is None else timeout)
+        await batch.done
+        answer = batch.answers[0]
         if isinstance(answer, int):
             return answer
         raise answer
@@ -144,17 +158,26 @@ class Publisher:
             return []
         batch = _Batch(len(publications), self._loop.create_future())
         wait = self._timeout if timeout is None else timeout
-        limit = self._connection.max_payload
         for index, publication in enumerate(publications):
-            while len(self._pending) >= WINDOW:
-                self._room.clear()
-                await self._room.wait()
-            if len(publication.data) > limit - 1024 and (size := publication.size()) > limit:
-                batch.answer(index, MessageTooLargeError(publication.subject, size, limit))
-                continue
-            self._send(_Pending(publication, batch, index, self._loop.time(), wait))
+            if len(self._pending) >= WINDOW:
+                await self._wait_for_room()
+            self._admit(publication, batch, index, wait)
         await batch.done
         return batch.answers
+
+    async def _wait_for_room(self) -> None:
+        while len(self._pending) >= WINDOW:
+            self._room.clear()
+            await self._room.wait()
+
+    def _admit(self, publication: Publication, batch: _Batch, index: int, timeout: float) -> None:
+        """Send a message, if it is of a size that the server takes."""
+        limit = self._connection.max_payload
+        if len(publication.data) > limit - 1024 and (size := publication.size()) > limit:
+            batch.answer(index, MessageTooLargeError(publication.subject, size, limit))
+            return
+        now = self._loop.time()
+        self._send(_Pending(publication, batch, index, timeout, now + timeout, now + _RESEND))
 
     def _send(self, pending: _Pending) -> None:
         self._token += 1

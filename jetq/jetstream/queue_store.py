@@ -18,12 +18,10 @@ from datetime import UTC, datetime
 from jetq.errors import MalformedItemError, SequenceConflictError
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.messages import StreamMessage, last_message, purge_subject
-from jetq.jetstream.publisher import Publication, Publisher
+from jetq.jetstream.publisher import Publication, Publisher, expecting
 from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.wire.codec import decode_item, encode_item
-from jetq.wire.names import EXPECT_SUBJECT_SEQUENCE, SCHEDULE, SCHEDULE_TARGET, Names
-
-_EXPECT_NONE = {EXPECT_SUBJECT_SEQUENCE: "0"}
+from jetq.wire.names import SCHEDULE, SCHEDULE_TARGET, Names
 
 
 class QueueStore:
@@ -46,9 +44,8 @@ class QueueStore:
     def publication(self, stored: Stored, *, expect: int = 0) -> Publication:
         """Return the message that puts the item of a record into its queue, expecting the item *expect* there."""
         record = stored.record
-        headers = _EXPECT_NONE if expect == 0 else {EXPECT_SUBJECT_SEQUENCE: str(expect)}
         data = encode_item(record.id, stored.sequence, stored.data)
-        return Publication(self._names.item(record.queue, record.id), data, headers)
+        return Publication(self._names.item(record.queue, record.id), data, expecting(expect))
 
     async def put(self, stored: Stored, *, timeout: float | None = None) -> None:
         """

@@ -12,10 +12,10 @@ from msgspec import Struct
 from jetq.errors import MalformedRecordError
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.messages import last_message, purge_subject
-from jetq.jetstream.publisher import Publication, Publisher
+from jetq.jetstream.publisher import Publication, Publisher, expecting
 from jetq.model.record import TaskRecord
 from jetq.wire.codec import Document, decode_record
-from jetq.wire.names import EXPECT_SUBJECT_SEQUENCE, TTL, Names
+from jetq.wire.names import Names
 
 
 class Stored(Struct, frozen=True):
@@ -67,9 +67,7 @@ class TaskStore:
             expect: Sequence of the record that it replaces; 0 if there must be none.
             ttl: Seconds until the record is removed; None keeps it.
         """
-        headers = {EXPECT_SUBJECT_SEQUENCE: str(expect)}
-        if ttl is not None and self.ttl_allowed:
-            headers[TTL] = f"{max(1, round(ttl))}s"
+        headers = expecting(expect, ttl if self.ttl_allowed else None)
         return Publication(self._names.record(task_id), data, headers)
 
     async def write(
