@@ -12,6 +12,7 @@ import socket
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Final, Self
 
@@ -35,6 +36,8 @@ from jetq.worker.slots import Slot, Slots
 SETTLE_TIMEOUT: Final = 10.0
 """Seconds that interrupted tasks have to be written back."""
 _BURST_POLL: Final = 0.2
+_ABANDON_ROUNDS: Final = 10
+"""A handler may catch the first cancellation, and what then writes its end needs another."""
 
 
 class Worker:
@@ -67,6 +70,8 @@ class Worker:
         self._stop = asyncio.Event()
         self._cancel = asyncio.Event()
         self._closed = False
+        self._parts = AsyncExitStack()
+        """What must be ended, in the opposite order of its beginning."""
 
     # life
 
@@ -95,10 +100,11 @@ class Worker:
         self._backend = await Backend.open(
             app.address(), app.settings, name=f"{app.name} worker", bus=self._bus, queues=declared.values()
         )
+        self._parts.push_async_callback(self._backend.close)
         try:
             await self._assemble(declared)
         except BaseException:
-            await self._backend.close()
+            await self._parts.aclose()
             raise
         return self
 
@@ -138,7 +144,7 @@ class Worker:
         desk = Desk(backend, self.id, self._table)
         for queue in declared.values():
             desk.bound[queue.name] = await backend.queue(queue)
-        self._release_client = app.clients.adopt(backend)
+        self._parts.callback(app.clients.adopt(backend))
         settings = self.settings
         self._executor = Executor(
             threads=settings.threads or settings.concurrency,
@@ -148,6 +154,7 @@ class Worker:
         )
         self._attempts = Attempts(desk, Parts(app.router, self._executor))
         await self._keep_leases(desk)
+        self._parts.push_async_callback(self._executor.close)
         await self._start_fetching(desk)
         self._bus.emit(
             WorkerStarted(
@@ -177,6 +184,7 @@ class Worker:
             )
             for name in desk.bound
         ]
+        self._parts.push_async_callback(self._fetcher.quiet)
         for puller in pullers:
             self._fetcher.add(puller)
         for puller in pullers:
@@ -201,6 +209,7 @@ class Worker:
             presence=lambda: self._presence(desk),
             on_lost=on_lost,
         )
+        self._parts.push_async_callback(asyncio.to_thread, self._keeper.stop)
         await asyncio.to_thread(self._keeper.start)
 
     def _presence(self, desk: Desk) -> WorkerPresence:
@@ -264,17 +273,26 @@ class Worker:
         self._closed = True
         self._stop.set()
         self._bus.emit(WorkerStopping(worker=self.id, running=len(self._tasks)))
-        await self._fetcher.quiet()
-        self._attempts.leave_contested()
-        await self._drain()
-        released = self._attempts.interrupt()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=SETTLE_TIMEOUT)
-        await self._executor.close()
-        await asyncio.to_thread(self._keeper.stop)
-        self._release_client()
-        await self._backend.close()
+        try:
+            await self._fetcher.quiet()
+            self._attempts.leave_contested()
+            await self._drain()
+            released = self._attempts.interrupt()
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), timeout=SETTLE_TIMEOUT)
+            await self._abandon()
+        finally:
+            await self._parts.aclose()
         self._bus.emit(WorkerStopped(worker=self.id, released=released))
+
+    async def _abandon(self) -> None:
+        """Give up what cannot be settled, since the server is away; those tasks run elsewhere after the lease."""
+        for _ in range(_ABANDON_ROUNDS):
+            if not self._tasks:
+                return
+            for task in tuple(self._tasks):
+                task.cancel()
+            await asyncio.wait(set(self._tasks), timeout=_BURST_POLL)
 
     async def _drain(self) -> None:
         """Wait for what runs, as long as the shutdown time-out and nobody's impatience allow."""
