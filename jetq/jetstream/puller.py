@@ -18,15 +18,15 @@ from msgspec import Struct
 
 from jetq.errors import ServerError
 from jetq.jetstream.connection import Connection, Incoming, Subscription
-from jetq.jetstream.faults import NO_RESPONDERS
 from jetq.jetstream.message import STATUS
 from jetq.wire.names import SCHEDULER, STATUS_PENDING, WORKERS, Names
 
 _EXPIRES: Final = 30.0
 _HEARTBEAT: Final = 5.0
-_NO_CONSUMER_WAIT: Final = 1.0
+_REFUSED_WAIT: Final = 1.0
 _LAST_CALL: Final = 1.0
 _HEARTBEAT_STATUS: Final = "100"
+_EXPIRED_STATUS: Final = "408"
 _V1_TOKENS: Final = 9
 
 
@@ -210,9 +210,9 @@ class Puller:
     def _on_status(self, status: str, headers: dict[str, str]) -> None:
         if status in ("", _HEARTBEAT_STATUS):
             return
-        if status == NO_RESPONDERS:
-            self._not_before = self._loop.time() + _NO_CONSUMER_WAIT
-            self._loop.call_later(_NO_CONSUMER_WAIT, self._on_credit)
+        if status != _EXPIRED_STATUS:  # refused; asked again at once it would be refused again at once
+            self._not_before = self._loop.time() + _REFUSED_WAIT
+            self._loop.call_later(_REFUSED_WAIT, self._on_credit)
         lost = headers.get(STATUS_PENDING)
         self.credit = max(0, self.credit - int(lost)) if lost else 0
         self.pending = 0

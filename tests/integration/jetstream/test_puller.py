@@ -144,6 +144,23 @@ async def test_a_consumer_that_is_gone_is_asked_again_once_it_is_back(
     await basket.holds(1)
 
 
+async def test_a_refused_request_is_not_repeated_at_once(link: Connection, puller: Puller, basket: Basket) -> None:
+    name = f"{NAMES.queue('DEFAULT')}.{WORKERS}"
+    config = (await link.api(f"CONSUMER.INFO.{name}"))["config"]
+    stream = NAMES.queue("DEFAULT")
+    await link.api(
+        f"CONSUMER.CREATE.{name}", {"stream_name": stream, "config": config | {"max_batch": 2}, "action": "update"}
+    )
+    before = basket.credits
+
+    puller.ask(3)
+    await basket.until(lambda: basket.credits > before)
+
+    assert puller.credit == 0
+    assert not puller.is_ready
+    await basket.until(lambda: puller.is_ready)
+
+
 async def test_silence_beyond_two_heartbeats_starts_anew(
     own_server: TestServer, link: Connection, basket: Basket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
