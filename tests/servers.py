@@ -55,7 +55,11 @@ class TestServer:
             user_part = secrets.token_hex(8)
             extra = f'authorization {{ token: "{user_part}" }}'
         server = cls(extra, user_part or "", jetstream=jetstream, scheme=scheme)
-        server.run()
+        try:
+            server.run()
+        except BaseException:
+            shutil.rmtree(server.folder)
+            raise
         return server
 
     def run(self) -> None:
