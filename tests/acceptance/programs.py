@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from tests.house.inspection import ROOT
 
-PATIENCE = 25.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

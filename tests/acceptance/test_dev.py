@@ -10,6 +10,8 @@ import pytest
 from tests.acceptance.conftest import Start
 from tests.acceptance.programs import PATIENCE, Folder, Program
 
+pytestmark = pytest.mark.timeout(120)  # a dozen programs start, on whatever machine
+
 ADD = ("tasks", "add", "add", '{"a": 5, "b": 2}', "--wait")
 
 

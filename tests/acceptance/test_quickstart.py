@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.acceptance.programs import PATIENCE, Folder
 from tests.house.inspection import ROOT
+
+pytestmark = pytest.mark.timeout(120)  # a dozen programs start, on whatever machine
 
 PROGRAM = ROOT / "examples" / "01-quickstart" / "main.py"
 RUN = (str(PROGRAM),)

@@ -18,6 +18,8 @@ import pty
 import struct
 import termios
 
+pytestmark = pytest.mark.timeout(120)  # a dozen programs start, on whatever machine
+
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 LONG_TYPE = "a:rather-long:task-type:that-nobody:would-like-to-type:every-day"
 LONG_QUEUE = "A_QUEUE_WITH_A_LONG_NAME:priority"

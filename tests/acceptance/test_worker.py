@@ -14,6 +14,8 @@ from tests.acceptance.conftest import Start
 from tests.acceptance.programs import Folder, Program
 from tests.servers import TestServer
 
+pytestmark = pytest.mark.timeout(120)  # a dozen programs start, on whatever machine
+
 STARTED = "worker started"
 TASK_STARTED = "task started"
 TASKS = 1000
