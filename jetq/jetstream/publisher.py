@@ -44,7 +44,7 @@ def expecting(sequence: int, ttl: float | None = None) -> bytes:
     return _EXPECT % sequence if ttl is None else _EXPECT_AND_EXPIRE % (sequence, max(1, round(ttl)))
 
 
-class Publication(Struct):
+class Publication(Struct, gc=False):
     """A message for a stream; *headers* as a mapping, or as :func:`expecting` or :func:`encode_headers` made them."""
 
     subject: str
@@ -57,7 +57,7 @@ class Publication(Struct):
         return len(self.data) + len(headers if isinstance(headers, bytes) else encode_headers(headers))
 
 
-class _Ack(Struct):
+class _Ack(Struct, gc=False):
     seq: int = 0
     error: dict[str, object] | None = None
 
@@ -189,9 +189,11 @@ class Publisher:
 
     def _transmit(self, token: str, pending: _Pending) -> None:
         publication = pending.publication
-        self._connection.send(
-            publication.subject, publication.data, reply=f"{self._inbox}.{token}", headers=publication.headers
-        )
+        reply = f"{self._inbox}.{token}"
+        try:
+            self._connection.send(publication.subject, publication.data, reply=reply, headers=publication.headers)
+        except MessageTooLargeError as error:  # the server of a renewed connection may take less
+            self._resolve(token, pending, error)
 
     def _on_answer(self, message: Incoming) -> None:
         token = message.subject[self._prefix_length :]

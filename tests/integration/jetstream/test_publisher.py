@@ -109,3 +109,21 @@ async def test_closing_ends_every_publication(own_server: TestServer, own_connec
 
     with pytest.raises(ServerTimeoutError):
         await waiting
+
+
+async def test_a_message_that_a_renewed_connection_does_not_take_is_told(
+    own_server: TestServer, own_connection: Connection
+) -> None:
+    publisher = await Publisher.start(own_connection, timeout=20.0)
+    own_server.freeze()
+    large = asyncio.ensure_future(publisher.publish(Publication("log.large", bytes(200_000))))
+    small = asyncio.ensure_future(publisher.publish(Publication("log.small", b"{}")))
+    await asyncio.sleep(0)
+    own_server.extra += "\nmax_payload: 100000"
+    await asyncio.to_thread(own_server.kill)
+    await asyncio.to_thread(own_server.run)
+
+    with pytest.raises(MessageTooLargeError):
+        await large
+    assert await small > 0
+    publisher.close()
