@@ -78,7 +78,7 @@ class App(Registry):
         self._modules: list[str] = []
         self._address: Address | None = None
         self.clients = self._new_clients()
-        self._submission = Submission(self.settings, self.clients)
+        self._submission = Submission(self.settings, self.clients, self.router)
         for part in include:
             self.include(part)
 
@@ -140,13 +140,13 @@ class App(Registry):
         """Use a server that is already known, such as an embedded one; before the first use of the application."""
         self._address = address
         self.clients = self._new_clients()
-        self._submission = Submission(self.settings, self.clients)
+        self._submission = Submission(self.settings, self.clients, self.router)
 
     def reconfigure(self, settings: Settings) -> None:
         """Use other settings, as the command line's options do; before the first use of the application."""
         self.settings = settings
         self.clients = self._new_clients()
-        self._submission = Submission(self.settings, self.clients)
+        self._submission = Submission(self.settings, self.clients, self.router)
 
     def _new_clients(self) -> Clients:
         return Clients(self.name, self.settings, declared=self._queues, address=self.address, bus=self.bus)

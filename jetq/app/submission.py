@@ -13,6 +13,7 @@ from jetq.client.request import EnqueueRequest
 from jetq.errors import EnqueueManyError, InvalidSettingError, JetqError
 from jetq.model.record import TaskRecord
 from jetq.routing.binding import encode
+from jetq.routing.router import Router
 from jetq.routing.values import decode_value
 from jetq.settings import Settings
 
@@ -45,11 +46,13 @@ class Submission:
     Args:
         settings: Defaults for what nobody says.
         clients: For the handles.
+        router: Knows the options of handlers, which count for pairs too.
     """
 
-    def __init__(self, settings: Settings, clients: Clients) -> None:
+    def __init__(self, settings: Settings, clients: Clients, router: Router) -> None:
         self._settings = settings
         self._clients = clients
+        self._router = router
 
     def request(self, entry: Entry) -> EnqueueRequest:
         """
@@ -62,7 +65,9 @@ class Submission:
         if isinstance(entry, TaskCall):
             return entry.request()
         task_type, payload = _pair(entry)
-        return build_request(task_type, encode_payload(task_type, payload), CallOptions(), None, self._settings)
+        handler = self._router.match(task_type)
+        own = None if handler is None else handler.options
+        return build_request(task_type, encode_payload(task_type, payload), CallOptions(), own, self._settings)
 
     async def send(self, client: Client, entries: Sequence[Entry]) -> list[EnqueueOutcome]:
         """Enqueue entries together; nothing is sent unless every one of them is sound."""

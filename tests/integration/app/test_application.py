@@ -219,6 +219,16 @@ def test_errors_of_many_are_raised_together_or_returned(app: App) -> None:
     assert [type(outcome) for outcome in outcomes] == [QueueFullError]
 
 
+def test_a_pair_among_many_goes_where_its_handler_says(app: App) -> None:
+    @app.task("small", queue="SMALL", max_tries=3)
+    def small() -> None: ...
+
+    pair, single = app.enqueue_many([("small", None)])[0], app.enqueue("small")
+
+    assert pair.queue == single.queue == "SMALL"
+    assert pair.record().max_tries == 3
+
+
 def test_nothing_of_many_is_sent_when_one_is_unsound(app: App) -> None:
     with pytest.raises(InvalidPayloadError):
         app.enqueue_many([("x", {"fine": 1}), ("x", {"bad": object()})])

@@ -58,6 +58,7 @@ async def test_each_of_many_queues_is_served_by_few_slots(server: EmbeddedServer
     async with Worker(app, queues=names, settings=WorkerSettings(concurrency=2)):
         for handle in handles:
             await handle.await_end(20)
+    await app.aclose()
 
     assert sorted(order[: 3 * len(names)], key=names.index) != order[: 3 * len(names)]
     assert set(order[: 3 * len(names)]) == set(names)
