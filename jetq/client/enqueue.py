@@ -247,6 +247,6 @@ class Enqueuer:
         return record
 
 
-class _Draft(Struct, frozen=True):
+class _Draft(Struct, frozen=True, gc=False):
     document: Document
     publication: Publication

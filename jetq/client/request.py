@@ -10,7 +10,7 @@ from jetq.model.record import StoredOptions, TaskRecord
 from jetq.model.state import State
 
 
-class EnqueueRequest(Struct, frozen=True, kw_only=True):
+class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
     """
     A checked wish: the names are legal, the payload is JSON.
 

@@ -30,7 +30,7 @@ _EXPIRED_STATUS: Final = "408"
 _V1_TOKENS: Final = 9
 
 
-class Delivery(Struct):
+class Delivery(Struct, gc=False):
     """
     An item handed to this worker.
 

@@ -9,8 +9,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from jetq.errors import MalformedRecordError
+from jetq.errors import MalformedRecordError, RequestRefusedError
 from jetq.jetstream.connection import Connection
+from jetq.jetstream.faults import TTL_DISABLED
 from jetq.jetstream.messages import last_message, purge_subject
 from jetq.jetstream.publisher import Publication, Publisher, expecting
 from jetq.model.record import TaskRecord
@@ -18,7 +19,7 @@ from jetq.wire.codec import Document, decode_record
 from jetq.wire.names import Names
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, frozen=True, gc=False):
     """
     A record as it stands in the store.
 
@@ -83,7 +84,14 @@ class TaskStore:
         """
         data = document.encode()
         publication = self.publication(document.record.id, data, expect, ttl)
-        return Stored(document, await self._publisher.publish(publication, timeout=timeout), data)
+        try:
+            sequence = await self._publisher.publish(publication, timeout=timeout)
+        except RequestRefusedError as refused:
+            if refused.code != TTL_DISABLED:
+                raise
+            self.ttl_allowed = False  # the store was made anew, by somebody who lets no record expire
+            return await self.write(document, expect, timeout=timeout)
+        return Stored(document, sequence, data)
 
     async def read(self, task_id: str, *, timeout: float | None = None) -> Stored | None:
         """

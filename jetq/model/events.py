@@ -12,7 +12,7 @@ from jetq.model.record import ErrorInfo
 from jetq.model.state import State
 
 
-class TaskStateChanged(Struct, frozen=True, kw_only=True):
+class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
     """
     A record was written with a new state, by this process.
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from jetq.model.record import ErrorInfo
 
 
-class Succeeded(Struct, frozen=True):
+class Succeeded(Struct, frozen=True, gc=False):
     """The handler returned; *result* is its value as JSON."""
 
     result: bytes

@@ -45,7 +45,7 @@ class Settlement(Enum):
     RELEASE = "release"
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """
     The next state of a record and what becomes of its item.
 
@@ -73,7 +73,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
 
 
-class Rules(Struct, frozen=True, kw_only=True):
+class Rules(Struct, frozen=True, kw_only=True, gc=False):
     """
     What a verdict depends on besides the outcome.
 

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from msgspec import Struct
 
 
-class TaskScope(Struct, frozen=True):
+class TaskScope(Struct, frozen=True, gc=False):
     """The names of a run, as every line of its log carries them."""
 
     task_id: str

@@ -46,7 +46,7 @@ _keyed: Final = msgspec.json.Decoder(dict[str, Raw])
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class Document(Struct, frozen=True):
+class Document(Struct, frozen=True, gc=False):
     """
     A record and the JSON object that carries it.
 
@@ -124,7 +124,7 @@ def decode_record(data: bytes | Raw) -> Document:
     return Document(record, keys)
 
 
-class Item(Struct, frozen=True, omit_defaults=True):
+class Item(Struct, frozen=True, omit_defaults=True, gc=False):
     """
     A queue's item.
 

@@ -20,7 +20,7 @@ _OLDEST: Final = 2**63 - 1
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class TaskStateEvent(Struct, frozen=True, omit_defaults=True):
+class TaskStateEvent(Struct, frozen=True, omit_defaults=True, gc=False):
     """The published form; *task_age* in nanoseconds."""
 
     event_id: str

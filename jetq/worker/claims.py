@@ -34,7 +34,7 @@ _OLD_ITEM: Final = 30.0
 _SILENCE_WAIT: Final = 0.5
 
 
-class Claim(Struct):
+class Claim(Struct, gc=False):
     """
     A run that this worker holds.
 
@@ -183,10 +183,10 @@ class Claims:
         while True:
             try:
                 return await self._tasks.read(stored.record.id) or stored
-            except ServerError:
+            except ServerTimeoutError:
                 await asyncio.sleep(_SILENCE_WAIT)
-            except MalformedRecordError:
-                return stored
+            except (ServerError, MalformedRecordError):
+                return stored  # who decides anew reads again, and learns why that is refused
 
     def _tell_take_over(self, before: Stored, now: Stored) -> None:
         run = before.record.run
