@@ -152,7 +152,8 @@ class _Child:
 
     def __init__(self, arguments: Sequence[str], events: "SimpleQueue[_Changed | _Ended | _Stop]") -> None:
         reading, self._writing = os.pipe()
-        command = [sys.executable, "-m", "jetq", "worker", *arguments, "--parent-pipe", str(reading)]
+        # -B: bytecode is dated to the second, and would hide a second change within it.
+        command = [sys.executable, "-B", "-m", "jetq", "worker", *arguments, "--parent-pipe", str(reading)]
         self._process = subprocess.Popen(command, pass_fds=(reading,), start_new_session=True)  # noqa: S603 - ourselves
         os.close(reading)
         self._events = events

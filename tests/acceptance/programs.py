@@ -49,7 +49,13 @@ class Folder:
             for name, value in os.environ.items()
             if not name.startswith(foreign) or name == "JETQ_NATS_SERVER"
         }
-        own = {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(self.path / "config"), "PYTHONUNBUFFERED": "1"}
+        own = {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self.path.parent / "pycache"),  # compiled once for all tests of a run
+            "XDG_CONFIG_HOME": str(self.path / "config"),
+        }
         return inherited | own | self.variables
 
     def run(self, *arguments: str, stdin: str = "", command: tuple[str, ...] = ("-m", "jetq")) -> Ended:
