@@ -46,6 +46,7 @@ __all__ = ["Connection", "Incoming", "Subscription", "encode_headers"]
 
 HEALTH_INTERVAL: Final = 15.0
 """Seconds between two requests that prove the connection."""
+_AFTER_DEFECT: Final = 1.0
 _DENIED: Final = re.compile(r'for (publish|subscription) to "([^"]*)"')
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -314,12 +315,13 @@ class Connection:
         self._replies.lose()
         self._spawn(link.close())
         self._bus.emit(ConnectionLost(reason=reason))
-        self._spawn(self._renew())
+        self._start_renewal()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _adopt(self, link: Link) -> None:
         info = link.info
@@ -340,6 +342,16 @@ class Connection:
         check_version(str(self._address), link.info)
         self.api_level = await pulse.first_answer(self, str(self._address))
         check_api_level(str(self._address), self.api_level)
+
+    def _start_renewal(self) -> None:
+        self._spawn(self._renew()).add_done_callback(self._on_renewed)
+
+    def _on_renewed(self, renewal: asyncio.Task[None]) -> None:
+        """Begin again when renewing failed in a way that nobody expected: it must never end for good."""
+        if renewal.cancelled() or self._closed or (error := renewal.exception()) is None:
+            return
+        self._bus.emit(ConnectionLost(reason=f"could not reconnect: {error!r}"))
+        self._loop.call_later(_AFTER_DEFECT, self._start_renewal)
 
     async def _renew(self) -> None:
         told: type[JetqError] | None = None

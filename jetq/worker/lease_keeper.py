@@ -63,6 +63,7 @@ class LeaseKeeper:
         table: The runs.
         presence: Says what to write as presence; called in the thread.
         on_lost: Told of a lost run; called in the thread.
+        on_death: Told when the thread ends by a defect; called in the thread.
     """
 
     def __init__(
@@ -72,14 +73,16 @@ class LeaseKeeper:
         *,
         presence: Callable[[], WorkerPresence],
         on_lost: Callable[[LeaseEntry], None],
+        on_death: Callable[[BaseException], None],
     ) -> None:
         self._plan = plan
         self._table = table
         self._presence = presence
         self._on_lost = on_lost
+        self._on_death = on_death
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
-        self._failure: JetqError | None = None
+        self._failure: BaseException | None = None
         self._restoring: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._main, name="jetq-lease", daemon=True)
@@ -106,6 +109,10 @@ class LeaseKeeper:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._keep())
+        except BaseException as error:  # noqa: BLE001 - a worker must not go on without its leases
+            self._failure = error
+            if self._ready.is_set():
+                self._on_death(error)
         finally:
             self._ready.set()
             self._loop.close()

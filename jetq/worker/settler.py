@@ -110,7 +110,7 @@ class Settler:
                 pass
             except ServerError as refused:
                 await self._wait_out(refused, claim, until)
-            found = await self._read(claim)
+            found = await self._read(claim, until)
             if found is None or found.record.run != claim.entry.run:
                 return None
             if found.record.state is not State.ACTIVE:
@@ -124,13 +124,15 @@ class Settler:
         self._desk.backend.bus.emit(AttemptFailed(queue=claim.queue.name, error=str(refused)))
         await asyncio.sleep(_REFUSED_WAIT)
 
-    async def _read(self, claim: Claim) -> Stored | None:
+    async def _read(self, claim: Claim, until: float) -> Stored | None:
         """Read the record, however long the server is silent; the lease is kept meanwhile."""
         while True:
             try:
                 return await self._tasks.read(claim.entry.task_id)
-            except ServerError:
+            except ServerTimeoutError:
                 await asyncio.sleep(_SILENCE_WAIT)
+            except ServerError as refused:
+                await self._wait_out(refused, claim, until)
             except MalformedRecordError:
                 return None
 

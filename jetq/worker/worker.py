@@ -70,6 +70,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._cancel = asyncio.Event()
         self._closed = False
+        self._failure: BaseException | None = None
         self._parts = AsyncExitStack()
         """What must be ended, in the opposite order of its beginning."""
 
@@ -88,6 +89,8 @@ class Worker:
                 await self._drained_or_stopped()
             else:
                 await self._stop.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def __aenter__(self) -> Self:
         """Start to work."""
@@ -139,8 +142,6 @@ class Worker:
 
     async def _assemble(self, declared: dict[str, Queue]) -> None:
         app, backend = self._app, self._backend
-        for handler in app.router.handlers:
-            handler.prepare()
         desk = Desk(backend, self.id, self._table)
         for queue in declared.values():
             desk.bound[queue.name] = await backend.queue(queue)
@@ -196,6 +197,9 @@ class Worker:
         def on_lost(entry: LeaseEntry) -> None:
             loop.call_soon_threadsafe(self._attempts.lose, entry)
 
+        def on_death(error: BaseException) -> None:
+            loop.call_soon_threadsafe(self._fail, error)
+
         self._keeper = LeaseKeeper(
             KeeperPlan(
                 address=self._app.address(),
@@ -208,9 +212,16 @@ class Worker:
             self._table,
             presence=lambda: self._presence(desk),
             on_lost=on_lost,
+            on_death=on_death,
         )
         self._parts.push_async_callback(asyncio.to_thread, self._keeper.stop)
         await asyncio.to_thread(self._keeper.start)
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop at once, since nothing keeps the leases any more: whatever runs is given back before they end."""
+        self._failure = error
+        self._bus.emit(AttemptFailed(queue="", error=_told(error), unexpected=True))
+        self.cancel()
 
     def _presence(self, desk: Desk) -> WorkerPresence:
         return WorkerPresence(
@@ -238,8 +249,7 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            told = "".join(traceback.format_exception(error))
-            self._bus.emit(AttemptFailed(queue="", error=told, unexpected=True))
+            self._bus.emit(AttemptFailed(queue="", error=_told(error), unexpected=True))
 
     async def _drained_or_stopped(self) -> None:
         while not self._stop.is_set():
@@ -304,3 +314,7 @@ class Worker:
                 await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
             impatient.cancel()
+
+
+def _told(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from jetq.jetstream import connection as connection_module
 from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.credentials import Credentials
+from jetq.jetstream.dialer import Dialer
 from jetq.jetstream.secret import Secret
 from jetq.model.events import ConnectionLost, ConnectionRestored
 from jetq.observe.bus import Bus
@@ -291,3 +293,27 @@ async def test_listeners_may_be_forgotten(own_server: TestServer, watch: Watch) 
     await watched.restored.get()
 
     assert (watched.generations, forgotten) == ([2], [])
+
+
+async def test_reconnecting_begins_again_after_a_defect(
+    own_server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetq.jetstream.connection._AFTER_DEFECT", 0.05)
+    async with await Connection.open(own_server.address, name="test") as connection:
+        again, failed = Dialer.again, []
+
+        async def defect(dialer: Dialer, on_failure: Any) -> Any:
+            if not failed:
+                failed.append(1)
+                raise ZeroDivisionError
+            return await again(dialer, on_failure)
+
+        monkeypatch.setattr(Dialer, "again", defect)
+        back = asyncio.Event()
+        connection.on_connected(lambda _generation: back.set())
+        await asyncio.to_thread(own_server.restart)
+        async with asyncio.timeout(20):
+            await back.wait()
+
+        assert failed == [1]
+        await connection.api("INFO")

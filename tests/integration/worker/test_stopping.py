@@ -7,6 +7,7 @@ import time
 import pytest
 
 from jetq.app.application import App
+from jetq.model.events import AttemptFailed, WorkerStarted
 from jetq.settings import Queue, WorkerSettings
 from jetq.worker.worker import Worker
 from tests.servers import TestServer
@@ -52,3 +53,24 @@ async def test_a_worker_that_does_not_come_up_leaves_no_lease_thread_and_no_clie
         await app.aenqueue("x:y")
     assert time.monotonic() - began < 3
     assert not [thread for thread in threading.enumerate() if thread.name == "jetq-lease"]
+
+
+async def test_a_worker_whose_lease_thread_dies_stops_and_says_why(
+    own_server: TestServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App("test", namespace=namespace, queues=[Queue("DEFAULT", lease=1)])
+    app.connect_to(own_server.address)
+    started, told = asyncio.Event(), []
+    app.bus.listen_to(WorkerStarted, lambda _event: started.set())
+    app.bus.listen_to(AttemptFailed, told.append)
+
+    def defect(*_arguments: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    running = asyncio.create_task(Worker(app).run())
+    await started.wait()
+    monkeypatch.setattr("jetq.worker.lease_keeper.LeaseKeeper._renew", defect)
+
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        await asyncio.wait_for(running, 10)
+    assert [event.unexpected for event in told] == [True]
