@@ -1,17 +1,22 @@
 """What the server refuses or leaves unanswered costs a worker neither its slots nor a task its result."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from jetq.app.application import App
+from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.server import EmbeddedServer
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import AttemptFailed, Event, RunLost
+from jetq.model.record import TaskRecord
 from jetq.model.retry import Fixed
+from jetq.model.state import State
 from jetq.settings import WorkerSettings
+from jetq.wire.codec import new_document
 from jetq.wire.names import WORKERS, Names
 from jetq.worker.worker import Worker
 from tests.integration.watching import eventually
@@ -118,3 +123,16 @@ async def test_leases_are_kept_while_records_cannot_be_read(
 
     assert info["num_ack_pending"] == 1
     assert info["num_redelivered"] == 0
+
+
+async def test_a_store_that_lets_no_record_expire_any_more_still_takes_ends(backend: Backend) -> None:
+    """Somebody made it anew, as Go does; the worker had learnt something else when it started."""
+    names, connection = backend.names, backend.connection
+    config = (await connection.api(f"STREAM.INFO.{names.tasks}"))["config"]
+    await connection.api(f"STREAM.DELETE.{names.tasks}")
+    await connection.api(f"STREAM.CREATE.{names.tasks}", {**config, "allow_msg_ttl": False})
+    record = TaskRecord(id="one", type="x", queue="DEFAULT", state=State.NEW, created=datetime.now(UTC))
+
+    await backend.tasks.write(new_document(record), 0, ttl=60.0)
+
+    assert await backend.tasks.read("one") is not None
