@@ -1,0 +1,44 @@
+"""The page of the protocol names every key that the code writes, and no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+from msgspec.structs import fields
+
+from jetq.jetstream.presence import WorkerPresence
+from jetq.model.record import TaskRecord
+from jetq.model.state import End
+from jetq.wire.codec import Item
+from jetq.wire.control import ControlReply, ControlRequest
+from jetq.wire.events import TaskStateEvent
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "protocol.md"
+KEY = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
+
+
+def section(title: str) -> str:
+    text = PAGE.read_text(encoding="utf-8")
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("title", "structs"),
+    [
+        ("Task record", [TaskRecord]),
+        ("Item", [Item]),
+        ("Lifecycle event", [TaskStateEvent]),
+        ("Presence of a worker", [WorkerPresence]),
+        ("Control of a worker", [ControlRequest, ControlReply]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_page_names_the_keys(title: str, structs: list[type[Struct]]) -> None:
+    written = [field.encode_name for struct in structs for field in fields(struct)]
+
+    assert KEY.findall(section(title)) == written
+
+
+def test_the_page_names_every_reason_of_an_end() -> None:
+    assert [end.value for end in End if f"`{end.value}`" not in section("Task record")] == []
