@@ -9,7 +9,23 @@ from jetq.app.group import Tasks
 from jetq.app.options import CallOptions
 from jetq.app.task import Task, TaskCall
 from jetq.client.handle import TaskHandle
-from jetq.errors import JetqError, Retry, Snooze, Terminate
+from jetq.errors import (
+    DuplicateTaskError,
+    EnqueueError,
+    JetqError,
+    QueueFullError,
+    ResultGoneError,
+    ResultTimeoutError,
+    Retry,
+    ServerError,
+    Snooze,
+    TaskCancelledError,
+    TaskExpiredError,
+    TaskFailedError,
+    TaskTerminatedError,
+    TaskUnreachableError,
+    Terminate,
+)
 from jetq.execution.context import Context, current
 from jetq.execution.middleware import Middleware
 from jetq.jetstream.server import EmbeddedServer
@@ -27,7 +43,9 @@ __all__ = [
     "CallOptions",
     "ConnectionSettings",
     "Context",
+    "DuplicateTaskError",
     "EmbeddedServer",
+    "EnqueueError",
     "Exponential",
     "Fixed",
     "JetqError",
@@ -35,16 +53,25 @@ __all__ = [
     "Middleware",
     "Payload",
     "Queue",
+    "QueueFullError",
+    "ResultGoneError",
+    "ResultTimeoutError",
     "Retry",
     "RetryPolicy",
+    "ServerError",
     "Settings",
     "Snooze",
     "State",
     "StoreSettings",
     "Task",
     "TaskCall",
+    "TaskCancelledError",
+    "TaskExpiredError",
+    "TaskFailedError",
     "TaskHandle",
     "TaskRecord",
+    "TaskTerminatedError",
+    "TaskUnreachableError",
     "Tasks",
     "Terminate",
     "Worker",
