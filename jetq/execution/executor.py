@@ -13,6 +13,7 @@ a CancelledError that nobody asked for is the handler's own failure.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -149,7 +150,7 @@ class Execution:
                 raise
             outcome = self._raised(error)
         self._timer.cancel()
-        self.duration = self._loop.time() - started
+        self.duration = time.perf_counter() - started
         current_context.reset(current)
         current_scope.reset(scope)
         return outcome
@@ -166,12 +167,11 @@ class Execution:
         """Start the clock."""
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task(self._loop)
-        started = self._loop.time()
-        self.deadline = started + self.limit
+        self.deadline = self._loop.time() + self.limit
         self._timer = self._loop.call_at(self.deadline, self._expire)
         if self._task is not None:
             self._cancelled_before = self._task.cancelling()
-        return started
+        return time.perf_counter()  # finer than the time of a uvloop
 
     def _expire(self) -> None:
         self.stop(TimedOut(self.limit))

@@ -30,6 +30,7 @@ from jetq.worker.lease_table import LeaseEntry, LeaseTable
 
 IN_PROGRESS = b"+WPI"
 _JOIN_SECONDS = 5.0
+_FAREWELL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +211,6 @@ class LeaseKeeper:
                 self._on_lost(entry)
 
     async def _farewell(self, presences: Presences) -> None:
-        try:
-            await presences.remove(self._plan.worker)
-        except ServerError:
-            return
+        with contextlib.suppress(ServerError, TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await presences.remove(self._plan.worker)

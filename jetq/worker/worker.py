@@ -33,8 +33,8 @@ from jetq.worker.lease_keeper import KeeperPlan, LeaseKeeper
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
 from jetq.worker.slots import Slot, Slots
 
-SETTLE_TIMEOUT: Final = 10.0
-"""Seconds that interrupted tasks have to be written back."""
+SETTLE_TIMEOUT: Final = 3.0
+"""Seconds that interrupted tasks have to be written back; with the shutdown time-out inside Kubernetes' 30 s."""
 _BURST_POLL: Final = 0.2
 _ABANDON_ROUNDS: Final = 10
 """A handler may catch the first cancellation, and what then writes its end needs another."""
