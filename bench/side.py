@@ -6,6 +6,7 @@ It prints what its tasks took as one line of JSON.
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -13,9 +14,10 @@ from typing import Any, TypeVar
 
 from bench import bare, work
 from bench.work import Spent
-from jetq import App, Worker, WorkerSettings
+from jetq import App, WorkerSettings
 from jetq.model.events import TaskStateChanged
 from jetq.model.state import State
+from jetq.runtime.worker_process import run_worker
 
 _T = TypeVar("_T")
 
@@ -63,18 +65,17 @@ def jetq_enqueue(url: str, tasks: int) -> Spent:
     return spent
 
 
-async def jetq_work(url: str, tasks: int, slots: int) -> Spent:
-    """Run tasks with a worker."""
+def jetq_work(url: str, tasks: int, slots: int, loop: str) -> Spent:
+    """Run tasks as ``jetq worker`` does."""
     app = jetq_app(url)
-    worker = Worker(app, settings=WorkerSettings(concurrency=slots))
-    meter = Meter(tasks, worker.stop)
+    meter = Meter(tasks, lambda: signal.raise_signal(signal.SIGTERM))
 
     def on_change(event: TaskStateChanged) -> None:
         if event.state is State.COMPLETE:
             meter.count()
 
     app.bus.listen_to(TaskStateChanged, on_change)
-    await worker.run()
+    run_worker(app, settings=WorkerSettings(concurrency=slots), uvloop="on" if loop == "uvloop" else "off")
     return meter.spent
 
 
@@ -128,7 +129,7 @@ def main() -> None:
         case "jetq", "enqueue":
             spent = jetq_enqueue(given.url, given.tasks)
         case "jetq", _:
-            spent = run(jetq_work(given.url, given.tasks, given.slots), given.loop)
+            spent = jetq_work(given.url, given.tasks, given.slots, given.loop)
         case _, "enqueue":
             spent = run(bare_enqueue(given.url, given.tasks), "asyncio")
         case _:
