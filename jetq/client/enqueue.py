@@ -46,7 +46,7 @@ from jetq.errors import (
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.task_store import Stored
-from jetq.model.events import TaskStateChanged
+from jetq.model.events import state_change
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import refused, renewed
@@ -231,19 +231,7 @@ class Enqueuer:
             self._told(document.record)
 
     def _told(self, record: TaskRecord) -> TaskRecord:
-        self._backend.bus.emit(
-            TaskStateChanged(
-                task_id=record.id,
-                task_type=record.type,
-                queue=record.queue,
-                state=record.state,
-                tries=record.tries,
-                created=record.created,
-                at=datetime.now(UTC),
-                due=record.due,
-                last_err=record.last_err,
-            )
-        )
+        self._backend.bus.emit(state_change(record, datetime.now(UTC)))
         return record
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from jetq.model.record import ErrorInfo
+from jetq.model.record import ErrorInfo, TaskRecord
 from jetq.model.state import State
 
 
@@ -42,6 +42,35 @@ class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
     end: str = ""
     last_err: str = ""
     error: ErrorInfo | None = None
+
+
+def state_change(
+    record: TaskRecord,
+    at: datetime,
+    *,
+    worker: str = "",
+    pattern: str = "",
+    outcome: str = "",
+    duration: float | None = None,
+) -> TaskStateChanged:
+    """Return the event of a record that was just written."""
+    return TaskStateChanged(
+        task_id=record.id,
+        task_type=record.type,
+        queue=record.queue,
+        state=record.state,
+        tries=record.tries,
+        created=record.created,
+        at=at,
+        worker=worker,
+        pattern=pattern,
+        outcome=outcome,
+        duration=duration,
+        due=record.due,
+        end=record.end,
+        last_err=record.last_err,
+        error=record.error,
+    )
 
 
 class DeliveryDiscarded(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.puller import Delivery
 from jetq.jetstream.topology import BoundQueue
-from jetq.model.events import DeliveryDiscarded, TaskStateChanged
+from jetq.model.events import DeliveryDiscarded, state_change
 from jetq.model.record import TaskRecord
 from jetq.model.state import FINAL, State
 from jetq.settings import seconds
@@ -63,22 +63,13 @@ class Desk:
     def tell(self, record: TaskRecord, *, pattern: str = "", outcome: str = "", duration: float | None = None) -> None:
         """Emit the event of a state that this worker wrote."""
         self.backend.bus.emit(
-            TaskStateChanged(
-                task_id=record.id,
-                task_type=record.type,
-                queue=record.queue,
-                state=record.state,
-                tries=record.tries,
-                created=record.created,
-                at=datetime.now(UTC),
+            state_change(
+                record,
+                datetime.now(UTC),
                 worker=self.worker,
                 pattern=pattern,
                 outcome=outcome,
                 duration=duration,
-                due=record.due,
-                end=record.end,
-                last_err=record.last_err,
-                error=record.error,
             )
         )
 
