@@ -54,6 +54,18 @@ def test_an_id_is_a_legal_name_and_tells_its_time() -> None:
     assert before <= ulid.from_str(made).timestamp().int <= time.time_ns() // 1_000_000 + 1
 
 
+@pytest.mark.parametrize("bits", [2, 10, 20, 25, 40, 79])
+def test_an_id_is_spelled_as_its_library_spells_it(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+    last = (now // 1_000_000 << 80) + (1 << bits) - 3
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    monkeypatch.setattr(ids, "_last", last)
+
+    made = [new_id() for _ in range(5)]
+
+    assert made == [str(ulid.from_bytes((last + count).to_bytes(16, "big"))) for count in range(1, 6)]
+
+
 def test_ids_rise_within_a_millisecond() -> None:
     assert rising([new_id() for _ in range(20_000)])
 
