@@ -43,6 +43,7 @@ class Fetcher:
         self._pullers: list[Puller] = []
         self._waiting: deque[Delivery] = deque()
         self._batch = max(1, slots.capacity // 4)
+        self._refilling = False
         self._quiet = False
         self._loop = asyncio.get_running_loop()
 
@@ -65,7 +66,13 @@ class Fetcher:
             self._waiting.append(delivery)
 
     def refill(self) -> None:
-        """Start what waits, then ask for more."""
+        """Start what waits, then ask for more: once a turn of the loop, however many slots that turn frees."""
+        if not self._refilling:
+            self._refilling = True
+            self._loop.call_soon(self._refill)
+
+    def _refill(self) -> None:
+        self._refilling = False
         if self._quiet:
             return
         while self._waiting and self._slots.free > 0:
