@@ -31,6 +31,14 @@ def test_what_would_break_a_subject_is_refused_with_its_kind(name: str) -> None:
     assert (refused.value.kind, refused.value.name) == ("queue", name)
 
 
+def test_a_name_has_200_characters_at_most() -> None:
+    assert MAX_LENGTH == 200
+    assert is_name("a" * 200)
+    assert check_name("queue", "-" * 200)
+    with pytest.raises(InvalidNameError, match="it has 201 characters and the limit is 200"):
+        check_name("queue", "-" * 201)
+
+
 @pytest.mark.parametrize("name", [None, 7, b"bytes", ["a"]])
 def test_what_is_no_text_is_refused(name: object) -> None:
     with pytest.raises(InvalidNameError, match="it must be a string"):

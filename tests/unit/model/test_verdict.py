@@ -166,6 +166,26 @@ def test_the_record_tells_the_last_error(outcome: Outcome, last_err: str, error:
         assert verdict.error.message in last_err
 
 
+@pytest.mark.parametrize(
+    ("cancel", "tries", "deadline", "end"),
+    [(True, 1, None, "cancelled"), (False, 3, None, "max_tries"), (False, 1, NEAR, "deadline")],
+)
+def test_a_task_that_fails_for_the_last_time_tells_why(
+    *, cancel: bool, tries: int, deadline: datetime | None, end: str
+) -> None:
+    verdict = verdict_of(Failed(BOOM), Situation(tries, 3, cancel, deadline).record())
+
+    assert (verdict.end, verdict.last_err, verdict.error, verdict.refund) == (end, "ValueError: boom", BOOM, False)
+
+
+@pytest.mark.parametrize("outcome", [Snoozed(60), Interrupted()], ids=str)
+@pytest.mark.parametrize(("cancel", "deadline"), [(True, None), (False, NEAR), (False, None)])
+def test_a_run_that_gives_its_try_back_does_so_however_it_ends(
+    outcome: Outcome, *, cancel: bool, deadline: datetime | None
+) -> None:
+    assert verdict_of(outcome, Situation(1, 3, cancel, deadline).record()).refund
+
+
 def test_success_keeps_the_result_and_nothing_else_has_one() -> None:
     record = Situation(1, 3, cancel=False, deadline=None).record()
     results = {row[0]: verdict_of(row[0], record).result for row in OUTCOMES}
@@ -265,7 +285,7 @@ class Start(NamedTuple):
 
 STARTS = [
     Start(tries, limit, crashes, crashed, cancel, deadline)
-    for tries, limit in [(0, 3), (2, 3), (3, 3), (5, 3), (9, 0)]
+    for tries, limit in [(0, 3), (2, 3), (3, 3), (5, 3), (0, 1), (1, 1), (9, 0)]
     for crashes in (0, MAX_CRASHES - 1, MAX_CRASHES)
     for crashed in (False, True)
     for cancel in (False, True)
@@ -301,10 +321,26 @@ def test_a_task_is_refused_for_the_first_reason_that_holds(start: Start) -> None
 
 @pytest.mark.parametrize(
     ("task", "queue", "limit"),
-    [(3, 5, 3), (5, 3, 3), (3, 0, 3), (0, 3, 3), (0, 0, 0), (-1, 3, 3), (-1, -1, 0), (3, -1, 3), (0, -1, 0)],
+    [
+        (3, 5, 3),
+        (5, 3, 3),
+        (1, 5, 1),
+        (5, 1, 1),
+        (3, 0, 3),
+        (0, 3, 3),
+        (0, 0, 0),
+        (-1, 3, 3),
+        (-1, -1, 0),
+        (3, -1, 3),
+        (0, -1, 0),
+    ],
 )
 def test_the_queue_caps_the_tries_of_its_tasks(task: int, queue: int, limit: int) -> None:
     assert max_tries(task, queue) == limit
+
+
+def test_the_third_crash_is_the_last() -> None:
+    assert MAX_CRASHES == 3
 
 
 def test_a_claim_that_was_allowed_runs_out_of_tries_at_its_end() -> None:
