@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from jetq.errors import ConfigurationError, InvalidNameError, InvalidSettingError
 from jetq.settings import (
     DEFAULT_LEASE,
+    SERVER_FLOOR,
     ConnectionSettings,
     Queue,
     Settings,
@@ -150,3 +151,15 @@ def test_a_server_or_context_that_is_given_replaces_the_known_one() -> None:
 def test_the_server_program_comes_from_the_environment() -> None:
     assert server_program({"JETQ_NATS_SERVER": "/opt/nats-server"}) == "/opt/nats-server"
     assert server_program({"JETQ_NATS_SERVER": ""}) is None
+
+
+def test_the_defaults_are_those_that_users_were_promised() -> None:
+    queue, store, worker, all_ = Queue("Q"), StoreSettings(), WorkerSettings(), Settings()
+
+    assert (queue.run_time, queue.max_tries, queue.max_concurrent, queue.lease) == (3600, 0, 1000, 15)
+    assert (queue.max_age, queue.max_entries, queue.discard_old, queue.create) == (None, None, False, True)
+    assert (store.storage, store.replicas, store.complete_kept, store.ended_kept) == ("file", 1, 86_400, 604_800)
+    assert (worker.concurrency, worker.threads, worker.shutdown_timeout, worker.burst) == (50, None, 25, False)
+    assert (all_.namespace, all_.default_queue, all_.max_tries, all_.enqueue_timeout) == ("JETQ", "DEFAULT", 10, 5)
+    assert (all_.connection.connect_timeout, all_.connection.request_timeout) == (5, 5)
+    assert SERVER_FLOOR == (2, 14, 2)

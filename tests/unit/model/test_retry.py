@@ -66,6 +66,14 @@ def test_exponential_doubles_up_to_its_longest() -> None:
     assert [policy.delay(retry, 0.9) for retry in (0, 1, 2, 3, 9, 10, 11, 10**9)] == [2, 2, 4, 8, 512, 600, 600, 600]
 
 
+def test_the_defaults_are_those_of_the_reference() -> None:
+    assert Exponential() == Exponential(first=2, max=600, factor=2, jitter=1)
+    assert Linear() == Linear(first=1, step=1, max=600, jitter=0)
+    assert Fixed() == Fixed(seconds=10, jitter=0)
+    assert Steps((1.0,)) == Steps((1.0,), jitter=0)
+    assert timedelta(seconds=MAX_WAIT) == timedelta(days=3650)
+
+
 def test_a_small_factor_grows_to_the_longest_too() -> None:
     assert Exponential(first=1, max=600, factor=1.001, jitter=0).delay(100_000, 0) == 600
 
@@ -134,8 +142,10 @@ def test_the_next_wait_is_the_policys_or_the_longest_there_is() -> None:
         (Linear, {"step": True}, "Linear.step"),
         (Linear, {"max": -1}, "Linear.max"),
         (Linear, {"jitter": math.nan}, "Linear.jitter"),
+        (Linear, {"jitter": 1.1}, "Linear.jitter"),
         (Fixed, {"seconds": -1}, "Fixed.seconds"),
         (Fixed, {"jitter": -0.1}, "Fixed.jitter"),
+        (Fixed, {"jitter": 1.1}, "Fixed.jitter"),
         (Steps, {"intervals": ()}, "Steps.intervals"),
         (Steps, {"intervals": (1.0, -1.0)}, "Steps.intervals"),
         (Steps, {"intervals": (1.0,), "jitter": 2}, "Steps.jitter"),

@@ -120,6 +120,7 @@ def test_text_that_is_no_unicode_is_written_with_its_escapes() -> None:
 
 
 def test_a_large_record_does_not_travel_in_its_item() -> None:
+    assert MAX_EMBEDDED == 65_536
     small, large = b'"' + b"a" * (MAX_EMBEDDED - 2) + b'"', b'"' + b"a" * (MAX_EMBEDDED - 1) + b'"'
 
     assert bytes(decode_item(encode_item("A1", 5, small)).task) == small
@@ -160,6 +161,7 @@ def test_an_item_with_another_programs_keys_is_an_item_still(further: bytes) -> 
 
 def test_an_item_without_kind_is_a_task_as_in_go() -> None:
     assert decode_item(b'{"job":"A1"}').job == "A1"
+    assert decode_item(b'{"job":"A1","seq":"another program\'s"}').job == "A1"
 
 
 def test_no_key_of_jetq_equals_one_of_go_but_for_case() -> None:

@@ -69,6 +69,13 @@ def test_a_claim_keeps_nanoseconds_zones_and_escapes() -> None:
     assert spelled in document.updated(claimed(document.record, Run("W", 1, "n"), NOW)).encode()
 
 
+@pytest.mark.parametrize("name", RECORDS)
+def test_an_equal_record_changes_nothing(name: str) -> None:
+    document, same = decode_record(RECORDS[name]), decode_record(RECORDS[name]).record
+
+    assert document.updated(same).encode() == RECORDS[name]
+
+
 def test_every_kind_of_record_is_read_for_what_it_is() -> None:
     payload = {"subject": "hi <you> & me", "to": "a@b.c"}
     assert golden("new").state is State.NEW

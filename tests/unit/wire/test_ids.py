@@ -16,7 +16,9 @@ from jetq.wire import ids
 from jetq.wire.ids import new_id, new_nonce
 
 FORKING = """
-import json, os
+import json, os, time
+now = time.time_ns()
+time.time_ns = lambda: now
 from jetq.wire.ids import new_id
 before = [new_id() for _ in range(100)]
 children = []
