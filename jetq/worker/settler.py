@@ -114,7 +114,9 @@ class Settler:
             if found is None or found.record.run != claim.entry.run:
                 return None
             if found.record.state is not State.ACTIVE:
-                mine = found.record.state is document.record.state and found.record.due == document.record.due
+                # an earlier copy of this write may have drawn another wait, so only whether there is one is compared
+                waits = (found.record.due is None) == (document.record.due is None)
+                mine = waits and found.record.state is document.record.state
                 return (verdict, found) if mine else None
             stored = found
 

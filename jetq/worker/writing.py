@@ -3,7 +3,8 @@ writing: write a record that must be written, whatever its size.
 
 A claim or an end that is too large for the server would loop for ever. So what does not fit is dropped, least needed
 first: dependency results, progress, the traceback, the text of the last error, the result (and then the task ends
-``terminated``, since a result that is lost is no success), the payload. The last form always fits.
+``terminated``, since a result that is lost is no success), the payload, and at last what other programs put there. The
+last form always fits.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from jetq.errors import MessageTooLargeError
 from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.model.record import ABSENT, ErrorInfo, TaskRecord
 from jetq.model.state import End, State
-from jetq.wire.codec import Document
+from jetq.wire.codec import Document, new_document
 
 _KEPT_TEXT: Final = 1000
 
@@ -66,7 +67,7 @@ async def write_fitting(
     """
     for drop in _DROPS:
         try:
-            return await store.write(document, expect, ttl=ttl(document.record))
+            return await store.write(new_document(document.record), expect, ttl=ttl(document.record))
         except MessageTooLargeError:
             document = document.updated(drop(document.record))
-    return await store.write(document, expect, ttl=ttl(document.record))
+    return await store.write(new_document(document.record), expect, ttl=ttl(document.record))

@@ -1,0 +1,33 @@
+"""What must be written is written, whatever its size."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from jetq.jetstream.backend import Backend
+from jetq.jetstream.publisher import Publication
+from jetq.model.record import Run, TaskRecord
+from jetq.model.state import State
+from jetq.model.transition import claimed
+from jetq.wire.codec import new_document
+from jetq.wire.names import EXPECT_SUBJECT_SEQUENCE
+from jetq.worker.writing import write_fitting
+
+
+@pytest.mark.parametrize("key", ["payload", "somebody_elses"])
+async def test_a_claim_that_does_not_fit_drops_what_makes_it_too_large(backend: Backend, key: str) -> None:
+    record = TaskRecord(id="one", type="x", queue="DEFAULT", state=State.NEW, created=datetime.now(UTC), payload=b"{}")
+    document = new_document(record)
+    room = backend.connection.max_payload - len(document.encode()) - 150
+    document.fields[key] = "A" * (room // 4 * 4)
+    publication = Publication(backend.names.record("one"), document.encode(), {EXPECT_SUBJECT_SEQUENCE: "0"})
+    sequence = await backend.publisher.publish(publication)
+    stored = await backend.tasks.read("one")
+    assert stored is not None
+
+    run = Run("a" * 26, 1, "b" * 8)
+    claim = stored.document.updated(claimed(stored.record, run, datetime.now(UTC)))
+    written = await write_fitting(backend.tasks, claim, sequence, ttl=lambda _record: None)
+
+    assert written.record.run == run
+    assert key not in written.document.fields or written.document.fields[key] is None
