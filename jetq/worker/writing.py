@@ -67,7 +67,7 @@ async def write_fitting(
     """
     for drop in _DROPS:
         try:
-            return await store.write(new_document(document.record), expect, ttl=ttl(document.record))
+            return await store.write(document, expect, ttl=ttl(document.record))
         except MessageTooLargeError:
             document = document.updated(drop(document.record))
     return await store.write(new_document(document.record), expect, ttl=ttl(document.record))

@@ -31,3 +31,20 @@ async def test_a_claim_that_does_not_fit_drops_what_makes_it_too_large(backend: 
 
     assert written.record.run == run
     assert key not in written.document.fields or written.document.fields[key] is None
+
+
+async def test_what_fits_keeps_the_bytes_and_keys_of_others(backend: Backend) -> None:
+    created = "2026-11-24T03:00:00.123456789Z"
+    data = f'{{"id":"two","type":"x","queue":"DEFAULT","state":"new","created":"{created}","theirs":[1]}}'.encode()
+    await backend.publisher.publish(Publication(backend.names.record("two"), data))
+    stored = await backend.tasks.read("two")
+    assert stored is not None
+
+    claim = stored.document.updated(claimed(stored.record, Run("a" * 26, 1, "b" * 8), datetime.now(UTC)))
+    await write_fitting(backend.tasks, claim, stored.sequence, ttl=lambda _record: None)
+
+    found = await backend.tasks.read("two")
+    assert found is not None
+    assert found.record.state is State.ACTIVE
+    assert f'"created":"{created}"'.encode() in found.data
+    assert b'"theirs":[1]' in found.data
