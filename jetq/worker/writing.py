@@ -70,4 +70,7 @@ async def write_fitting(
             return await store.write(document, expect, ttl=ttl(document.record))
         except MessageTooLargeError:
             document = document.updated(drop(document.record))
-    return await store.write(new_document(document.record), expect, ttl=ttl(document.record))
+    try:
+        return await store.write(document, expect, ttl=ttl(document.record))
+    except MessageTooLargeError:
+        return await store.write(new_document(document.record), expect, ttl=ttl(document.record))

@@ -19,6 +19,7 @@ async def test_a_claim_that_does_not_fit_drops_what_makes_it_too_large(backend: 
     record = TaskRecord(id="one", type="x", queue="DEFAULT", state=State.NEW, created=datetime.now(UTC), payload=b"{}")
     document = new_document(record)
     room = backend.connection.max_payload - len(document.encode()) - 150
+    document.fields["theirs"] = "kept"
     document.fields[key] = "A" * (room // 4 * 4)
     publication = Publication(backend.names.record("one"), document.encode(), {EXPECT_SUBJECT_SEQUENCE: "0"})
     sequence = await backend.publisher.publish(publication)
@@ -31,6 +32,7 @@ async def test_a_claim_that_does_not_fit_drops_what_makes_it_too_large(backend: 
 
     assert written.record.run == run
     assert key not in written.document.fields or written.document.fields[key] is None
+    assert ("theirs" in written.document.fields) == (key == "payload")
 
 
 async def test_what_fits_keeps_the_bytes_and_keys_of_others(backend: Backend) -> None:
