@@ -15,9 +15,9 @@ from jetq.errors import MalformedRecordError, RequestRefusedError, TaskNotFoundE
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.lookup import find_stream
-from jetq.jetstream.messages import StreamMessage, last_message
 from jetq.jetstream.queue_catalog import QueueCatalog, QueueInfo
 from jetq.jetstream.record_scan import ScannedRecord, measure_store, scan_records
+from jetq.jetstream.stream_message import StreamMessage, last_message
 from jetq.model.name import check_name
 from jetq.wire.codec import Document, decode_record
 from jetq.wire.names import Names

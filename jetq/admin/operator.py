@@ -10,9 +10,9 @@ from jetq.errors import MalformedRecordError, RequestRefusedError, TaskNotFoundE
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.faults import MESSAGE_DELETE_FAILED, STREAM_NOT_FOUND
 from jetq.jetstream.lookup import find_stream
-from jetq.jetstream.messages import StreamMessage, last_message, purge_subject
 from jetq.jetstream.queue_catalog import QueueCatalog, QueueInfo
 from jetq.jetstream.queue_changes import QueueChanges
+from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
 from jetq.jetstream.topology import Topology
 from jetq.model.name import check_name
 from jetq.observe.bus import Bus

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.messages import last_message, purge_subject
+from jetq.jetstream.stream_message import last_message, purge_subject
 from jetq.wire.names import TTL, Names
 
 

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 
 from jetq.errors import MalformedItemError, SequenceConflictError
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.messages import StreamMessage, last_message, purge_subject
 from jetq.jetstream.publisher import Publication, Publisher, expecting
+from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
 from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.wire.codec import decode_item, encode_item
 from jetq.wire.names import SCHEDULE, SCHEDULE_TARGET, Names

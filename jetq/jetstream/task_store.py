@@ -12,8 +12,8 @@ from msgspec import Struct
 from jetq.errors import MalformedRecordError, RequestRefusedError
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.faults import TTL_DISABLED
-from jetq.jetstream.messages import last_message, purge_subject
 from jetq.jetstream.publisher import Publication, Publisher, expecting
+from jetq.jetstream.stream_message import last_message, purge_subject
 from jetq.model.record import TaskRecord
 from jetq.wire.codec import Document, decode_record
 from jetq.wire.names import Names

@@ -7,8 +7,8 @@ import pytest
 from jetq.admin.operator import DeletedTask, Operator
 from jetq.errors import InvalidNameError, RequestRefusedError, TaskNotFoundError, UnknownQueueError
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.messages import last_message
 from jetq.jetstream.queue_changes import QueueChanges
+from jetq.jetstream.stream_message import last_message
 from jetq.jetstream.topology import Topology
 from jetq.settings import Queue, StoreSettings
 from jetq.wire.names import SCHEDULE, SCHEDULE_TARGET, Names

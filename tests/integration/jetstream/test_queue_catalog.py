@@ -6,9 +6,9 @@ import pytest
 
 from jetq.errors import InvalidSettingError, TopologyError, UnknownQueueError
 from jetq.jetstream.connection import Connection, Incoming
-from jetq.jetstream.messages import last_message
 from jetq.jetstream.queue_catalog import QueueCatalog
 from jetq.jetstream.queue_changes import QueueChanges
+from jetq.jetstream.stream_message import last_message
 from jetq.jetstream.topology import Topology
 from jetq.settings import Queue, StoreSettings
 from jetq.wire.names import SCHEDULE, SCHEDULE_TARGET, Names

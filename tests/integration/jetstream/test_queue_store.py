@@ -4,9 +4,9 @@ import pytest
 
 from jetq.errors import LimitReachedError
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.messages import last_message
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.queue_store import published_for
+from jetq.jetstream.stream_message import last_message
 from jetq.jetstream.task_store import Stored
 from jetq.model.record import Run, TaskRecord
 from jetq.model.state import State

@@ -6,7 +6,7 @@ import pytest
 
 from jetq.errors import TopologyError, UnknownQueueError
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.messages import last_message
+from jetq.jetstream.stream_message import last_message
 from jetq.jetstream.topology import BoundQueue, Topology
 from jetq.model.events import Event, TopologyChanged
 from jetq.observe.bus import Bus

@@ -1,5 +1,5 @@
 """
-messages: read single messages of a stream, from its leader.
+stream_message: read single messages of a stream, from its leader.
 """
 
 from datetime import datetime
