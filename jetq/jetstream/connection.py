@@ -79,7 +79,6 @@ class Connection:
         self.api_prefix = address.api_prefix
         self._address = address
         self._dialer = Dialer(address, self, name=name, timeout=connect_timeout)
-        self._connect_timeout = connect_timeout
         self._request_timeout = request_timeout
         self._bus = bus
         self._loop = asyncio.get_running_loop()

@@ -24,11 +24,6 @@ class Slots:
         self._on_free = on_free
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    @property
-    def taken(self) -> int:
-        """How many are held."""
-        return self.capacity - self.free
-
     def take(self) -> "Slot":
         """Take a slot that is known to be free; it is held until its ``with`` ends."""
         self.free -= 1

@@ -263,7 +263,7 @@ class Worker:
 
     async def _queues_are_empty(self) -> bool:
         names, connection = self._backend.names, self._backend.connection
-        for queue in self._backend_queues():
+        for queue in self._declared():
             try:
                 info = await connection.api(f"STREAM.INFO.{names.queue(queue)}")
             except ServerError:
@@ -271,9 +271,6 @@ class Worker:
             if info["state"]["messages"]:
                 return False
         return True
-
-    def _backend_queues(self) -> list[str]:
-        return list(self._declared())
 
     # end
 
