@@ -74,7 +74,8 @@ def find_files(arguments: list[str]) -> Iterator[Path]:
 def show(ends: dict[Path, Measures | JetqError], console: Console) -> None:
     """Print the largest files, then what went wrong, then the sums."""
     measured = sorted(((end, path) for path, end in ends.items() if isinstance(end, Measures)), reverse=True)
-    table = Table("file", title=f"The largest of {len(ends):,} files")
+    table = Table(title=f"The largest of {len(ends):,} files")
+    table.add_column("file", overflow="fold")
     for name in ("size", "lines", "words", "sha-256"):
         table.add_column(name, justify="right")
     for found, path in measured[:20]:

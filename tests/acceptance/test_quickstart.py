@@ -19,7 +19,7 @@ RUN = (str(PROGRAM),)
 
 
 def test_it_measures_its_own_repository(folder: Folder) -> None:
-    ended = folder.run(command=RUN)
+    ended = folder.using(COLUMNS="300").run(command=RUN)  # whole paths, however long the way there
 
     assert ended.status == 0, ended.err
     found = re.search(r"([\d,]+) of ([\d,]+) files measured", ended.out)
