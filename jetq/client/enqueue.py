@@ -50,6 +50,7 @@ from jetq.model.events import state_change
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import refused, renewed
+from jetq.observe.fault_points import Point, fault_point
 from jetq.settings import RECORD_MARGIN, Queue, seconds
 from jetq.wire.codec import Document, new_document
 from jetq.wire.ids import new_id, new_nonce
@@ -172,6 +173,7 @@ class Enqueuer:
             case _:
                 raise answer
         await self._make_runnable(stored)
+        fault_point(Point.ITEM_STORED)
         return self._told(stored.record)
 
     async def _resolve(self, document: Document, doubt: ServerError) -> Stored:
@@ -211,6 +213,7 @@ class Enqueuer:
         return record.state is State.NEW and not record.is_waiting and not await self._backend.queues.has_item(found)
 
     async def _make_runnable(self, stored: Stored) -> None:
+        fault_point(Point.RECORD_STORED)
         queues, record = self._backend.queues, stored.record
         try:
             if record.is_waiting:

@@ -16,6 +16,7 @@ from jetq.model.outcome import Interrupted, Outcome, Unroutable
 from jetq.model.record import TaskRecord
 from jetq.model.retry import Exponential
 from jetq.model.verdict import Rules, max_tries
+from jetq.observe.fault_points import Point, fault_point
 from jetq.routing.handler import Handler
 from jetq.routing.router import Router
 from jetq.settings import RUN_GRACE
@@ -77,6 +78,7 @@ class Attempts:
                 self._desk.backend.bus.emit(AttemptFailed(queue=delivery.queue, error=str(error)))
 
     async def _claimed(self, delivery: Delivery, slot: Slot) -> Claim | None:
+        fault_point(Point.ITEM_DELIVERED)
         claim = await self._claims.claim(delivery)
         while isinstance(claim, Contested):
             slot.lend()
@@ -115,6 +117,7 @@ class Attempts:
             await self._settler.settle(claim, Unroutable(record.type), rules, pattern="", duration=None)
             return
         outcome, duration = await self._execute(claim, handler)
+        fault_point(Point.HANDLER_ENDED)
         rules = Rules(retry=handler.options.retry, max_tries=max_tries(record.max_tries, claim.queue.max_tries))
         await self._settler.settle(claim, outcome, rules, pattern=handler.pattern, duration=duration)
 

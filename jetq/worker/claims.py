@@ -21,6 +21,7 @@ from jetq.model.record import Run
 from jetq.model.state import State
 from jetq.model.transition import claimed, closed
 from jetq.model.verdict import Verdict, max_tries, refusal
+from jetq.observe.fault_points import Point, fault_point
 from jetq.wire.codec import Item, decode_item, decode_record
 from jetq.wire.ids import new_nonce
 from jetq.worker.desk import Desk
@@ -160,6 +161,7 @@ class Claims:
             self._desk.table.remove(entry)
             raise
         entry.claimed = True
+        fault_point(Point.RUN_CLAIMED)
         if crashed:
             self._tell_take_over(stored, written)
         self._desk.tell(written.record)

@@ -42,6 +42,7 @@ from jetq.model.outcome import Outcome
 from jetq.model.state import State
 from jetq.model.transition import closed
 from jetq.model.verdict import Rules, Settlement, Verdict, judge
+from jetq.observe.fault_points import Point, fault_point
 from jetq.worker.claims import Claim
 from jetq.worker.desk import Desk
 from jetq.worker.writing import write_fitting
@@ -86,9 +87,11 @@ class Settler:
             self._tell_lost(claim)
             return
         verdict, stored = settled
+        fault_point(Point.END_STORED)
         self._desk.tell(stored.record, pattern=pattern, outcome=type(outcome).__name__.lower(), duration=duration)
         await self._follow(verdict, stored)
         self._release_item(claim, verdict)
+        fault_point(Point.ITEM_REMOVED)
 
     async def _close(self, claim: Claim, outcome: Outcome, rules: Rules) -> tuple[Verdict, Stored] | None:
         """
@@ -157,6 +160,7 @@ class Settler:
                     raise
                 await asyncio.sleep(_SILENCE_WAIT)
             else:
+                fault_point(Point.SCHEDULE_STORED)
                 return
 
     def _release_item(self, claim: Claim, verdict: Verdict) -> None:

@@ -1,0 +1,43 @@
+"""
+fault_points: places at which a test stops the process, or its connection, to see what the others make of it.
+
+Each is an arrow of a crash-point table (`client.enqueue`, `worker.settler`, ...). A program arms one with what is to be
+done there; nothing else does, and what is not armed costs a look at an empty mapping.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+
+class Point(StrEnum):
+    """Every place; the value names what has just happened."""
+
+    RECORD_STORED = "enqueue: the record is acknowledged"
+    ITEM_STORED = "enqueue: the item is acknowledged"
+    ITEM_DELIVERED = "worker: an item was delivered"
+    RUN_CLAIMED = "worker: the claim is acknowledged"
+    HANDLER_ENDED = "worker: the handler ended"
+    END_STORED = "worker: the closing record is acknowledged"
+    SCHEDULE_STORED = "worker: the schedule of a wait is acknowledged"
+    AFTER_EFFECTS_DONE = "worker: the after-effects are done"
+    ITEM_REMOVED = "worker: the item was acknowledged"
+
+
+_armed: Final[dict[Point, Callable[[], None]]] = {}
+
+
+def fault_point(point: Point) -> None:
+    """Do what *point* is armed with."""
+    if _armed and (act := _armed.get(point)) is not None:
+        act()
+
+
+def arm(point: Point, act: Callable[[], None]) -> Callable[[], None]:
+    """Let *act* be done whenever the process passes *point*; the returned function ends that."""
+    _armed[point] = act
+
+    def disarm() -> None:
+        _armed.pop(point, None)
+
+    return disarm
