@@ -144,7 +144,9 @@ class Enqueuer:
         await self._backend.queue(self._declared.get(name) or Queue(name))
 
     def _draft(self, request: EnqueueRequest) -> "_Draft":
-        document = new_document(request.record(request.task_id or new_id(), new_nonce(), datetime.now(UTC)))
+        document = new_document(
+            request.record(request.task_id or new_id(), new_nonce(), self._backend.connection.clock.now())
+        )
         data = document.encode()
         limit = self._backend.connection.max_payload - RECORD_MARGIN
         if len(data) > limit:

@@ -15,6 +15,7 @@ the bus and goes no further.
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -37,8 +38,9 @@ from jetq.jetstream.link import Link
 from jetq.jetstream.message import Incoming, encode_headers
 from jetq.jetstream.outbox import Outbox
 from jetq.jetstream.replies import Replies
+from jetq.jetstream.server_clock import ServerClock
 from jetq.jetstream.subscriptions import Subscription, Subscriptions
-from jetq.model.events import AccessDenied, ConnectionLost, ConnectionRestored
+from jetq.model.events import AccessDenied, ClockSkewed, ConnectionLost, ConnectionRestored
 from jetq.observe.bus import Bus
 from jetq.wire.ids import new_id
 
@@ -65,6 +67,7 @@ class Connection:
         server_version: Of that server.
         api_level: Of its JetStream; 0 if we may not ask.
         api_prefix: First tokens of the JetStream API.
+        clock: The server's time.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Connection:
         self._dialer = Dialer(address, self, name=name, timeout=connect_timeout)
         self._request_timeout = request_timeout
         self._bus = bus
+        self.clock = ServerClock(lambda ahead: bus.emit(ClockSkewed(ahead=ahead.total_seconds())))
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox()
         self._up = asyncio.Event()
@@ -256,7 +260,10 @@ class Connection:
             ServerTimeoutError, NoResponderError, PermissionDeniedError: As :meth:`request`.
         """
         data = b"" if body is None else _encode(body)
+        asked = time.monotonic()
         answer = _decode((await self.request(f"{self.api_prefix}.{action}", data, timeout=timeout)).data)
+        if (stamp := answer.get("ts")) is not None:
+            self.clock.observe(stamp, asked)
         error = answer.get("error")
         if error is not None:
             raise refusal_of(action, error)

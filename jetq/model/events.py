@@ -139,6 +139,12 @@ class ConnectionRestored(Struct, frozen=True, kw_only=True):
     generation: int
 
 
+class ClockSkewed(Struct, frozen=True, kw_only=True):
+    """This machine's clock is *ahead* of the server's by so many seconds, behind if negative; 0: not any more."""
+
+    ahead: float
+
+
 class AccessDenied(Struct, frozen=True, kw_only=True):
     """The server does not permit to publish to a subject, or to subscribe to it; both as the server spells them."""
 
@@ -194,6 +200,7 @@ Event = (
     | ListenerFailed
     | ConnectionLost
     | ConnectionRestored
+    | ClockSkewed
     | AccessDenied
     | TopologyChanged
     | WorkerStarted

@@ -21,6 +21,7 @@ from structlog.stdlib import ProcessorFormatter
 from jetq.model.events import (
     AccessDenied,
     AttemptFailed,
+    ClockSkewed,
     ConnectionLost,
     ConnectionRestored,
     DeliveryDiscarded,
@@ -179,6 +180,13 @@ def _access_denied(event: AccessDenied) -> _Told:
     return logging.WARNING, "access denied", {"action": event.action, "subject": event.subject}
 
 
+def _clock_skewed(event: ClockSkewed) -> _Told:
+    if not event.ahead:
+        return logging.INFO, "this machine's clock agrees with the server's again", {}
+    fields = {"ahead": round(event.ahead, 1)}
+    return logging.WARNING, "this machine's clock differs from the server's, whose time is used", fields
+
+
 def _run_lost(event: RunLost) -> _Told:
     fields = {"task_id": event.task_id, "queue": event.queue, "worker": event.worker}
     return logging.WARNING, "run lost, its result is dropped", fields
@@ -236,6 +244,7 @@ def _stopped(event: WorkerStopped) -> _Told:
 
 _LINES: Final[dict[type, Callable[[Any], _Told]]] = {
     AccessDenied: _access_denied,
+    ClockSkewed: _clock_skewed,
     AttemptFailed: _attempt_failed,
     DeliveryDiscarded: _discarded,
     RunLost: _run_lost,

@@ -7,7 +7,6 @@ mismatch leads to a reading from the leader, and the record's state decides anew
 
 import asyncio
 import time
-from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
@@ -120,7 +119,7 @@ class Claims:
                 return stored
             if pause is not None:
                 await asyncio.sleep(pause)
-        if time.time() - delivery.stored_at > _OLD_ITEM:
+        if self._desk.now().timestamp() - delivery.stored_at > _OLD_ITEM:
             self._desk.discard(delivery, "not_found", task_id=item.job)
         return None
 
@@ -140,7 +139,7 @@ class Claims:
             The claim; None when the task was ended; the record as it stands now if somebody else wrote it (the same
             *stored* if it could not be read).
         """
-        record, now = stored.record, datetime.now(UTC)
+        record, now = stored.record, self._desk.now()
         limit = max_tries(record.max_tries, queue.max_tries)
         verdict = refusal(record, limit=limit, now=now, crashed=crashed)
         if verdict is not None:
@@ -169,7 +168,7 @@ class Claims:
 
     async def _end(self, stored: Stored, verdict: Verdict, delivery: Delivery) -> Stored | None:
         """Write the end of a task that may not run; the rest follows as for every end."""
-        document = stored.document.updated(closed(stored.record, verdict, datetime.now(UTC)))
+        document = stored.document.updated(closed(stored.record, verdict, self._desk.now()))
         try:
             written = await write_fitting(self._tasks, document, stored.sequence, ttl=self._desk.ttl)
         except (SequenceConflictError, ServerTimeoutError):

@@ -2,7 +2,7 @@
 desk: what the steps of an attempt share: the server, this worker's id, the lease table, the retention.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.puller import Delivery
@@ -47,6 +47,10 @@ class Desk:
             return record.options.retention
         return self._complete_kept if record.state is State.COMPLETE else self._ended_kept
 
+    def now(self) -> datetime:
+        """Return the server's time."""
+        return self.backend.connection.clock.now()
+
     def ack(self, reply: str) -> None:
         """Remove an item; if the word gets lost it is delivered again and found to be done."""
         self.backend.connection.send(reply, ACK)
@@ -65,7 +69,7 @@ class Desk:
         self.backend.bus.emit(
             state_change(
                 record,
-                datetime.now(UTC),
+                self.now(),
                 worker=self.worker,
                 pattern=pattern,
                 outcome=outcome,

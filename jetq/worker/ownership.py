@@ -12,7 +12,7 @@ longer than the queue's run time, as Go itself would do.
 """
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from jetq.errors import ServerError, WireError
@@ -45,7 +45,7 @@ class Ownership:
         record = contested.stored.record
         run = record.run
         if run is None:
-            return _go_gave_up(record, contested.queue.max_run_time)
+            return _go_gave_up(record, contested.queue.max_run_time, self._desk.now())
         if run.worker == self._desk.worker:
             return not self._adopted(run, contested)
         return await self._ask(record, run, contested)
@@ -90,5 +90,5 @@ class Ownership:
             return False
 
 
-def _go_gave_up(record: TaskRecord, run_time: float) -> bool:
-    return record.tried is None or (datetime.now(UTC) - record.tried).total_seconds() > run_time
+def _go_gave_up(record: TaskRecord, run_time: float, now: datetime) -> bool:
+    return record.tried is None or (now - record.tried).total_seconds() > run_time

@@ -32,7 +32,6 @@ server restarted                        leases are forgotten; whoever gets the i
 import asyncio
 import random
 import time
-from datetime import UTC, datetime
 from typing import Final, assert_never
 
 from jetq.errors import MalformedRecordError, SequenceConflictError, ServerError, ServerTimeoutError
@@ -102,7 +101,7 @@ class Settler:
         """
         stored, until = claim.stored, time.monotonic() + claim.queue.max_run_time
         while True:
-            now = datetime.now(UTC)
+            now = self._desk.now()
             verdict = judge(outcome, stored.record, rules, now=now, chance=random.random())  # noqa: S311 - jitter
             document = stored.document.updated(closed(stored.record, verdict, now))
             try:

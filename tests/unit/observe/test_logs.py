@@ -15,6 +15,7 @@ import structlog
 from jetq.model.events import (
     AccessDenied,
     AttemptFailed,
+    ClockSkewed,
     ConnectionLost,
     ConnectionRestored,
     DeliveryDiscarded,
@@ -95,6 +96,8 @@ OTHERS: list[tuple[Event, str, str]] = [
     (AttemptFailed(queue="Q", error="refused"), "warning", "delivery left"),
     (AttemptFailed(queue="", error="Traceback", unexpected=True), "error", "delivery left, a defect of jetq"),
     (AccessDenied(subject="a.b", action="publish"), "warning", "access denied"),
+    (ClockSkewed(ahead=3600.0), "warning", "this machine's clock differs from the server's, whose time is used"),
+    (ClockSkewed(ahead=0.0), "info", "this machine's clock agrees with the server's again"),
     (RunLost(task_id="T1", queue="Q", worker="W1"), "warning", "run lost, its result is dropped"),
     (UpdateConflict(task_id="T1", what="claim"), "debug", "update conflict, decided anew"),
     (

@@ -1,0 +1,60 @@
+"""
+server_clock: the server's time, on a machine whose own clock may be wrong.
+
+Due times are kept by the server, and everybody who works on a task reads its times; so all of them must mean the same
+clock. Answers about streams carry the server's time. Where it differs from ours by more than a second (and by more than
+the answer can have taken), ours is corrected by the difference; below that ours stays as it is, since it is finer than
+what can be measured. A clock that is set right later is noticed with the next such answer.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+TOLERANCE: Final = timedelta(seconds=1)
+"""Differences that are left alone."""
+
+_NOTHING: Final = timedelta(0)
+
+
+class ServerClock:
+    """
+    Tells the server's time.
+
+    Args:
+        on_skew: Told of a difference when it is found, and of another one later; zero when it is gone.
+
+    Attributes:
+        skew: What our clock is ahead of the server's; zero within the tolerance.
+    """
+
+    def __init__(self, on_skew: Callable[[timedelta], None]) -> None:
+        self.skew = _NOTHING
+        self._on_skew = on_skew
+
+    def now(self) -> datetime:
+        """Return the server's time, in UTC."""
+        return datetime.now(UTC) - self.skew if self.skew else datetime.now(UTC)
+
+    def observe(self, stamp: object, asked: float) -> None:
+        """
+        Compare the clocks.
+
+        Args:
+            stamp: The time in an answer of the server, RFC 3339; anything else is passed over.
+            asked: Our ``time.monotonic()`` when the question was sent.
+        """
+        received, took = datetime.now(UTC), timedelta(seconds=time.monotonic() - asked)
+        try:
+            told = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
+        except ValueError:
+            return
+        if told is None or told.tzinfo is None:
+            return
+        ahead = received - took / 2 - told
+        skew = ahead if abs(ahead) > TOLERANCE + took / 2 else _NOTHING
+        changed = bool(skew) != bool(self.skew) or abs(skew - self.skew) > TOLERANCE + took
+        if changed:
+            self.skew = skew
+            self._on_skew(skew)
