@@ -31,6 +31,12 @@ DEFAULT_LEASE = 15.0
 """Seconds until the task of a dead worker may run elsewhere."""
 MIN_LEASE = 1.0
 """Seconds; the server's shortest TTL, which the presence of a worker needs."""
+SHORTEST_KEPT = 1.0
+"""Seconds; the server's shortest TTL."""
+DEFAULT_COMPLETE_KEPT = 24 * 3600.0
+"""Seconds that the record of a complete task is kept, with its result."""
+DEFAULT_ENDED_KEPT = 7 * 24 * 3600.0
+"""Seconds that the record of any other ended task is kept."""
 DEFAULT_CONCURRENCY = 50
 """Slots of a worker."""
 RUN_GRACE = 10.0
@@ -169,22 +175,25 @@ class StoreSettings:
     Attributes:
         storage: ``file`` or ``memory``.
         replicas: Copies in a cluster, 1 to 5.
-        complete_kept: Seconds that the record of a complete task is kept, with its result.
-        ended_kept: Seconds that the record of any other ended task is kept.
+        complete_kept: Seconds that the record of a complete task is kept, with its result; None is what
+            ``jetq tasks configure`` says of the store, else a day.
+        ended_kept: Seconds that the record of any other ended task is kept; None is the store's, else seven days.
     """
 
     storage: Storage = "file"
     replicas: int = 1
-    complete_kept: Duration = 24 * 3600.0
-    ended_kept: Duration = 7 * 24 * 3600.0
+    complete_kept: Duration | None = None
+    ended_kept: Duration | None = None
 
     def __post_init__(self) -> None:
         """Check and normalise."""
         put = object.__setattr__
         _check_storage("storage", self.storage)
         whole("replicas", self.replicas, least=1, most=5)
-        put(self, "complete_kept", seconds("complete_kept", self.complete_kept, least=1.0))
-        put(self, "ended_kept", seconds("ended_kept", self.ended_kept, least=1.0))
+        if self.complete_kept is not None:
+            put(self, "complete_kept", seconds("complete_kept", self.complete_kept, least=SHORTEST_KEPT))
+        if self.ended_kept is not None:
+            put(self, "ended_kept", seconds("ended_kept", self.ended_kept, least=SHORTEST_KEPT))
 
 
 @dataclass(frozen=True, kw_only=True)

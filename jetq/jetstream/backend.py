@@ -13,6 +13,7 @@ from jetq.jetstream.connection import Connection
 from jetq.jetstream.event_feed import EventFeed
 from jetq.jetstream.publisher import Publisher
 from jetq.jetstream.queue_store import QueueStore
+from jetq.jetstream.retention import Retention
 from jetq.jetstream.task_store import TaskStore
 from jetq.jetstream.topology import BoundQueue, Topology
 from jetq.observe.bus import Bus
@@ -25,7 +26,7 @@ class Backend:
     The server, as clients and workers use it. Open one with :meth:`open`; use it in the loop that opened it.
 
     Attributes:
-        connection, publisher, tasks, queues, topology: The parts.
+        connection, publisher, tasks, queues, topology, retention: The parts.
         names: Of the namespace.
         bus: Events of this backend; state changes are published from here.
     """
@@ -39,6 +40,7 @@ class Backend:
         self.tasks = TaskStore(connection, publisher, self.names)
         self.queues = QueueStore(connection, publisher, self.names, self.tasks)
         self.topology = Topology(connection, self.names, settings.store, bus=bus)
+        self.retention = Retention(settings.store, self.topology)
         self._bound: dict[str, BoundQueue] = {}
         bus.listen(EventFeed(connection, self.names))
         connection.on_connected(self._on_connected)
@@ -74,6 +76,7 @@ class Backend:
             backend = cls(connection, await Publisher.start(connection), settings, bus)
             backend._bound.update(await backend.topology.ensure(queues))
             backend.tasks.ttl_allowed = await backend.topology.ttl_allowed()
+            backend.retention.observe(await backend.topology.store())
         except BaseException:
             await connection.close()
             raise

@@ -6,10 +6,18 @@ from typing import Final
 
 from msgspec import Struct
 
+from jetq.errors import TopologyMismatchError
 from jetq.jetstream import blueprint
 from jetq.jetstream.blueprint import NANOSECONDS, Config
-from jetq.settings import Queue, Storage
-from jetq.wire.names import METADATA_MAX_RUN_TIME, METADATA_MAX_TRIES, WORKERS, Names
+from jetq.settings import SHORTEST_KEPT, Queue, Storage
+from jetq.wire.names import (
+    METADATA_COMPLETE_KEPT,
+    METADATA_ENDED_KEPT,
+    METADATA_MAX_RUN_TIME,
+    METADATA_MAX_TRIES,
+    WORKERS,
+    Names,
+)
 
 
 class BoundStore(Struct, frozen=True, kw_only=True):
@@ -20,12 +28,16 @@ class BoundStore(Struct, frozen=True, kw_only=True):
         storage, replicas: Of the store, and of everything that is made beside it.
         max_age: Seconds after which any record is dropped, whatever its state; 0 keeps all.
         record_ttl: Whether a record may carry its own time to live.
+        complete_kept, ended_kept: Seconds that the records of complete and of other ended tasks are kept where an
+            application does not say; None where the store does not either.
     """
 
     storage: Storage
     replicas: int
     max_age: float
     record_ttl: bool
+    complete_kept: float | None = None
+    ended_kept: float | None = None
 
 
 class BoundQueue(Struct, frozen=True, kw_only=True):
@@ -101,7 +113,18 @@ def read_store(stream: Config) -> BoundStore:
         replicas=stream.get("num_replicas", 1),
         max_age=stream.get("max_age", 0) / NANOSECONDS,
         record_ttl=bool(stream.get("allow_msg_ttl")),
+        complete_kept=_kept(stream, METADATA_COMPLETE_KEPT),
+        ended_kept=_kept(stream, METADATA_ENDED_KEPT),
     )
+
+
+def _kept(stream: Config, key: str) -> float | None:
+    """Read how long records are kept; what makes no sense says nothing, since no worker may stop for it."""
+    try:
+        kept = blueprint.read_number(str(stream.get("name")), stream.get("metadata") or {}, key)
+    except TopologyMismatchError:
+        return None
+    return kept if kept >= SHORTEST_KEPT else None
 
 
 _DECLARABLE: Final = ("max_age", "max_entries", "discard_old", "max_tries", "max_run_time", "max_concurrent", "lease")

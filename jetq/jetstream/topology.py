@@ -164,6 +164,17 @@ class Topology:
             return await self._settle_store(plan, found)
         return self._store
 
+    async def reread_store(self) -> BoundStore:
+        """
+        Return the task store as it is now; see :meth:`store`.
+
+        Raises:
+            TopologyError: It does not exist any more.
+            ServerError: No answer, or a refusal.
+        """
+        self._store = None
+        return await self.store()
+
     async def ttl_allowed(self) -> bool:
         """Whether a record may carry its own time to live; not so in a store that Go made and we may not change."""
         return (await self.store()).record_ttl

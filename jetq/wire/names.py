@@ -22,6 +22,10 @@ METADATA_MAX_RUN_TIME = "jetq.max_run_time"
 METADATA_MAX_TRIES = "jetq.max_tries"
 METADATA_LEASE = "jetq.lease"
 
+# Metadata of the task store
+METADATA_COMPLETE_KEPT = "jetq.complete_kept"
+METADATA_ENDED_KEPT = "jetq.ended_kept"
+
 GO_NAMESPACE = "CHORIA_AJ"
 """asyncjobs' own namespace; a lease there is the whole run time, since Go reads it from ``ack_wait``."""
 

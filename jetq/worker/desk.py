@@ -9,8 +9,7 @@ from jetq.jetstream.puller import Delivery
 from jetq.jetstream.topology import BoundQueue
 from jetq.model.events import DeliveryDiscarded, state_change
 from jetq.model.record import TaskRecord
-from jetq.model.state import FINAL, State
-from jetq.settings import seconds
+from jetq.model.state import FINAL
 from jetq.worker.lease_table import LeaseTable
 
 ACK = b"+ACK"
@@ -35,9 +34,6 @@ class Desk:
         self.worker = worker
         self.table = table
         self.bound: dict[str, BoundQueue] = {}
-        store = backend.settings.store
-        self._complete_kept = seconds("complete_kept", store.complete_kept)
-        self._ended_kept = seconds("ended_kept", store.ended_kept)
 
     def ttl(self, record: TaskRecord) -> float | None:
         """Return the seconds that a record is kept once written; None keeps it, since the task goes on."""
@@ -45,7 +41,7 @@ class Desk:
             return None
         if record.options is not None and record.options.retention is not None:
             return record.options.retention
-        return self._complete_kept if record.state is State.COMPLETE else self._ended_kept
+        return self.backend.retention.kept(record.state)
 
     def now(self) -> datetime:
         """Return the server's time."""

@@ -31,6 +31,7 @@ from jetq.worker.desk import Desk
 from jetq.worker.fetcher import Fetcher
 from jetq.worker.lease_keeper import KeeperPlan, LeaseKeeper
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
+from jetq.worker.retention_watch import watch_retention
 from jetq.worker.slots import Slot, Slots
 
 SETTLE_TIMEOUT: Final = 3.0
@@ -157,6 +158,7 @@ class Worker:
         await self._keep_leases(desk)
         self._parts.push_async_callback(self._executor.close)
         await self._start_fetching(desk)
+        self._parts.callback(asyncio.create_task(watch_retention(backend.retention)).cancel)
         self._bus.emit(
             WorkerStarted(
                 worker=self.id,

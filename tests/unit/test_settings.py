@@ -10,6 +10,8 @@ from hypothesis import given, strategies as st
 
 from jetq.errors import ConfigurationError, InvalidNameError, InvalidSettingError
 from jetq.settings import (
+    DEFAULT_COMPLETE_KEPT,
+    DEFAULT_ENDED_KEPT,
     DEFAULT_LEASE,
     SERVER_FLOOR,
     ConnectionSettings,
@@ -34,7 +36,7 @@ DURATIONS: list[tuple[Any, str, dict[str, Any]]] = [
     (WorkerSettings, "shutdown_timeout", {}),
     (Settings, "enqueue_timeout", {}),
 ]
-MAY_BE_NONE = {"max_age", "lease"}
+MAY_BE_NONE = {"max_age", "lease", "complete_kept", "ended_kept"}
 
 
 @given(st.floats(0, 1e9))
@@ -158,8 +160,9 @@ def test_the_defaults_are_those_that_users_were_promised() -> None:
 
     assert (queue.run_time, queue.max_tries, queue.max_concurrent, queue.lease) == (3600, 0, 1000, 15)
     assert (queue.max_age, queue.max_entries, queue.discard_old, queue.create) == (None, None, False, True)
-    assert (store.storage, store.replicas, store.complete_kept, store.ended_kept) == ("file", 1, 86_400, 604_800)
+    assert (store.storage, store.replicas, store.complete_kept, store.ended_kept) == ("file", 1, None, None)
     assert (worker.concurrency, worker.threads, worker.shutdown_timeout, worker.burst) == (50, None, 25, False)
     assert (all_.namespace, all_.default_queue, all_.max_tries, all_.enqueue_timeout) == ("JETQ", "DEFAULT", 10, 5)
     assert (all_.connection.connect_timeout, all_.connection.request_timeout) == (5, 5)
+    assert (DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT) == (86_400, 604_800)
     assert SERVER_FLOOR == (2, 14, 2)
