@@ -31,9 +31,9 @@ class Crew:
         self.log = log
         self.members: list[subprocess.Popen[str]] = []
 
-    def hire(self) -> subprocess.Popen[str]:
-        """Start a worker and wait until it is ready."""
-        command = [sys.executable, "-m", "tests.faults.program", *self._arguments]
+    def hire(self, *, ahead: float = 0.0) -> subprocess.Popen[str]:
+        """Start a worker, whose clock may be ahead of ours, and wait until it is ready."""
+        command = [sys.executable, "-m", "tests.faults.program", *self._arguments, str(ahead)]
         worker = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         self.members.append(worker)
         assert worker.stdout is not None

@@ -1,7 +1,8 @@
 """
-A worker process for fault tests: ``python -m tests.faults.program URL NAMESPACE LOG``.
+A worker process for fault tests: ``python -m tests.faults.program URL NAMESPACE LOG [AHEAD]``.
 
 Its handlers append one line for each start and each end to LOG (``start ID ATTEMPT PID``), which the tests count.
+Its clock is AHEAD seconds ahead of everybody else's.
 """
 
 import asyncio
@@ -9,7 +10,10 @@ import os
 import signal
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import time_machine
 
 from jetq.app.application import App
 from jetq.execution.context import Context
@@ -19,6 +23,8 @@ from jetq.settings import Queue, WorkerSettings
 from jetq.worker.worker import Worker
 
 LEASE = 2.0
+AHEAD = 4
+"""Place of the argument."""
 
 
 def make_app(url: str, namespace: str) -> App:
@@ -71,4 +77,6 @@ async def serve(app: App) -> None:
 if __name__ == "__main__":
     application = make_app(sys.argv[1], sys.argv[2])
     add_handlers(application, Path(sys.argv[3]))
-    asyncio.run(serve(application))
+    ahead = timedelta(seconds=float(sys.argv[4])) if len(sys.argv) > AHEAD else timedelta(0)
+    with time_machine.travel(datetime.now(UTC) + ahead, tick=True):
+        asyncio.run(serve(application))
