@@ -19,6 +19,9 @@ item: no answer until the end      ``EnqueueTimeoutError``; the same id may be e
 producer dies after the item       the task runs; the caller got no answer
 =================================  ====================================================================================
 
+What this call wrote is told as soon as it is known to stand, and before the item goes: so ``new`` is told once, and
+before whatever a worker tells. A producer that finds its record in another state tells what it wrote all the same.
+
 Worker and producer meet at the item only: a worker that gets it reads a record that is there, since the record was
 acknowledged before.
 """
@@ -26,7 +29,6 @@ acknowledged before.
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -86,8 +88,8 @@ class Enqueuer:
         """
         await self._know_queue(request.queue)
         draft = self._draft(request)
-        answers = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
-        return await self._finish(draft, answers[0])
+        (answer,) = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
+        return await self._finish(draft, answer)
 
     async def enqueue_many(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | JetqError]:
         """
@@ -114,7 +116,7 @@ class Enqueuer:
         publish_many = self._backend.publisher.publish_many
         answers = await publish_many([draft.publication for draft in fit], timeout=self._timeout)
         written = [
-            Stored(draft.document, answer, draft.publication.data) if isinstance(answer, int) else None
+            self._written(draft, answer) if isinstance(answer, int) else None
             for draft, answer in zip(fit, answers, strict=True)
         ]
         items = [
@@ -127,16 +129,13 @@ class Enqueuer:
             stored is not None and stored.record.due is None and isinstance(next(acks), int) for stored in written
         ]
         doubtful = [
-            self._finish_or_error(draft, answer)
-            for draft, answer, done in zip(fit, answers, queued, strict=True)
+            self._finish_or_error(draft, answer if stored is None else stored)
+            for draft, answer, stored, done in zip(fit, answers, written, queued, strict=True)
             if not done
         ]
         finished = iter(await asyncio.gather(*doubtful))  # together: each may take as long as the server is silent
         ends = iter(
-            [
-                self._told(draft.document.record) if done else next(finished)
-                for draft, done in zip(fit, queued, strict=True)
-            ]
+            [draft.document.record if done else next(finished) for draft, done in zip(fit, queued, strict=True)]
         )
         return [next(ends) if isinstance(draft, _Draft) else draft for draft in drafts]
 
@@ -159,24 +158,30 @@ class Enqueuer:
         except EnqueueError as error:
             return error
 
-    async def _finish_or_error(self, draft: "_Draft", answer: int | ServerError) -> TaskRecord | JetqError:
+    def _written(self, draft: "_Draft", sequence: int) -> Stored:
+        self._tell(draft.document.record, sequence)
+        return Stored(draft.document, sequence, draft.publication.data)
+
+    async def _finish_or_error(self, draft: "_Draft", answer: Stored | int | ServerError) -> TaskRecord | JetqError:
         try:
             return await self._finish(draft, answer)
         except JetqError as error:
             return error
 
-    async def _finish(self, draft: "_Draft", answer: int | ServerError) -> TaskRecord:
-        """Bring a task to its queue, from the server's answer to the writing of its record on."""
+    async def _finish(self, draft: "_Draft", answer: Stored | int | ServerError) -> TaskRecord:
+        """Bring a task to its queue, from its stored record on, or from the server's refusal or silence."""
         match answer:
             case int():
-                stored = Stored(draft.document, answer, draft.publication.data)
+                stored = self._written(draft, answer)
+            case Stored():
+                stored = answer
             case SequenceConflictError() | ServerTimeoutError():
                 stored = await self._resolve(draft.document, answer)
             case _:
                 raise answer
         await self._make_runnable(stored)
         fault_point(Point.ITEM_STORED)
-        return self._told(stored.record)
+        return stored.record
 
     async def _resolve(self, document: Document, doubt: ServerError) -> Stored:
         """
@@ -194,16 +199,19 @@ class Enqueuer:
         if found is None:
             raise EnqueueTimeoutError(wanted.id, self._timeout) from doubt
         if found.record.nonce == wanted.nonce:
+            self._tell(wanted, found.sequence if found.data == document.encode() else 0)
             return found
         if not await self._was_never_queued(found, wanted):
             raise DuplicateTaskError(wanted.id, found.record.display_state) from doubt
         mine = found.document.updated(renewed(found.record, wanted))
         try:
-            return await self._backend.tasks.write(mine, found.sequence, timeout=self._timeout)
+            written = await self._backend.tasks.write(mine, found.sequence, timeout=self._timeout)
         except SequenceConflictError as raced:
             raise DuplicateTaskError(wanted.id, found.record.display_state) from raced
         except ServerTimeoutError as silent:
             raise EnqueueTimeoutError(wanted.id, self._timeout) from silent
+        self._tell(written.record, written.sequence)
+        return written
 
     async def _was_never_queued(self, found: Stored, wanted: TaskRecord) -> bool:
         """Whether the record that stands there is the trace of an enqueue of the same task that failed."""
@@ -232,12 +240,12 @@ class Enqueuer:
         """Say in the record that its item was refused; it expires soon, and somebody else's write is left alone."""
         document = stored.document.updated(refused(stored.record, "the queue is full"))
         with contextlib.suppress(ServerError):
-            await self._backend.tasks.write(document, stored.sequence, ttl=_QUEUE_ERROR_TTL, timeout=self._timeout)
-            self._told(document.record)
+            tasks, ttl = self._backend.tasks, _QUEUE_ERROR_TTL
+            written = await tasks.write(document, stored.sequence, ttl=ttl, timeout=self._timeout)
+            self._tell(written.record, written.sequence)
 
-    def _told(self, record: TaskRecord) -> TaskRecord:
-        self._backend.bus.emit(state_change(record, datetime.now(UTC)))
-        return record
+    def _tell(self, record: TaskRecord, sequence: int) -> None:
+        self._backend.bus.emit(state_change(record, self._backend.connection.clock.now(), sequence=sequence))
 
 
 class _Draft(Struct, frozen=True, gc=False):

@@ -20,6 +20,10 @@ class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
         tries: Tries used so far.
         created: Of the task.
         at: Of the change.
+        sequence: Of the record that was written, in the task store; 0 if unknown. Later changes have higher ones.
+        repeated: It was told before, unless who wrote the record died before that. Whoever counts passes over it.
+        attempt: The number of the last run among all runs of the task.
+        crashes: Runs that died so far.
         pattern: The handler's pattern, where one ran; bounded, so metrics use it as label.
         outcome: What led here, as the outcome's name in lower case; empty without a run.
         duration: Seconds that the handler ran.
@@ -34,6 +38,10 @@ class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
     tries: int
     created: datetime
     at: datetime
+    sequence: int = 0
+    repeated: bool = False
+    attempt: int = 0
+    crashes: int = 0
     worker: str = ""
     pattern: str = ""
     outcome: str = ""
@@ -48,12 +56,14 @@ def state_change(
     record: TaskRecord,
     at: datetime,
     *,
+    sequence: int = 0,
+    repeated: bool = False,
     worker: str = "",
     pattern: str = "",
     outcome: str = "",
     duration: float | None = None,
 ) -> TaskStateChanged:
-    """Return the event of a record that was just written."""
+    """Return the event of a record that was just written, with the *sequence* that the server gave it."""
     return TaskStateChanged(
         task_id=record.id,
         task_type=record.type,
@@ -62,6 +72,10 @@ def state_change(
         tries=record.tries,
         created=record.created,
         at=at,
+        sequence=sequence,
+        repeated=repeated,
+        attempt=record.runs,
+        crashes=record.crashes,
         worker=worker,
         pattern=pattern,
         outcome=outcome,

@@ -119,7 +119,7 @@ class EventLog:
             self._log.write(level, text, **fields)
 
     def _task(self, event: TaskStateChanged) -> None:
-        level, text = _words(event)
+        level, text = (logging.DEBUG, "task told again") if event.repeated else _words(event)
         if not self._log.logger.isEnabledFor(level):
             return
         failed = level > logging.INFO

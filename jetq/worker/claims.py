@@ -101,7 +101,7 @@ class Claims:
                 await self._desk.backend.queues.schedule(stored)
                 self._desk.ack(delivery.reply)
             case Meaning.ENDED:
-                self._desk.after_effects(stored.record)
+                self._desk.after_effects(stored.record, sequence=stored.sequence, repeated=True)
                 self._desk.ack(delivery.reply)
             case Meaning.LEAVE:
                 pass
@@ -163,7 +163,7 @@ class Claims:
         fault_point(Point.RUN_CLAIMED)
         if crashed:
             self._tell_take_over(stored, written)
-        self._desk.tell(written.record)
+        self._desk.tell(written.record, sequence=written.sequence)
         return Claim(written, queue, entry)
 
     async def _end(self, stored: Stored, verdict: Verdict, delivery: Delivery) -> Stored | None:
@@ -173,7 +173,7 @@ class Claims:
             written = await write_fitting(self._tasks, document, stored.sequence, ttl=self._desk.ttl)
         except (SequenceConflictError, ServerTimeoutError):
             return stored
-        self._desk.after_effects(written.record)
+        self._desk.after_effects(written.record, sequence=written.sequence)
         self._desk.ack(delivery.reply)
         return None
 

@@ -60,12 +60,21 @@ class Desk:
         self.ack(delivery.reply)
         self.backend.bus.emit(DeliveryDiscarded(queue=delivery.queue, reason=reason, detail=detail, task_id=task_id))
 
-    def tell(self, record: TaskRecord, *, pattern: str = "", outcome: str = "", duration: float | None = None) -> None:
-        """Emit the event of a state that this worker wrote."""
+    def tell(
+        self,
+        record: TaskRecord,
+        *,
+        sequence: int,
+        pattern: str = "",
+        outcome: str = "",
+        duration: float | None = None,
+    ) -> None:
+        """Emit the event of a state that this worker wrote, with the *sequence* of the record."""
         self.backend.bus.emit(
             state_change(
                 record,
                 self.now(),
+                sequence=sequence,
                 worker=self.worker,
                 pattern=pattern,
                 outcome=outcome,
@@ -73,8 +82,15 @@ class Desk:
             )
         )
 
-    def after_effects(self, record: TaskRecord) -> None:
+    def after_effects(self, record: TaskRecord, *, sequence: int, repeated: bool = False) -> None:
         """
         Do what follows from a final record; repeated whenever its item is delivered again, so all of it is idempotent.
+
+        So is the telling: readers know an event by the *sequence* of the record that was written, whoever tells it.
         """
-        self.tell(record)
+        if repeated:
+            writer = record.run.worker if record.run is not None else ""
+            event = state_change(record, self.now(), sequence=sequence, repeated=True, worker=writer)
+            self.backend.bus.emit(event)
+        else:
+            self.tell(record, sequence=sequence)

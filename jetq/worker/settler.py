@@ -87,7 +87,13 @@ class Settler:
             return
         verdict, stored = settled
         fault_point(Point.END_STORED)
-        self._desk.tell(stored.record, pattern=pattern, outcome=type(outcome).__name__.lower(), duration=duration)
+        self._desk.tell(
+            stored.record,
+            sequence=stored.sequence,
+            pattern=pattern,
+            outcome=type(outcome).__name__.lower(),
+            duration=duration,
+        )
         await self._follow(verdict, stored)
         self._release_item(claim, verdict)
         fault_point(Point.ITEM_REMOVED)
