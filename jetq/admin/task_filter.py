@@ -1,5 +1,5 @@
 """
-task_filter: which tasks somebody wants to see.
+task_filter: which tasks somebody means.
 """
 
 import re
@@ -19,21 +19,29 @@ DISPLAY_STATES: Final = frozenset({state.value for state in State if state} | {"
 DEFAULT_LIMIT: Final = 200
 """Tasks in a list that asks for no number."""
 
+_NANOSECONDS: Final = 1_000_000_000
+
 
 class TaskFilter:
     """
-    Which tasks, and how many of them.
+    Which tasks, and how many of them. A task must match all that is given.
 
     Args:
         states: As people see them: ``scheduled`` and ``cancelled`` beside the protocol's; empty for all.
         queue: The queue's name; None for all.
         task_type: A type, in which ``*`` stands for any run of characters; None for all.
+        ids: Only these tasks; empty for all.
+        end: Why the task ended, such as ``max_tries``; ``*`` as above; None for all.
+        error: Part of the last error's type or text, in whatever case, with ``*`` as above; None for all.
         created_since: Only tasks that were created then or later.
+        created_before: Only tasks that were created earlier.
+        changed_since: Only tasks whose record was written then or later, by the server's clock.
+        changed_before: Only tasks whose record was last written earlier.
         limit: The number of tasks; 0 for all.
 
     Raises:
-        InvalidSettingError: An unknown state, a time without its zone, or a negative limit.
-        InvalidNameError: An illegal queue.
+        InvalidSettingError: An unknown state, a time without its zone, an empty text, or a negative limit.
+        InvalidNameError: An illegal queue or id.
     """
 
     def __init__(
@@ -42,28 +50,91 @@ class TaskFilter:
         states: Iterable[str] = (),
         queue: str | None = None,
         task_type: str | None = None,
+        ids: Iterable[str] = (),
+        end: str | None = None,
+        error: str | None = None,
         created_since: datetime | None = None,
+        created_before: datetime | None = None,
+        changed_since: datetime | None = None,
+        changed_before: datetime | None = None,
         limit: int = DEFAULT_LIMIT,
     ) -> None:
         self.states = frozenset(states)
         for state in sorted(self.states - DISPLAY_STATES):
             raise InvalidSettingError("state", state, f"one of {', '.join(sorted(DISPLAY_STATES))}")
-        if created_since is not None and created_since.tzinfo is None:
-            raise InvalidSettingError("created_since", created_since, "a time with its zone")
         self.queue = None if queue is None else check_name("queue", queue)
-        self.created_since = created_since
+        self.ids = tuple(dict.fromkeys(check_name("task id", task_id) for task_id in ids))
+        self.created_since = _moment("created_since", created_since)
+        self.created_before = _moment("created_before", created_before)
+        self.changed_since = _moment("changed_since", changed_since)
+        self.changed_before = _moment("changed_before", changed_before)
         self.limit = whole("limit", limit, least=0)
-        self._type = None if task_type is None else _pattern(task_type)
+        self._ids = frozenset(self.ids)
+        self._type = None if task_type is None else _pattern(_said("task_type", task_type))
+        self._end = None if end is None else _pattern(_said("end", end))
+        self._error = None if error is None else _pattern(_said("error", error), re.IGNORECASE | re.DOTALL)
+        self._written_since = _nanoseconds(self.changed_since)
+        self._written_before = _nanoseconds(self.changed_before)
 
-    def matches(self, task: TaskSummary) -> bool:
-        """Whether *task* is wanted."""
+    @property
+    def is_open(self) -> bool:
+        """Whether every task matches."""
+        wanted = (
+            self.states,
+            self.queue,
+            self.ids,
+            self._type,
+            self._end,
+            self._error,
+            self.created_since,
+            self.created_before,
+            self.changed_since,
+            self.changed_before,
+        )
+        return not any(wanted)
+
+    def matches(self, task: TaskSummary, written: int = 0) -> bool:
+        """
+        Whether *task* is wanted.
+
+        Args:
+            task: The task.
+            written: When its record was written, in nanoseconds since the epoch.
+        """
         return (
             (self.queue is None or task.queue == self.queue)
             and (not self.states or task.display_state in self.states)
             and (self._type is None or self._type.fullmatch(task.type) is not None)
             and (self.created_since is None or task.created >= self.created_since)
+            and (self.created_before is None or task.created < self.created_before)
+            and (self._written_since is None or written >= self._written_since)
+            and (self._written_before is None or written < self._written_before)
+            and (not self._ids or task.id in self._ids)
+            and (self._end is None or self._end.fullmatch(task.end) is not None)
+            and (self._error is None or self._failed_so(task, self._error))
         )
 
+    def _failed_so(self, task: TaskSummary, error: re.Pattern[str]) -> bool:
+        if error.search(task.last_err) is not None:
+            return True
+        return task.error is not None and error.search(task.error.type) is not None
 
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in text.split("*")))
+
+def _pattern(text: str, flags: int = 0) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in text.split("*")), flags)
+
+
+def _said(setting: str, text: str) -> str:
+    if not text:
+        raise InvalidSettingError(setting, text, "some text, or absent")
+    return text
+
+
+def _moment(setting: str, moment: datetime | None) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        raise InvalidSettingError(setting, moment, "a time with its zone")
+    return moment
+
+
+def _nanoseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * _NANOSECONDS)

@@ -3,14 +3,14 @@ task_listing: the tasks of a store that match a filter, those that changed last 
 
 The store has no index, so a list reads records. It reads them from the end, in windows that double, and stops when it
 has enough: the last two hundred tasks cost the same in a store of a million. A record is never older than its task, so
-windows that were written before ``created_since`` need not be read either.
+windows that were written before ``created_since`` or ``changed_since`` need not be read either.
 
 The store goes on changing. A record that is written while the list is read moves to the end, behind what is read last;
 so the end is read once more, and a task that was found before gives way to what is found then. What is no record is
 counted and named, and never ends a list.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
@@ -92,8 +92,7 @@ class _Finding:
         self._bad: dict[str, MalformedEntry] = {}
         self._scanned = 0
         self._oldest = 0
-        since = wanted.created_since
-        self._not_before = 0 if since is None else int((since - _CLOCKS).timestamp() * 1_000_000_000)
+        self._not_before = max(_written_from(wanted.created_since, _CLOCKS), _written_from(wanted.changed_since))
         self._starts = False
 
     def begin_window(self) -> None:
@@ -101,7 +100,7 @@ class _Finding:
 
     @property
     def is_before(self) -> bool:
-        """Whether the last window reaches back beyond everything that may have been created since the wanted time."""
+        """Whether the last window reaches back beyond everything that may have been written since the wanted time."""
         return 0 < self._oldest < self._not_before
 
     @property
@@ -122,7 +121,7 @@ class _Finding:
             self._bad[entry.task_id] = MalformedEntry(entry.task_id, error.reason)
             return
         self._bad.pop(entry.task_id, None)
-        if self._wanted.matches(task):
+        if self._wanted.matches(task, entry.written):
             self._found[entry.task_id] = entry.sequence, task
         else:
             self._found.pop(entry.task_id, None)
@@ -138,3 +137,8 @@ class _Finding:
             len(self._bad),
             list(self._bad.values())[:_NAMED],
         )
+
+
+def _written_from(since: datetime | None, before: timedelta = timedelta()) -> int:
+    """Return the earliest writing, in nanoseconds since the epoch, of a record that may be wanted; 0 for any."""
+    return 0 if since is None else int((since - before).timestamp() * 1_000_000_000)

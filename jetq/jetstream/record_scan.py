@@ -77,10 +77,20 @@ async def measure_store(connection: Connection, names: Names) -> StoreExtent:
 
 
 async def scan_records(
-    connection: Connection, names: Names, visit: Callable[[ScannedRecord], None], *, first: int, last: int
-) -> None:
+    connection: Connection, names: Names, visit: Callable[[ScannedRecord], bool | None], *, first: int, last: int
+) -> int:
     """
     Visit the records whose sequences are from *first* to *last*, in that order.
+
+    Args:
+        connection: To the server.
+        names: Of the namespace.
+        visit: Takes each record; True ends the scan behind it.
+        first: The least sequence.
+        last: The greatest sequence.
+
+    Returns:
+        Where another scan goes on; beyond *last* if all was read.
 
     Raises:
         ServerTimeoutError: The server stopped answering.
@@ -90,14 +100,16 @@ async def scan_records(
     while first <= last:
         scan = _Scan(connection, names, first, last)
         try:
-            await scan.run(visit)
+            if await scan.run(visit):
+                return scan.next
         except (ServerTimeoutError, NoResponderError):
             failures = failures + 1 if scan.next == first else 0
             if failures > _RESTARTS:
                 raise
         else:
-            return
+            return last + 1
         first = scan.next
+    return last + 1
 
 
 class _Scan:
@@ -119,16 +131,19 @@ class _Scan:
         self._status = ""
         """Of a message that says that the batch will not become fuller; empty if none came."""
 
-    async def run(self, visit: Callable[[ScannedRecord], None]) -> None:
+    async def run(self, visit: Callable[[ScannedRecord], bool | None]) -> bool:
+        """Visit what there is; True if a visit ended it."""
         subscription = await self._connection.subscribe(self._inbox, self._take)
         try:
             self._pending = await self._create()
             while self._pending and self.next <= self._last:
                 await self._pull()
-                self._hand_over(visit)
+                if self._hand_over(visit):
+                    return True
         finally:
             await subscription.unsubscribe()
             await self._delete()
+        return False
 
     def _take(self, message: Incoming) -> None:
         if message.reply:
@@ -174,7 +189,7 @@ class _Scan:
             except TimeoutError:
                 raise self._lost() from None
 
-    def _hand_over(self, visit: Callable[[ScannedRecord], None]) -> None:
+    def _hand_over(self, visit: Callable[[ScannedRecord], bool | None]) -> bool:
         if not self._batch:
             if self._status != _NO_MESSAGES:
                 raise self._lost()
@@ -186,9 +201,11 @@ class _Scan:
                 raise self._lost()
             if sequence > self._last:
                 self.next = sequence
-                return
+                return False
             self.next = sequence + 1
-            visit(ScannedRecord(message.subject[self._size :], sequence, written, message.data))
+            if visit(ScannedRecord(message.subject[self._size :], sequence, written, message.data)):
+                return True
+        return False
 
     def _lost(self) -> ServerTimeoutError:
         return ServerTimeoutError(f"the reading of {self._names.tasks}", _PATIENCE)

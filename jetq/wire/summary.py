@@ -12,8 +12,14 @@ from msgspec import Struct
 
 from jetq.errors import MalformedRecordError
 from jetq.model.name import is_name
-from jetq.model.record import Moment
+from jetq.model.record import CancelRequest, Moment
 from jetq.model.state import State, display_state
+
+
+class ErrorKind(Struct, frozen=True):
+    """The class of the last error; its message is in ``last_err``, and its traceback in no list."""
+
+    type: str = ""
 
 
 class TaskSummary(Struct, frozen=True):
@@ -30,6 +36,10 @@ class TaskSummary(Struct, frozen=True):
     due: Moment | None = None
     end: str = ""
     last_err: str = ""
+    error: ErrorKind | None = None
+    deadline: Moment | None = None
+    key: str = ""
+    cancel_requested: CancelRequest | None = None
 
     @property
     def display_state(self) -> str:

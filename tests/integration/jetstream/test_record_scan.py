@@ -195,3 +195,22 @@ async def test_the_extent_of_a_store_is_that_of_its_messages(connection: Connect
 
     assert (extent.first, extent.last, extent.messages) == (2, 6, 5)
     assert extent.size > 0
+
+
+async def test_a_visit_may_end_a_scan_which_another_one_continues(
+    connection: Connection, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_scan, "_BATCH", 4)
+    await fill(connection, names, 30)
+    seen: list[int] = []
+
+    def visit(entry: ScannedRecord) -> bool:
+        seen.append(entry.sequence)
+        return len(seen) % 10 == 0
+
+    begins = [1]
+    while begins[-1] <= 25:
+        begins.append(await scan_records(connection, names, visit, first=begins[-1], last=25))
+
+    assert begins == [1, 11, 21, 26]
+    assert seen == list(range(1, 26))

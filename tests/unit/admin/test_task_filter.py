@@ -6,7 +6,7 @@ import pytest
 from jetq.admin.task_filter import DISPLAY_STATES, TaskFilter
 from jetq.errors import InvalidNameError, InvalidSettingError
 from jetq.model.state import State
-from jetq.wire.summary import TaskSummary
+from jetq.wire.summary import ErrorKind, TaskSummary
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -36,11 +36,47 @@ def task(**fields: Any) -> TaskSummary:
         ({"task_type": "e*n*"}, True),
         ({"created_since": NOW}, True),
         ({"created_since": NOW + timedelta(microseconds=1)}, False),
+        ({"created_before": NOW}, False),
+        ({"created_before": NOW + timedelta(microseconds=1)}, True),
+        ({"changed_since": NOW}, True),
+        ({"changed_since": NOW + timedelta(seconds=1)}, False),
+        ({"changed_before": NOW}, False),
+        ({"changed_before": NOW + timedelta(seconds=1)}, True),
+        ({"ids": ["t2", "t1"]}, True),
+        ({"ids": ["t2"]}, False),
+        ({"end": "max_tries"}, True),
+        ({"end": "max*"}, True),
+        ({"end": "max"}, False),
+        ({"error": "no luck"}, True),
+        ({"error": "NO LUCK"}, True),
+        ({"error": "no*today"}, True),
+        ({"error": "today*no"}, False),
+        ({"error": "timeouterror"}, True),
+        ({"error": "time?"}, False),
+        ({"error": "l.ck"}, False),
         ({"queue": "EMAIL", "states": ["new"], "task_type": "order:*"}, False),
     ],
 )
 def test_a_task_matches_when_everything_that_is_asked_for_holds(wanted: dict[str, Any], found: bool) -> None:
-    assert TaskFilter(**wanted).matches(task()) is found
+    failed = task(end="max_tries", last_err="no luck\nat all today", error=ErrorKind("shop.TimeoutError"))
+
+    assert TaskFilter(**wanted).matches(failed, int(NOW.timestamp()) * 1_000_000_000) is found
+
+
+def test_a_task_without_an_error_has_none_that_matches() -> None:
+    assert not TaskFilter(error="*e*").matches(task())
+    assert not TaskFilter(end="max_tries").matches(task())
+
+
+def test_a_filter_says_whether_it_lets_everything_through() -> None:
+    assert TaskFilter().is_open
+    assert TaskFilter(limit=3).is_open
+    for one in ({"queue": "Q"}, {"states": ["new"]}, {"task_type": "x"}, {"ids": ["t1"]}, {"end": "e"}, {"error": "x"}):
+        given: dict[str, Any] = one
+        assert not TaskFilter(**given).is_open
+    for time in ("created_since", "created_before", "changed_since", "changed_before"):
+        late: dict[str, Any] = {time: NOW}
+        assert not TaskFilter(**late).is_open
 
 
 def test_states_are_those_that_people_see() -> None:
@@ -62,6 +98,12 @@ def test_every_state_can_be_asked_for(state: State) -> None:
         ({"limit": -1}, "limit"),
         ({"limit": "many"}, "limit"),
         ({"created_since": NOW.replace(tzinfo=None)}, "created_since"),
+        ({"created_before": NOW.replace(tzinfo=None)}, "created_before"),
+        ({"changed_since": NOW.replace(tzinfo=None)}, "changed_since"),
+        ({"changed_before": NOW.replace(tzinfo=None)}, "changed_before"),
+        ({"task_type": ""}, "task_type"),
+        ({"end": ""}, "end"),
+        ({"error": ""}, "error"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(wanted: dict[str, Any], setting: str) -> None:
@@ -74,3 +116,5 @@ def test_what_cannot_be_asked_for_is_refused(wanted: dict[str, Any], setting: st
 def test_an_illegal_queue_is_refused() -> None:
     with pytest.raises(InvalidNameError):
         TaskFilter(queue="a b")
+    with pytest.raises(InvalidNameError):
+        TaskFilter(ids=["t1", "t.2"])

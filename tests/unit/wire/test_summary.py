@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from jetq.errors import MalformedRecordError
-from jetq.model.record import TaskRecord
+from jetq.model.record import CancelRequest, TaskRecord
 from jetq.model.state import State
 from jetq.wire.codec import new_document
-from jetq.wire.summary import TaskSummary, decode_summary
+from jetq.wire.summary import ErrorKind, TaskSummary, decode_summary
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -25,13 +25,14 @@ def test_a_summary_holds_what_the_record_says() -> None:
         tries=2,
         last_err="no route",
         due=NOW,
+        deadline=NOW,
+        cancel_requested=CancelRequest(by="ops", at=NOW),
     )
 
     summary = decode_summary("t1", new_document(record).encode())
 
-    assert {name: getattr(summary, name) for name in TaskSummary.__struct_fields__} == {
-        name: getattr(record, name) for name in TaskSummary.__struct_fields__
-    }
+    names = set(TaskSummary.__struct_fields__) - {"error", "key"}
+    assert {name: getattr(summary, name) for name in names} == {name: getattr(record, name) for name in names}
     assert summary.display_state == record.display_state
 
 
@@ -67,3 +68,11 @@ def test_what_is_not_the_record_of_the_task_is_malformed(change: dict[str, str])
 def test_what_is_no_object_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedRecordError):
         decode_summary("t1", data)
+
+
+def test_of_an_error_its_class_is_read() -> None:
+    data = b'{"id":"2b","type":"x","created":"2026-11-24T12:00:00Z","key":"k","error":{"type":"E","traceback":"T"}}'
+
+    summary = decode_summary("2b", data)
+
+    assert (summary.error, summary.key) == (ErrorKind("E"), "k")
