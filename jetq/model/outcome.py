@@ -18,22 +18,43 @@ class Succeeded(Struct, frozen=True, gc=False):
 
 
 class Failed(Struct, frozen=True):
-    """The handler raised."""
+    """The handler raised. The *note* is shown beside the error."""
 
     error: ErrorInfo
+    note: str = ""
 
 
 class TimedOut(Struct, frozen=True):
-    """The handler ran beyond its time limit of *limit* seconds."""
+    """The handler ran beyond its time limit of *limit* seconds. The *note* is shown beside the error."""
 
     limit: float
+    note: str = ""
+
+
+class GivenUp(Struct, frozen=True):
+    """The handler raised what no further try helps against. The *note* is shown beside the error."""
+
+    error: ErrorInfo
+    note: str = ""
 
 
 class Retried(Struct, frozen=True):
-    """The handler asked for another try; *delay* in seconds, None for the policy's."""
+    """
+    The handler, or what decides about its errors, asked for another try.
+
+    Attributes:
+        delay: Seconds; None for the policy's.
+        reason: In words.
+        queue: Where the next try is to be; empty for the same queue.
+        error: What the handler raised, if *reason* is about that.
+        note: Shown beside the error or the reason.
+    """
 
     delay: float | None
     reason: str
+    queue: str = ""
+    error: ErrorInfo | None = None
+    note: str = ""
 
 
 class Terminated(Struct, frozen=True):
@@ -43,9 +64,10 @@ class Terminated(Struct, frozen=True):
 
 
 class Snoozed(Struct, frozen=True):
-    """The handler wants to be called again in *delay* seconds, at no cost."""
+    """Another call in *delay* seconds is wanted, at no cost; after an *error*, or by the handler's own word."""
 
     delay: float
+    error: ErrorInfo | None = None
 
 
 class Cancelled(Struct, frozen=True):
@@ -86,6 +108,7 @@ Outcome = (
     Succeeded
     | Failed
     | TimedOut
+    | GivenUp
     | Retried
     | Terminated
     | Snoozed

@@ -63,6 +63,11 @@ class CancelRequest(Struct, frozen=True, omit_defaults=True, gc=False):
     by: str = ""
     at: Moment | None = None
 
+    @property
+    def text(self) -> str:
+        """What the record of a task that ended so says."""
+        return f"cancelled by {self.by}" if self.by else "cancelled"
+
 
 class StoredOptions(Struct, frozen=True, omit_defaults=True, gc=False):
     """
@@ -90,6 +95,8 @@ class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):
         due: When a waiting task becomes runnable; None when it does not wait.
         end: Why a final state was reached, one of ``model.state.End`` or another program's word.
         nonce: Of the creation, so that a producer recognises its own record.
+        key: The unique key, with the task type before it; empty for a task that is one among many.
+        after: The id of the task with the same key whose end this one waits for.
     """
 
     id: str
@@ -120,6 +127,8 @@ class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):
     schedule: str = ""
     scheduled_for: Moment | None = None
     nonce: str = ""
+    key: str = ""
+    after: str = ""
 
     @property
     def is_final(self) -> bool:

@@ -6,7 +6,7 @@ draws. asyncjobs' named policies are here too, with its arithmetic (``retrypolic
 so that the first retry takes the interval with index 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from traceback import format_exception_only
@@ -17,6 +17,8 @@ from jetq.errors import InvalidSettingError
 MAX_WAIT: Final = 10 * 365 * 86_400.0
 """Seconds, ten years; longer waits are cut to it, so that the time of the next try can always be written."""
 _HUGE: Final = 1e308
+_LONGEST_COMPLAINT: Final = 500
+"""Characters; what a policy returns in place of seconds may be of any size, and its text goes into the record."""
 
 
 @runtime_checkable
@@ -45,7 +47,7 @@ def next_wait(policy: RetryPolicy, retry: int, chance: float) -> tuple[float, st
         return min(_positive("the delay", policy.delay(retry, chance)), MAX_WAIT), ""
     except Exception as error:  # noqa: BLE001 - the policy is the user's code
         complaint = format_exception_only(error)[-1].strip()
-        return Exponential().delay(retry, chance), f" (and the retry policy failed: {complaint})"
+        return Exponential().delay(retry, chance), f" (and the retry policy failed: {complaint[:_LONGEST_COMPLAINT]})"
 
 
 def _positive(setting: str, value: object) -> float:
@@ -197,21 +199,37 @@ NAMED: dict[str, RetryPolicy] = {
 }
 """asyncjobs' policies by their names."""
 
+_NONE: Final[Mapping[str, RetryPolicy]] = {}
+
 RetryLike = RetryPolicy | str | float | int | timedelta | Callable[[int], float | timedelta]
-"""What users may give as a policy: a policy, the name of one of asyncjobs', seconds, or a function."""
+"""What users may give as a policy: a policy, the name of one, seconds, or a function."""
 
 
-def as_policy(value: RetryLike) -> RetryPolicy:
+def find_policy(name: str, own: Mapping[str, RetryPolicy] = _NONE) -> RetryPolicy | None:
+    """Return the policy of a name, from an application's *own* first; None if nobody knows it."""
+    policy = own.get(name)
+    return NAMED.get(name) if policy is None else policy
+
+
+def as_policy(value: RetryLike, own: Mapping[str, RetryPolicy] = _NONE) -> RetryPolicy:
     """
     Return the policy that *value* stands for.
+
+    Args:
+        value: A policy, or something that stands for one.
+        own: The application's policies by name; asyncjobs' names are known beside them.
 
     Raises:
         InvalidSettingError: It is none of the shapes, or an unknown name.
     """
     if isinstance(value, str):
-        if value not in NAMED:
-            raise InvalidSettingError("retry", value, f"one of {', '.join(sorted(NAMED))}, or a policy")
-        return NAMED[value]
+        found = find_policy(value, own)
+        if found is None:
+            known = ", ".join(sorted({*own, *NAMED}))
+            raise InvalidSettingError(
+                "retry", value, f"one of {known} (App(retry_policies=...) adds names), or a policy"
+            )
+        return found
     if isinstance(value, RetryPolicy) and not isinstance(value, type):
         return value
     if isinstance(value, (int, float, timedelta)) and not isinstance(value, bool):

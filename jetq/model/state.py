@@ -33,6 +33,7 @@ class End(StrEnum):
     CRASH = "crash"
     DEADLINE = "deadline"
     DROPPED = "dropped"
+    GIVEN_UP = "given_up"
     INVALID = "invalid"
     MAX_TRIES = "max_tries"
     PURGED = "purged"

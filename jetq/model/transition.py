@@ -8,8 +8,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from jetq.errors import IllegalTransitionError
-from jetq.model.record import ABSENT, Result, Run, TaskRecord
-from jetq.model.state import FINAL, RUNNABLE, State, advance
+from jetq.model.record import ABSENT, CancelRequest, Result, Run, TaskRecord
+from jetq.model.state import FINAL, RUNNABLE, End, State, advance
 from jetq.model.verdict import Verdict
 
 
@@ -51,6 +51,7 @@ def closed(record: TaskRecord, verdict: Verdict, now: datetime) -> TaskRecord:
     return replace(
         record,
         state=state,
+        queue=verdict.queue or record.queue,
         tried=now if record.state is State.ACTIVE else record.tried,
         tries=max(0, record.tries - verdict.refund),
         result=result,
@@ -114,3 +115,46 @@ def retried(record: TaskRecord) -> TaskRecord:
         result=None,
         cancel_requested=None,
     )
+
+
+def ended(record: TaskRecord, end: End, reason: str) -> TaskRecord:
+    """
+    End a task that does not run, on somebody's word.
+
+    Raises:
+        IllegalTransitionError: It runs, or ended already.
+    """
+    if record.state is State.ACTIVE:
+        raise IllegalTransitionError(record.id, record.state, State.EXPIRED)
+    return replace(
+        record,
+        state=advance(record.id, record.state, State.EXPIRED),
+        due=None,
+        end=end,
+        last_err=reason,
+        progress=ABSENT,
+    )
+
+
+def stopping(record: TaskRecord, request: CancelRequest) -> TaskRecord:
+    """
+    Ask that a running task stops; the first request counts.
+
+    Raises:
+        IllegalTransitionError: It does not run.
+    """
+    if record.state is not State.ACTIVE:
+        raise IllegalTransitionError(record.id, record.state, "stopping")
+    return record if record.cancel_requested is not None else replace(record, cancel_requested=request)
+
+
+def hastened(record: TaskRecord) -> TaskRecord:
+    """
+    Let a waiting task wait no longer.
+
+    Raises:
+        IllegalTransitionError: It does not wait.
+    """
+    if not record.is_waiting:
+        raise IllegalTransitionError(record.id, record.state, "runnable")
+    return replace(record, due=None)

@@ -15,6 +15,7 @@ from jetq.model.outcome import (
     Cancelled,
     Expired,
     Failed,
+    GivenUp,
     Interrupted,
     Invalid,
     Outcome,
@@ -55,6 +56,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
             gives the item back at once.
         due: When a retry becomes runnable.
         end: Why a final state was reached.
+        queue: Where the next try is; empty for the same queue.
         refund: The run costs no try.
         result: JSON of the handler's return value.
         crashed: The start that is refused would have been a take-over, so one more run died.
@@ -66,6 +68,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     settlement: Settlement = Settlement.ACK
     due: datetime | None = None
     end: str = ""
+    queue: str = ""
     refund: bool = False
     crashed: bool = False
     result: bytes | None = None
@@ -80,10 +83,12 @@ class Rules(Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         retry: The policy for the waits.
         max_tries: The task's limit capped to its queue's; 0 or less is unlimited.
+        complaint: Beside the error, why the policy that the task asks for cannot be used; in the form of `next_wait`'s.
     """
 
     retry: RetryPolicy
     max_tries: int
+    complaint: str = ""
 
 
 def max_tries(task: int, queue: int) -> int:
@@ -153,6 +158,8 @@ def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, 
             return _expired(End.DEADLINE, record, _TOO_LATE)
         case Interrupted() | Snoozed():
             return _another_time(outcome, record, now)
+        case GivenUp():
+            return _given_up(outcome, record)
         case Failed() | TimedOut() | Retried() | Unroutable():
             return _again_or_never(outcome, record, rules, now, chance)
         case _:
@@ -169,10 +176,14 @@ def _another_time(outcome: Interrupted | Snoozed, record: TaskRecord, now: datet
         return _expired(End.CANCELLED, record, _CANCELLED, refund=True)
     if isinstance(outcome, Interrupted):
         return Verdict(state=State.RETRY, settlement=Settlement.RELEASE, refund=True, error=record.error)
-    due = _later(now, outcome.delay)
+    due, error = _later(now, outcome.delay), outcome.error or record.error
+    last_err = "" if outcome.error is None else _text(outcome.error)
     if record.deadline is not None and due >= record.deadline:
-        return _expired(End.DEADLINE, record, _TOO_LATE, refund=True)
-    return Verdict(state=State.RETRY, settlement=Settlement.SCHEDULE, due=due, refund=True, error=record.error)
+        last_err = last_err or record.last_err or _TOO_LATE
+        return Verdict(state=State.EXPIRED, end=End.DEADLINE, refund=True, last_err=last_err, error=error)
+    return Verdict(
+        state=State.RETRY, settlement=Settlement.SCHEDULE, due=due, refund=True, last_err=last_err, error=error
+    )
 
 
 def _later(now: datetime, delay: float) -> datetime:
@@ -180,11 +191,25 @@ def _later(now: datetime, delay: float) -> datetime:
     return now + timedelta(seconds=min(max(0.0, delay), MAX_WAIT))
 
 
+def _given_up(outcome: GivenUp, record: TaskRecord) -> Verdict:
+    """End the task, unless somebody wanted it cancelled: what was asked for is what is told."""
+    last_err = _text(outcome.error, outcome.note)
+    if record.cancel_requested is not None:
+        return Verdict(state=State.EXPIRED, end=End.CANCELLED, last_err=last_err, error=outcome.error)
+    return Verdict(state=State.TERMINATED, end=End.GIVEN_UP, last_err=last_err, error=outcome.error)
+
+
+def _text(error: ErrorInfo, *notes: str) -> str:
+    """Say an error in one line, and in brackets what there is to say beside it."""
+    text = f"{error.type}: {error.message}" if error.type else error.message
+    return " ".join([text, *(f"({note})" for note in notes if note)])
+
+
 def _again_or_never(
     outcome: Failed | TimedOut | Retried | Unroutable, record: TaskRecord, rules: Rules, now: datetime, chance: float
 ) -> Verdict:
     error = _error_of(outcome)
-    last_err = f"{error.type}: {error.message}" if error.type else error.message
+    last_err = _text(error, "" if isinstance(outcome, Unroutable) else outcome.note)
     if record.cancel_requested is not None:
         return Verdict(state=State.EXPIRED, end=End.CANCELLED, last_err=last_err, error=error)
     if 0 < rules.max_tries <= record.tries:
@@ -193,10 +218,22 @@ def _again_or_never(
         due = _later(now, outcome.delay)
     else:
         wait, complaint = next_wait(rules.retry, record.tries, chance)
-        due, last_err = _later(now, wait), last_err + complaint
+        due, last_err = _later(now, wait), last_err + rules.complaint + complaint
     if record.deadline is not None and due >= record.deadline:
         return Verdict(state=State.EXPIRED, end=End.DEADLINE, last_err=last_err, error=error)
-    return Verdict(state=State.RETRY, settlement=Settlement.SCHEDULE, due=due, last_err=last_err, error=error)
+    queue, kept = _next_queue(outcome, record)
+    return Verdict(
+        state=State.RETRY, settlement=Settlement.SCHEDULE, due=due, queue=queue, last_err=last_err + kept, error=error
+    )
+
+
+def _next_queue(outcome: Failed | TimedOut | Retried | Unroutable, record: TaskRecord) -> tuple[str, str]:
+    """Return the queue to move to, or none, and why not. The queue is part of what a signature signs."""
+    if not isinstance(outcome, Retried) or outcome.queue in {"", record.queue}:
+        return "", ""
+    if record.signature:
+        return "", f" (it cannot move to {outcome.queue}, since it is signed for the queue {record.queue})"
+    return outcome.queue, ""
 
 
 def _error_of(outcome: Failed | TimedOut | Retried | Unroutable) -> ErrorInfo:
@@ -206,6 +243,6 @@ def _error_of(outcome: Failed | TimedOut | Retried | Unroutable) -> ErrorInfo:
         case TimedOut():
             return ErrorInfo(type="TimeoutError", message=f"ran longer than its limit of {outcome.limit:g} s")
         case Retried():
-            return ErrorInfo(message=outcome.reason)
+            return outcome.error or ErrorInfo(message=outcome.reason)
         case Unroutable():
             return ErrorInfo(message=f"no handler for the task type {outcome.type!r} on this worker")

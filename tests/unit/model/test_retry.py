@@ -18,6 +18,7 @@ from jetq.model.retry import (
     RetryPolicy,
     Steps,
     as_policy,
+    find_policy,
     next_wait,
 )
 
@@ -187,6 +188,15 @@ def test_what_may_be_given_as_a_policy(given_: Any, waited: float) -> None:
 def test_what_may_not_is_refused(bad: Any) -> None:
     with pytest.raises(InvalidSettingError):
         as_policy(bad)
+
+
+def test_an_applications_own_names_come_before_those_of_asyncjobs() -> None:
+    own = {"gentle": Fixed(1), "1m": Fixed(2)}
+
+    assert [as_policy(name, own) for name in ("gentle", "1m", "1h")] == [Fixed(1), Fixed(2), NAMED["1h"]]
+    assert [find_policy(name, own) for name in ("gentle", "1m", "1h", "2m")] == [Fixed(1), Fixed(2), NAMED["1h"], None]
+    with pytest.raises(InvalidSettingError, match="one of 10m, 1h, 1m, default, gentle "):
+        as_policy("2m", own)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:

@@ -2,7 +2,8 @@
 What follows from what happened, as tables.
 
 A row says what becomes of the task in each of four situations; where several hold at one time, the one further left in
-the table decides. So every outcome is tried with every combination of tries, cancel request and deadline.
+the table decides. So every outcome is tried with every combination of tries (the first, one in the middle, the last,
+one beyond the limit, an only one, and without limit), cancel request and deadline.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from jetq.model.outcome import (
     Cancelled,
     Expired,
     Failed,
+    GivenUp,
     Interrupted,
     Invalid,
     Outcome,
@@ -40,8 +42,10 @@ WAIT = 60.0
 FAR, NEAR = NOW + timedelta(days=1), NOW + timedelta(seconds=WAIT)
 
 COMPLETE, TERMINATED, INVALID = "complete", "terminated terminated", "terminated invalid"
+GIVEN_UP = "terminated given_up"
 CANCELLED, EXHAUSTED, LATE = "expired cancelled", "expired max_tries", "expired deadline"
-AGAIN, SNOOZED, AT_ONCE = "retry in 60 s", "retry in 60 s, try given back", "retry at once, try given back"
+AGAIN, ELSEWHERE = "retry in 60 s", "retry in 60 s in BULK"
+SNOOZED, AT_ONCE = "retry in 60 s, try given back", "retry at once, try given back"
 
 Row = tuple[Outcome, str, str | None, str, str]
 
@@ -55,13 +59,18 @@ OUTCOMES: list[Row] = [
     (TimedOut(30),             CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (Retried(None, "again"),   CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (Retried(60, "again"),     CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (Retried(60, "", "BULK"),  CANCELLED,  EXHAUSTED,  LATE,       ELSEWHERE),
+    (Retried(60, "", "EMAIL"), CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (Retried(60, "", error=BOOM), CANCELLED, EXHAUSTED, LATE,      AGAIN),
     (Unroutable("email:new"),  CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (GivenUp(BOOM),            CANCELLED,  GIVEN_UP,   GIVEN_UP,   GIVEN_UP),
     (Terminated("no use"),     TERMINATED, TERMINATED, TERMINATED, TERMINATED),
     (Invalid("to: missing"),   INVALID,    INVALID,    INVALID,    INVALID),
     (Unstorable(BOOM),         INVALID,    INVALID,    INVALID,    INVALID),
     (Cancelled("me"),          CANCELLED,  CANCELLED,  CANCELLED,  CANCELLED),
     (Expired(NOW),             LATE,       LATE,       LATE,       LATE),
     (Snoozed(60),              CANCELLED,  None,       LATE,       SNOOZED),
+    (Snoozed(60, BOOM),        CANCELLED,  None,       LATE,       SNOOZED),
     (Interrupted(),            CANCELLED,  None,       AT_ONCE,    AT_ONCE),
 ]
 # fmt: on
@@ -81,6 +90,7 @@ class Situation(NamedTuple):
         return TaskRecord(
             id="A1",
             type="email:new",
+            queue="EMAIL",
             state=State.ACTIVE,
             created=NOW - timedelta(hours=1),
             tries=self.tries,
@@ -92,7 +102,7 @@ class Situation(NamedTuple):
 
 SITUATIONS = [
     Situation(tries, limit, cancel, deadline)
-    for tries, limit in [(1, 3), (3, 3), (4, 3), (1, 1), (7, 0), (7, -1)]
+    for tries, limit in [(1, 3), (2, 3), (3, 3), (4, 3), (1, 1), (1, 0), (7, 0), (7, -1)]
     for cancel in (False, True)
     for deadline in (None, FAR, NEAR, NOW)
 ]
@@ -101,16 +111,17 @@ SITUATIONS = [
 def in_words(verdict: Verdict) -> str:
     """Say a verdict as the tables do, and check what the words leave out."""
     given_back = ", try given back" if verdict.refund else ""
+    elsewhere = f" in {verdict.queue}" if verdict.queue else ""
     match verdict.settlement:
         case Settlement.ACK:
-            assert verdict.due is None
+            assert (verdict.due, verdict.queue) == (None, "")
             return f"{verdict.state} {verdict.end}".strip()
         case Settlement.SCHEDULE:
             assert (verdict.state, verdict.end) == (State.RETRY, "")
             assert verdict.due is not None
-            return f"retry in {(verdict.due - NOW).total_seconds():g} s{given_back}"
+            return f"retry in {(verdict.due - NOW).total_seconds():g} s{elsewhere}{given_back}"
         case Settlement.RELEASE:
-            assert (verdict.state, verdict.end, verdict.due) == (State.RETRY, "", None)
+            assert (verdict.state, verdict.end, verdict.due, verdict.queue) == (State.RETRY, "", None, "")
             return f"retry at once{given_back}"
 
 
@@ -143,6 +154,13 @@ def test_the_table_has_a_row_for_every_outcome() -> None:
     [
         (Succeeded(b"1"), "", None),
         (Failed(BOOM), "ValueError: boom", BOOM),
+        (Failed(BOOM, "odd"), "ValueError: boom (odd)", BOOM),
+        (GivenUp(BOOM), "ValueError: boom", BOOM),
+        (GivenUp(BOOM, "no use"), "ValueError: boom (no use)", BOOM),
+        (Retried(1, "asked", error=BOOM, note="later"), "ValueError: boom (later)", BOOM),
+        (Retried(1, "not yet", note="odd"), "not yet (odd)", ErrorInfo(message="not yet")),
+        (Snoozed(1, BOOM), "ValueError: boom", BOOM),
+        (TimedOut(30, "odd"), "TimeoutError: ran longer than its limit of 30 s (odd)", None),
         (TimedOut(30), "TimeoutError: ran longer than its limit of 30 s", None),
         (Retried(None, "not yet"), "not yet", ErrorInfo(message="not yet")),
         (Unroutable("x"), "no handler for the task type 'x' on this worker", None),
@@ -176,6 +194,48 @@ def test_a_task_that_fails_for_the_last_time_tells_why(
     verdict = verdict_of(Failed(BOOM), Situation(tries, 3, cancel, deadline).record())
 
     assert (verdict.end, verdict.last_err, verdict.error, verdict.refund) == (end, "ValueError: boom", BOOM, False)
+
+
+@pytest.mark.parametrize("deadline", [None, NEAR])
+def test_an_error_that_snoozes_its_task_is_told_and_an_earlier_one_kept(*, deadline: datetime | None) -> None:
+    record = replace(Situation(1, 3, cancel=False, deadline=deadline).record(), last_err="the last one")
+    told = verdict_of(Snoozed(60, BOOM), record)
+    plain = verdict_of(Snoozed(60), record)
+
+    assert (told.last_err, told.error) == ("ValueError: boom", BOOM)
+    assert (plain.last_err, plain.error) == ("the last one" if deadline else "", EARLIER)
+
+
+def test_a_retry_moves_to_another_queue() -> None:
+    record = Situation(1, 3, cancel=False, deadline=None).record()
+
+    moved = closed(record, verdict_of(Retried(60, "", "BULK"), record), NOW)
+    stayed = closed(record, verdict_of(Failed(BOOM), record), NOW)
+
+    assert (moved.queue, stayed.queue) == ("BULK", "EMAIL")
+    assert moved.due == NOW + timedelta(seconds=60)
+
+
+def test_a_signed_task_stays_in_its_queue_and_says_so() -> None:
+    record = replace(Situation(1, 3, cancel=False, deadline=None).record(), signature="ab" * 64)
+
+    verdict = verdict_of(Retried(60, "not yet", "BULK"), record)
+
+    assert in_words(verdict) == AGAIN
+    assert verdict.last_err == "not yet (it cannot move to BULK, since it is signed for the queue EMAIL)"
+    assert verdict_of(Retried(60, "not yet", "EMAIL"), record).last_err == "not yet"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"), [(Failed(BOOM), True), (Retried(None, ""), True), (Retried(5, ""), False)], ids=str
+)
+def test_a_policy_that_cannot_be_used_is_told_where_a_policy_is_needed(outcome: Outcome, *, told: bool) -> None:
+    rules = Rules(retry=Fixed(WAIT), max_tries=3, complaint=" (and who?)")
+    record = Situation(1, 3, cancel=False, deadline=None).record()
+
+    verdict = judge(outcome, record, rules, now=NOW, chance=0.5)
+
+    assert verdict.last_err.endswith(" (and who?)") == told
 
 
 @pytest.mark.parametrize("outcome", [Snoozed(60), Interrupted()], ids=str)
@@ -252,6 +312,10 @@ def returning(value: Any) -> Callable[[int], Any]:
         (returning(float("nan")), "zero or more, got: nan"),
         (returning(None), "zero or more, got: None"),
         (returning("5"), "zero or more, got: '5'"),
+        (returning(float("inf")), "zero or more, got: inf"),
+        (returning(10**400), "zero or more, got: 1000"),
+        (returning(timedelta(seconds=-1)), "zero or more, got: datetime.timedelta("),
+        (returning("x" * 100_000), "zero or more, got: 'xxx"),
     ],
 )
 def test_a_policy_that_fails_does_not_fail_the_task(policy: Any, complaint: str) -> None:
@@ -263,6 +327,7 @@ def test_a_policy_that_fails_does_not_fail_the_task(policy: Any, complaint: str)
     assert verdict.error == BOOM
     assert verdict.last_err.startswith("ValueError: boom (and the retry policy failed: ")
     assert complaint in verdict.last_err
+    assert len(verdict.last_err) < 1000
 
 
 def test_a_policy_of_years_is_cut() -> None:
