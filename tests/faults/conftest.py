@@ -41,7 +41,7 @@ class Crew:
         return worker
 
     def lines(self, word: str) -> list[list[str]]:
-        """Return what was noted with a word: task id, attempt, pid."""
+        """Return what was noted with a word: task id, attempt, pid, time."""
         if not self.log.exists():
             return []
         return [line.split()[1:] for line in self.log.read_text().splitlines() if line.startswith(f"{word} ")]

@@ -1,7 +1,7 @@
 """
 A worker process for fault tests: ``python -m tests.faults.program URL NAMESPACE LOG [AHEAD]``.
 
-Its handlers append one line for each start and each end to LOG (``start ID ATTEMPT PID``), which the tests count.
+Its handlers append one line for each start and each end to LOG (``start ID ATTEMPT PID TIME``), which the tests count.
 Its clock is AHEAD seconds ahead of everybody else's.
 """
 
@@ -39,7 +39,7 @@ def add_handlers(app: App, log: Path) -> None:
     stream = os.open(log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
 
     def note(word: str, ctx: Context) -> None:
-        os.write(stream, f"{word} {ctx.task_id} {ctx.attempt} {os.getpid()}\n".encode())
+        os.write(stream, f"{word} {ctx.task_id} {ctx.attempt} {os.getpid()} {time.time()}\n".encode())
 
     @app.task("work", retry=Fixed(0.5))
     async def work(ctx: Context, seconds: float = 0.0, fail: int = 0) -> int:
