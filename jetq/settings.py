@@ -6,13 +6,14 @@ or as timedelta and are seconds inside. NATS contexts and NATS_* variables are r
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, Self
 
 from jetq.errors import InvalidSettingError
 from jetq.model.name import check_name
+from jetq.model.signing_key import parse_key
 
 Duration = float | int | timedelta
 Storage = Literal["file", "memory"]
@@ -43,9 +44,13 @@ RUN_GRACE = 10.0
 """Seconds beyond its time limit for which a run's lease is kept, so that it can end in order."""
 RESULT_POLL = 2.0
 """Seconds between two readings of a record that somebody waits for; events come sooner, but may be lost."""
+EVENT_BUFFER = 10_000
+"""Events that wait for their reader; what comes beyond that is counted and told as missed."""
 RECORD_MARGIN = 64 * 1024
 """Bytes kept free below the server's max_payload when a task is enqueued, for what its runs will add."""
 
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"", "0", "false", "no", "off"})
 _LONGEST = 100 * 365 * 86_400.0
 """Seconds, a century; the server counts nanoseconds in 64 bits."""
 
@@ -222,6 +227,78 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SigningSettings:
+    """
+    Who signs tasks, and whose signatures a worker trusts. Keys are Ed25519, in hexadecimal, as asyncjobs has them.
+
+    Attributes:
+        key: The 32-byte seed that signs every task that is enqueued here; None signs nothing.
+        key_file: A file that holds the seed, in place of *key*.
+        verify: Public keys. With any, a worker ends tasks that none of them signed; several let keys be rotated.
+        verify_files: Files that hold a public key each; they count like those of *verify*.
+        optional: Run unsigned tasks too; a wrong signature is refused all the same.
+    """
+
+    key: str | None = field(default=None, repr=False)
+    key_file: str | os.PathLike[str] | None = None
+    verify: Sequence[str] = ()
+    verify_files: Sequence[str | os.PathLike[str]] = ()
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without reading a file."""
+        for name in ("verify", "verify_files"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str | os.PathLike) else tuple(value))
+        if self.key is not None:
+            parse_key("SigningSettings.key", self.key)
+            if self.key_file is not None:
+                raise InvalidSettingError("key_file", str(self.key_file), "absent when key is given: choose one")
+        for place, key in enumerate(self.verify):
+            parse_key(f"SigningSettings.verify[{place}]", key)
+        if self.optional and not self.verify and not self.verify_files:
+            raise InvalidSettingError("optional", value=True, wanted="False without verification keys")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """
+        Return what the environment says; an empty variable is as good as none.
+
+        ``JETQ_SIGNING_KEY`` or ``JETQ_SIGNING_KEY_FILE``; ``JETQ_VERIFY_KEYS`` and ``JETQ_VERIFY_KEY_FILES`` with
+        commas between several; ``JETQ_SIGNATURES_OPTIONAL``, 1 or 0.
+
+        Raises:
+            UnusableCredentialsError: A key is none.
+            InvalidSettingError: Two of them contradict each other.
+        """
+        key = environ.get("JETQ_SIGNING_KEY") or None
+        if key is not None:
+            parse_key("JETQ_SIGNING_KEY", key)
+        verify = _listed("JETQ_VERIFY_KEYS", environ)
+        for listed in verify:
+            parse_key("JETQ_VERIFY_KEYS", listed)
+        optional = environ.get("JETQ_SIGNATURES_OPTIONAL", "").strip().lower()
+        if optional not in _YES | _NO:
+            raise InvalidSettingError("JETQ_SIGNATURES_OPTIONAL", optional, "1 or 0")
+        return cls(
+            key=key,
+            key_file=environ.get("JETQ_SIGNING_KEY_FILE") or None,
+            verify=verify,
+            verify_files=_listed("JETQ_VERIFY_KEY_FILES", environ),
+            optional=optional in _YES,
+        )
+
+
+def _listed(variable: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Read a variable of several values; one that was set and holds none is a slip that must not pass."""
+    text = environ.get(variable, "")
+    values = tuple(value.strip() for value in text.split(",") if value.strip())
+    if text and not values:
+        raise InvalidSettingError(variable, text, "a list with commas between its values, or empty")
+    return values
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """
     All settings of an application.
@@ -233,6 +310,7 @@ class Settings:
         enqueue_timeout: Seconds until an enqueue must be acknowledged.
         connection: Where the server is, see `ConnectionSettings`.
         store: How tasks are kept, see `StoreSettings`.
+        signing: Who signs tasks and whose signatures count, see `SigningSettings`.
     """
 
     namespace: str = DEFAULT_NAMESPACE
@@ -241,6 +319,7 @@ class Settings:
     enqueue_timeout: Duration = 5.0
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    signing: SigningSettings = field(default_factory=SigningSettings)
 
     def __post_init__(self) -> None:
         """Check and normalise."""
@@ -252,9 +331,14 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Return the defaults, with ``JETQ_NAMESPACE`` where it is set."""
+        """
+        Return the defaults, with ``JETQ_NAMESPACE`` and what :meth:`SigningSettings.from_env` finds.
+
+        Raises:
+            ConfigurationError: One cannot be used.
+        """
         found = os.environ if environ is None else environ
-        return cls(namespace=found.get("JETQ_NAMESPACE") or DEFAULT_NAMESPACE)
+        return cls(namespace=found.get("JETQ_NAMESPACE") or DEFAULT_NAMESPACE, signing=SigningSettings.from_env(found))
 
     def with_connection(self, *, servers: str | None, context: str | None) -> Self:
         """Return the settings with another server, where one is given."""

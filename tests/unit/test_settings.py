@@ -1,6 +1,7 @@
 """Settings: checked when they are made, in words that name the setting."""
 
 import math
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from datetime import timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from jetq.errors import ConfigurationError, InvalidNameError, InvalidSettingError
+from jetq.errors import ConfigurationError, InvalidNameError, InvalidSettingError, UnusableCredentialsError
 from jetq.settings import (
     DEFAULT_COMPLETE_KEPT,
     DEFAULT_ENDED_KEPT,
@@ -17,6 +18,7 @@ from jetq.settings import (
     ConnectionSettings,
     Queue,
     Settings,
+    SigningSettings,
     StoreSettings,
     WorkerSettings,
     seconds,
@@ -166,3 +168,65 @@ def test_the_defaults_are_those_that_users_were_promised() -> None:
     assert (all_.connection.connect_timeout, all_.connection.request_timeout) == (5, 5)
     assert (DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT) == (86_400, 604_800)
     assert SERVER_FLOOR == (2, 14, 2)
+
+
+SEED, PUBLIC = "a1" * 32, "B2" * 32
+BAD_KEYS = ["", "a1", "a1" * 33, "xy" * 32, "a" * 63, "a1 " * 16 + "  ", "é" * 64]
+
+
+def test_keys_are_found_in_the_environment() -> None:
+    environ = {"JETQ_SIGNING_KEY": SEED, "JETQ_VERIFY_KEYS": f"{PUBLIC}, {SEED},", "JETQ_SIGNATURES_OPTIONAL": "true"}
+    files = {"JETQ_SIGNING_KEY_FILE": "seed", "JETQ_VERIFY_KEY_FILES": "one,two"}
+
+    by_value = Settings.from_env(environ).signing
+    assert (by_value.key, by_value.verify, by_value.optional) == (SEED, (PUBLIC, SEED), True)
+    by_file = Settings.from_env(files).signing
+    assert (by_file.key_file, by_file.verify_files, by_file.optional) == ("seed", ("one", "two"), False)
+    assert Settings.from_env(dict.fromkeys(environ | files, "")).signing == SigningSettings()
+
+
+@pytest.mark.parametrize("bad", BAD_KEYS)
+def test_a_bad_key_names_its_place_and_is_not_shown(bad: str) -> None:
+    def refused(place: str, make: Callable[[], object]) -> None:
+        with pytest.raises(UnusableCredentialsError) as error:
+            make()
+        assert error.value.place == place
+        assert len(bad) < 3 or bad not in str(error.value)
+
+    refused("SigningSettings.key", lambda: SigningSettings(key=bad))
+    refused("SigningSettings.verify[1]", lambda: SigningSettings(verify=[PUBLIC, bad]))
+    if bad:
+        refused("JETQ_SIGNING_KEY", lambda: Settings.from_env({"JETQ_SIGNING_KEY": bad}))
+        refused("JETQ_VERIFY_KEYS", lambda: Settings.from_env({"JETQ_VERIFY_KEYS": f"{PUBLIC},{bad}"}))
+
+
+def test_a_key_is_text() -> None:
+    key: Any = bytes(32)
+    with pytest.raises(UnusableCredentialsError, match="of type bytes"):
+        SigningSettings(key=key)
+
+
+def test_a_signing_key_shows_nowhere() -> None:
+    settings = Settings(signing=SigningSettings(key=SEED))
+
+    assert SEED not in repr(settings)
+    assert SEED not in str(settings.signing)
+
+
+@pytest.mark.parametrize(
+    ("environ", "setting"),
+    [
+        ({"JETQ_SIGNING_KEY": SEED, "JETQ_SIGNING_KEY_FILE": "seed"}, "key_file"),
+        ({"JETQ_SIGNATURES_OPTIONAL": "1"}, "optional"),
+        ({"JETQ_SIGNATURES_OPTIONAL": "maybe"}, "JETQ_SIGNATURES_OPTIONAL"),
+        ({"JETQ_VERIFY_KEYS": " , "}, "JETQ_VERIFY_KEYS"),
+        ({"JETQ_VERIFY_KEY_FILES": ","}, "JETQ_VERIFY_KEY_FILES"),
+    ],
+    ids=["two_keys", "optional_without_keys", "maybe", "no_keys", "no_files"],
+)
+def test_keys_that_cannot_be_meant_are_refused(environ: dict[str, str], setting: str) -> None:
+    with pytest.raises(InvalidSettingError) as refused:
+        Settings.from_env(environ)
+
+    assert refused.value.setting == setting
+    assert SEED not in str(refused.value)
