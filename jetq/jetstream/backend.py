@@ -11,6 +11,7 @@ from jetq.errors import ServerError, UnknownQueueError
 from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.event_feed import EventFeed
+from jetq.jetstream.key_store import KeyStore
 from jetq.jetstream.publisher import Publisher
 from jetq.jetstream.queue_store import QueueStore
 from jetq.jetstream.retention import Retention
@@ -39,6 +40,7 @@ class Backend:
         self.bus = bus
         self.tasks = TaskStore(connection, publisher, self.names)
         self.queues = QueueStore(connection, publisher, self.names, self.tasks)
+        self.keys = KeyStore(connection, publisher, self.names, self.tasks, self.queues)
         self.topology = Topology(connection, self.names, settings.store, bus=bus)
         self.retention = Retention(settings.store, self.topology)
         self._bound: dict[str, BoundQueue] = {}

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from jetq.model.progress import Progress
 from jetq.model.record import ErrorInfo, TaskRecord
 from jetq.model.state import State
 
@@ -87,6 +88,32 @@ def state_change(
     )
 
 
+class TaskProgressed(Struct, frozen=True, kw_only=True, gc=False):
+    """A handler of this process said how far it is; *attempt* is the number of its run."""
+
+    task_id: str
+    task_type: str
+    queue: str
+    worker: str
+    attempt: int
+    progress: Progress
+
+
+class LeaderElected(Struct, frozen=True, kw_only=True):
+    """
+    This process leads a component from now on.
+
+    Attributes:
+        component: What it leads, such as ``task_scheduler`` or ``janitor``.
+        name: Its own, as the election knows it.
+        at: When it was elected.
+    """
+
+    component: str
+    name: str
+    at: datetime
+
+
 class DeliveryDiscarded(Struct, frozen=True, kw_only=True):
     """An item was removed that no handler will see: ``malformed_item``, ``malformed_record``, ``not_found``."""
 
@@ -131,6 +158,27 @@ class TaskTakenOver(Struct, frozen=True, kw_only=True):
     worker: str
     dead_worker: str
     crashes: int
+
+
+class TaskDeduplicated(Struct, frozen=True, kw_only=True):
+    """
+    An enqueue made no task, since another one has its unique key.
+
+    Attributes:
+        task_id: The task that its caller got.
+        task_type: Of both.
+        queue: Of the task that its caller got, as far as it is known.
+        key: The unique key, with the task type before it.
+        mode: What the caller wanted, one of ``model.unique.UniqueMode``.
+        replaced: The task took over what the enqueue brought.
+    """
+
+    task_id: str
+    task_type: str
+    queue: str
+    key: str
+    mode: str
+    replaced: bool = False
 
 
 class ListenerFailed(Struct, frozen=True, kw_only=True):
@@ -204,13 +252,71 @@ class WorkerStopped(Struct, frozen=True, kw_only=True):
     released: int
 
 
+class LeadershipEnded(Struct, frozen=True, kw_only=True):
+    """This process leads no more, and why."""
+
+    component: str
+    name: str
+    reason: str
+
+
+class TaskRepaired(Struct, frozen=True, kw_only=True):
+    """
+    The janitor mended what a crash had left behind.
+
+    Attributes:
+        kind: One of ``model.upkeep.Repair``.
+        task_id: The task; empty where none can be named.
+        queue: Its queue, where that is known.
+    """
+
+    kind: str
+    task_id: str
+    queue: str = ""
+
+
+class JanitorPassed(Struct, frozen=True, kw_only=True):
+    """
+    A pass of the janitor is over.
+
+    Attributes:
+        records: How many were read.
+        repairs: What was mended, by kind.
+        missed: Tasks without an item whose item was removed, it seems; they end if the next pass finds the same.
+        complete: Nothing that should be mended was left because the server refused or was silent.
+        duration: Seconds.
+    """
+
+    records: int
+    repairs: dict[str, int]
+    missed: int
+    complete: bool
+    duration: float
+
+
+class JanitorFailed(Struct, frozen=True, kw_only=True):
+    """
+    A pass of the janitor was given up.
+
+    Attributes:
+        error: Why.
+        final: This process may not do what a janitor does, and does not try again.
+    """
+
+    error: str
+    final: bool = False
+
+
 Event = (
     TaskStateChanged
+    | TaskProgressed
+    | LeaderElected
     | DeliveryDiscarded
     | RunLost
     | UpdateConflict
     | AttemptFailed
     | TaskTakenOver
+    | TaskDeduplicated
     | ListenerFailed
     | ConnectionLost
     | ConnectionRestored
@@ -220,4 +326,8 @@ Event = (
     | WorkerStarted
     | WorkerStopping
     | WorkerStopped
+    | LeadershipEnded
+    | TaskRepaired
+    | JanitorPassed
+    | JanitorFailed
 )

@@ -33,10 +33,12 @@ class End(StrEnum):
     CRASH = "crash"
     DEADLINE = "deadline"
     DROPPED = "dropped"
+    DUPLICATE = "duplicate"
     GIVEN_UP = "given_up"
     INVALID = "invalid"
     MAX_TRIES = "max_tries"
     PURGED = "purged"
+    SUPERSEDED = "superseded"
     TERMINATED = "terminated"
     TOO_LARGE = "too_large"
 
@@ -46,6 +48,9 @@ FINAL = frozenset({State.COMPLETE, State.EXPIRED, State.TERMINATED, State.UNREAC
 
 FAILED = FINAL - {State.COMPLETE}
 """Final states without a result."""
+
+DISPLAY_STATES = frozenset({state.value for state in State if state} | {"scheduled", "cancelled", "unknown"})
+"""Every state as people see it, which is how one is asked for."""
 
 RUNNABLE = frozenset({State.NEW, State.RETRY, State.QUEUE_ERROR, State.UNKNOWN})
 """States in which a delivered item may be claimed, unless the record waits for its due time."""

@@ -91,7 +91,35 @@ def renewed(record: TaskRecord, wanted: TaskRecord) -> TaskRecord:
         deadline=wanted.deadline,
         max_tries=wanted.max_tries,
         options=wanted.options,
+        key=wanted.key,
         last_err="",
+    )
+
+
+def replaced(record: TaskRecord, wanted: TaskRecord) -> TaskRecord:
+    """
+    Let a task that does not run take over what another one would have brought, with all its tries.
+
+    It keeps its id, its queue and its place; its due time as well, unless *wanted* has one.
+
+    Raises:
+        IllegalTransitionError: It runs, or ended.
+    """
+    if record.state is State.ACTIVE or record.is_final:
+        raise IllegalTransitionError(record.id, record.state, "replaced")
+    return replace(
+        record,
+        payload=wanted.payload,
+        deadline=wanted.deadline,
+        max_tries=wanted.max_tries,
+        options=wanted.options,
+        due=wanted.due or record.due,
+        nonce=wanted.nonce,
+        signature="",
+        tries=0,
+        crashes=0,
+        last_err="",
+        error=None,
     )
 
 

@@ -15,11 +15,15 @@ class Point(StrEnum):
 
     RECORD_STORED = "enqueue: the record is acknowledged"
     ITEM_STORED = "enqueue: the item is acknowledged"
+    KEY_TAKEN = "enqueue: the unique key is taken"
+    KEY_LOST = "enqueue: another task has the unique key, and the own record is still there"
+    PAYLOAD_REPLACED = "enqueue: the task that waits has the new payload in its record"
     ITEM_DELIVERED = "worker: an item was delivered"
     RUN_CLAIMED = "worker: the claim is acknowledged"
     HANDLER_ENDED = "worker: the handler ended"
     END_STORED = "worker: the closing record is acknowledged"
     SCHEDULE_STORED = "worker: the schedule of a wait is acknowledged"
+    KEY_FREED = "worker: the unique key of an ended task is freed"
     AFTER_EFFECTS_DONE = "worker: the after-effects are done"
     ITEM_REMOVED = "worker: the item was acknowledged"
 

@@ -26,8 +26,15 @@ from jetq.model.events import (
     ConnectionRestored,
     DeliveryDiscarded,
     Event,
+    JanitorFailed,
+    JanitorPassed,
+    LeaderElected,
+    LeadershipEnded,
     ListenerFailed,
     RunLost,
+    TaskDeduplicated,
+    TaskRepaired,
+    TaskProgressed,
     TaskStateChanged,
     TaskTakenOver,
     TopologyChanged,
@@ -37,6 +44,7 @@ from jetq.model.events import (
     WorkerStopping,
 )
 from jetq.model.state import FAILED, End, State
+from jetq.model.upkeep import HOUSEKEEPING
 from jetq.observe.scope import current_scope
 
 LogFormat = Literal["console", "json"]
@@ -207,6 +215,21 @@ def _taken_over(event: TaskTakenOver) -> _Told:
     return logging.WARNING, "task taken over from a dead worker", fields
 
 
+def _progressed(event: TaskProgressed) -> _Told:
+    said = event.progress
+    fields = {"task_id": event.task_id, "current": said.current, "total": said.total, "text": _one_line(said.text)}
+    return logging.DEBUG, "task progresses", fields
+
+
+def _leader_elected(event: LeaderElected) -> _Told:
+    return logging.INFO, "leader elected", {"component": event.component, "name": event.name}
+
+
+def _deduplicated(event: TaskDeduplicated) -> _Told:
+    fields = {"task_id": event.task_id, "task_type": event.task_type, "queue": event.queue, "key": event.key}
+    return logging.DEBUG, "task replaced" if event.replaced else "task is there already", fields
+
+
 def _listener_failed(event: ListenerFailed) -> _Told:
     return logging.ERROR, "listener failed", {"listener": event.listener, "error": _one_line(event.error)}
 
@@ -242,6 +265,35 @@ def _stopped(event: WorkerStopped) -> _Told:
     return logging.INFO, "worker stopped", {"worker": event.worker, "released": event.released}
 
 
+def _leads_no_more(event: LeadershipEnded) -> _Told:
+    fields = {"component": event.component, "name": event.name, "reason": _one_line(event.reason)}
+    return logging.INFO, "leads no more", fields
+
+
+def _repaired(event: TaskRepaired) -> _Told:
+    level = logging.DEBUG if event.kind in HOUSEKEEPING else logging.WARNING
+    return level, "task repaired", {"kind": event.kind, "task_id": event.task_id, "queue": event.queue}
+
+
+def _passed(event: JanitorPassed) -> _Told:
+    mended = ",".join(f"{kind}:{count}" for kind, count in sorted(event.repairs.items()))
+    fields = {
+        "records": event.records,
+        "repairs": mended or "none",
+        "missed": event.missed or None,
+        "complete": event.complete,
+        "duration": round(event.duration, 3),
+    }
+    told = bool(mended or event.missed) or not event.complete
+    return logging.INFO if told else logging.DEBUG, "janitor passed", fields
+
+
+def _pass_failed(event: JanitorFailed) -> _Told:
+    if event.final:
+        return logging.INFO, "no janitor here, this user may not", {"error": _one_line(event.error)}
+    return logging.WARNING, "janitor's pass failed", {"error": _one_line(event.error)}
+
+
 _LINES: Final[dict[type, Callable[[Any], _Told]]] = {
     AccessDenied: _access_denied,
     ClockSkewed: _clock_skewed,
@@ -250,6 +302,9 @@ _LINES: Final[dict[type, Callable[[Any], _Told]]] = {
     RunLost: _run_lost,
     UpdateConflict: _conflict,
     TaskTakenOver: _taken_over,
+    TaskDeduplicated: _deduplicated,
+    TaskProgressed: _progressed,
+    LeaderElected: _leader_elected,
     ListenerFailed: _listener_failed,
     ConnectionLost: _connection_lost,
     ConnectionRestored: _connection_restored,
@@ -257,6 +312,10 @@ _LINES: Final[dict[type, Callable[[Any], _Told]]] = {
     WorkerStarted: _started,
     WorkerStopping: _stopping,
     WorkerStopped: _stopped,
+    LeadershipEnded: _leads_no_more,
+    TaskRepaired: _repaired,
+    JanitorPassed: _passed,
+    JanitorFailed: _pass_failed,
 }
 
 

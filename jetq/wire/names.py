@@ -16,6 +16,8 @@ SCHEDULE = "Nats-Schedule"
 SCHEDULE_TARGET = "Nats-Schedule-Target"
 SCHEDULER = "Nats-Scheduler"
 STATUS_PENDING = "Nats-Pending-Messages"
+KV_OPERATION = "KV-Operation"
+KV_DELETED = "DEL"
 
 # Consumer metadata
 METADATA_MAX_RUN_TIME = "jetq.max_run_time"
@@ -56,6 +58,11 @@ class Names(NamedTuple):
     def links(self) -> str:
         """The stream of markers, edges and flows."""
         return f"{self.namespace}_LINKS"
+
+    @property
+    def events(self) -> str:
+        """The stream of events, where they are kept."""
+        return f"{self.namespace}_EVENTS"
 
     @property
     def configuration(self) -> str:
@@ -145,6 +152,10 @@ class Names(NamedTuple):
         """All unique keys."""
         return f"{self.namespace}.K.*"
 
+    def key(self, digest: str) -> str:
+        """Where a unique key lives; see `jetq.wire.keys`."""
+        return f"{self.namespace}.K.{digest}"
+
     @property
     def links_subjects(self) -> list[str]:
         """All markers, edges and flows."""
@@ -154,6 +165,19 @@ class Names(NamedTuple):
         """Where the state changes of a task are told."""
         return f"{self.namespace}.E.task_state.{task_id}"
 
+    def task_progress(self, task_id: str) -> str:
+        """Where the progress of a task is told."""
+        return f"{self.namespace}.E.task_progress.{task_id}"
+
+    def leader_event(self, component: str) -> str:
+        """Where the elections of a component are told."""
+        return f"{self.namespace}.E.leader_election.{component}"
+
+    @property
+    def kept_events_subjects(self) -> list[str]:
+        """What the stream of events keeps: all state changes and all elections."""
+        return [self.task_event("*"), self.leader_event("*")]
+
     def control(self, worker: str) -> str:
         """Where a worker takes orders and questions."""
         return f"{self.namespace}.C.{worker}"
@@ -162,6 +186,19 @@ class Names(NamedTuple):
     def control_all(self) -> str:
         """Where all workers take orders and questions."""
         return f"{self.namespace}.C.all"
+
+    def election(self, component: str) -> str:
+        """Where the leader of a component stands, as a subject of its bucket."""
+        return f"$KV.{self.elections}.{component}"
+
+    @property
+    def janitor_state(self) -> str:
+        """Where the janitor leaves when its last complete pass began, as a subject of its bucket."""
+        return f"$KV.{self.configuration}.janitor_state"
+
+    def marker(self, task_id: str) -> str:
+        """Where it stands that a task is, or was a moment ago, blocked."""
+        return f"{self.namespace}.B.{task_id}"
 
     def presence(self, worker: str) -> str:
         """Where a worker's presence lives, as a subject of its bucket."""
