@@ -46,11 +46,13 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     ├── TaskError                    about one task; carries its id
     │   ├── TaskNotFoundError
     │   ├── IllegalTransitionError
+    │   ├── OperationRefusedError        cancel, retry, ... of a task that is not in a state for it
     │   ├── TaskFailedError              raised by result(); state, reason, remote traceback
     │   │   ├── TaskTerminatedError
     │   │   ├── TaskExpiredError
     │   │   ├── TaskUnreachableError
     │   │   └── TaskCancelledError
+    │   ├── HistoryNotKeptError          no stream keeps the events of the past
     │   ├── ResultGoneError
     │   ├── ResultTimeoutError
     │   └── LeaseLostError               this run lost its task; nothing it writes counts
@@ -58,10 +60,11 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     ├── ResultTypeError              a result that does not fit the handler's return annotation
     ├── OutsideTaskError             what only a running task has, asked for elsewhere
     └── BlockingCallError            a blocking method called inside a running event loop
+        └── BlockingIterationError       `for` or `with` where `async for` or `async with` must stand
 
     Signal                           raised or returned *by* a handler; not an error
     ├── Terminate(reason)                ends the task, no further try
-    ├── Retry(delay, reason)             tries again
+    ├── Retry(delay, reason, queue)      tries again
     └── Snooze(delay)                    tries again and costs no try
 
 Each error keeps its arguments as attributes and writes its own sentence: what happened, to what, what to do.
@@ -455,6 +458,21 @@ class IllegalTransitionError(TaskError):
         super().__init__(task_id, f"task {task_id} is {current} and cannot become {target}")
 
 
+class OperationRefusedError(TaskError):
+    """
+    The task is in no state for what was asked.
+
+    Attributes:
+        operation: ``cancel``, ``retry``, ``run now``, ``delete``, ``change``.
+        state: The state as people see it.
+        reason: Why that is refused, and what to do.
+    """
+
+    def __init__(self, task_id: str, operation: str, state: str, reason: str) -> None:
+        self.operation, self.state, self.reason = operation, state, reason
+        super().__init__(task_id, f"{operation} of task {task_id} is refused: the task is {state}; {reason}")
+
+
 class TaskFailedError(TaskError):
     """
     The task ended without a result.
@@ -502,6 +520,18 @@ class TaskUnreachableError(TaskFailedError):
 
 class TaskCancelledError(TaskFailedError):
     """Somebody cancelled the task."""
+
+
+class HistoryNotKeptError(TaskError):
+    """No stream keeps the events of the past."""
+
+    def __init__(self, task_id: str, stream: str) -> None:
+        self.stream = stream
+        super().__init__(
+            task_id,
+            f"the history of task {task_id} is not kept, since there is no stream {stream}; "
+            "keep what happens from now on with StoreSettings(events_kept=...) or: jetq tasks configure --events-kept 7d",
+        )
 
 
 class ResultGoneError(TaskError):
@@ -570,6 +600,14 @@ class BlockingCallError(JetqError):
         super().__init__(f"{method}() would block the running event loop; use: await {instead}()")
 
 
+class BlockingIterationError(BlockingCallError):
+    """Events were read with a blocking word inside a running event loop."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(word, f"async {word}")
+        self.args = (f"{word} ... in events() would block the running event loop; use: async {word}",)
+
+
 # Signals
 
 
@@ -603,13 +641,20 @@ class Retry(Signal):
     Try again later; counts as a try.
 
     Args:
-        delay: Seconds or timedelta; None takes the handler's retry policy.
+        delay: Seconds or timedelta; None takes the retry policy.
         reason: Kept as the record's last error.
+        queue: Where the next try is to be; None stays in the queue, and so does a signed task.
     """
 
-    def __init__(self, delay: float | timedelta | None = None, reason: str = "the handler asked for a retry") -> None:
+    def __init__(
+        self,
+        delay: float | timedelta | None = None,
+        reason: str = "the handler asked for a retry",
+        queue: str | None = None,
+    ) -> None:
         self.delay = None if delay is None else _seconds(delay)
         self.reason = reason
+        self.queue = queue
         super().__init__(reason)
 
 

@@ -41,7 +41,10 @@ async def last_message(
     return msgspec.convert(answer["message"], StreamMessage)
 
 
-async def purge_subject(connection: Connection, stream: str, subject: str) -> int:
-    """Remove the messages of a subject and return their number."""
-    answer = await connection.api(f"STREAM.PURGE.{stream}", {"filter": subject})
+async def purge_subject(connection: Connection, stream: str, subject: str, *, through: int | None = None) -> int:
+    """Remove the messages of a subject, those after the sequence *through* excepted, and return their number."""
+    body: dict[str, object] = {"filter": subject}
+    if through is not None:
+        body["seq"] = through + 1
+    answer = await connection.api(f"STREAM.PURGE.{stream}", body)
     return int(answer.get("purged", 0))

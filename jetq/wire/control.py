@@ -15,19 +15,22 @@ class ControlRequest(Struct, frozen=True, omit_defaults=True):
     A question to a worker.
 
     Attributes:
-        op: ``ping`` asks for a sign of life; ``running`` asks whether a run is still going on.
+        op: ``ping`` asks for a sign of life; ``running`` asks whether a run is still going on; ``cancel`` wants it to
+            stop.
         task: The task's id.
         attempt, nonce: Of the run.
         item: Sequence of the item that the asker was given.
         reply: Where that item is acknowledged; an owner whose item was replaced adopts it.
+        by: Who wants a run to stop.
     """
 
-    op: Literal["ping", "running"]
+    op: Literal["ping", "running", "cancel"]
     task: str = ""
     attempt: int = 0
     nonce: str = ""
     item: int = 0
     reply: str = ""
+    by: str = ""
 
 
 class ControlReply(Struct, frozen=True, omit_defaults=True):
@@ -36,7 +39,7 @@ class ControlReply(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         worker: Who answers.
-        running: For ``running``: whether the run is in its table.
+        running: For ``running`` and ``cancel``: whether the run is in its table.
         item: Sequence of the item that the owner holds.
         count: For ``ping``: tasks that run.
     """

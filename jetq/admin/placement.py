@@ -1,0 +1,76 @@
+"""
+placement: after an operator wrote a record: put in place what it asks for, and take away what the older one left.
+"""
+
+import contextlib
+from typing import Final
+
+from jetq.admin.record_changes import Changed
+from jetq.errors import LimitReachedError, ServerError, UnknownQueueError
+from jetq.jetstream.backend import Backend
+from jetq.jetstream.lookup import find_stream
+from jetq.jetstream.remains import Remains
+from jetq.model.record import TaskRecord
+from jetq.wire.control import ControlRequest, encode_control
+
+_ANSWER: Final = 1.0
+"""Seconds for a worker's answer; one that does not hear the message finds the request in the record."""
+
+
+class Placement:
+    """
+    Items, schedules and messages that follow from a record.
+
+    Args:
+        backend: The server.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def check_queue(self, queue: str) -> None:
+        """
+        Make sure that a task may be put there: nobody would answer for a queue that is not there.
+
+        Raises:
+            UnknownQueueError: There is none.
+        """
+        backend = self._backend
+        if await find_stream(backend.connection, backend.names.queue(queue)) is None:
+            raise UnknownQueueError(queue)
+
+    async def bring(self, done: Changed) -> None:
+        """Put the item of a runnable record into its queue, or schedule a waiting one; then clear up behind it."""
+        stored, queues = done.stored, self._backend.queues
+        if stored.record.is_waiting:
+            await queues.schedule(stored)
+        else:
+            try:
+                await queues.put(stored)
+            except LimitReachedError:
+                await queues.schedule(stored)
+        for queue in done.queues:
+            remains, moved = Remains.of(stored, queue), queue != stored.record.queue
+            if moved or (done.waited and not stored.record.is_waiting):
+                await remains.remove_schedule(self._backend)
+            if moved:
+                await remains.remove_item(self._backend)
+
+    async def withdraw(self, done: Changed) -> None:
+        """Take away the item and the schedule of a task that ended."""
+        for queue in done.queues:
+            remains = Remains.of(done.stored, queue)
+            await remains.remove_item(self._backend)
+            await remains.remove_schedule(self._backend)
+
+    async def stop_run(self, record: TaskRecord) -> None:
+        """Tell a worker that its run is to stop; one that is dead, or does not hear it, is not waited for."""
+        run, backend = record.run, self._backend
+        if run is None:
+            return
+        by = "" if record.cancel_requested is None else record.cancel_requested.by
+        request = ControlRequest("cancel", record.id, run.attempt, run.nonce, by=by)
+        with contextlib.suppress(ServerError):
+            await backend.connection.request(
+                backend.names.control(run.worker), encode_control(request), timeout=_ANSWER
+            )
