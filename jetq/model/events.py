@@ -138,6 +138,16 @@ class UpdateConflict(Struct, frozen=True, kw_only=True):
     what: str
 
 
+class SignatureRefused(Struct, frozen=True, kw_only=True):
+    """This worker ended a task, since nobody whom it trusts signed it as it stands."""
+
+    task_id: str
+    task_type: str
+    queue: str
+    worker: str
+    reason: str
+
+
 class AttemptFailed(Struct, frozen=True, kw_only=True):
     """
     A delivery was left where it is, since the server refused what had to be written; it comes again after its lease.
@@ -314,6 +324,7 @@ Event = (
     | DeliveryDiscarded
     | RunLost
     | UpdateConflict
+    | SignatureRefused
     | AttemptFailed
     | TaskTakenOver
     | TaskDeduplicated

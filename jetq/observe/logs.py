@@ -12,46 +12,20 @@ line is made, so a task that logs nothing pays nothing. No line holds a payload,
 """
 
 import logging
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, Literal, TextIO
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
-from jetq.model.events import (
-    AccessDenied,
-    AttemptFailed,
-    ClockSkewed,
-    ConnectionLost,
-    ConnectionRestored,
-    DeliveryDiscarded,
-    Event,
-    JanitorFailed,
-    JanitorPassed,
-    LeaderElected,
-    LeadershipEnded,
-    ListenerFailed,
-    RunLost,
-    TaskDeduplicated,
-    TaskProgressed,
-    TaskRepaired,
-    TaskStateChanged,
-    TaskTakenOver,
-    TopologyChanged,
-    UpdateConflict,
-    WorkerStarted,
-    WorkerStopped,
-    WorkerStopping,
-)
-from jetq.model.state import FAILED, End, State
-from jetq.model.upkeep import HOUSEKEEPING
+from jetq.model.events import Event, TaskStateChanged
 from jetq.observe.scope import current_scope
+from jetq.observe.words import one_line, told, words_of
 
 LogFormat = Literal["console", "json"]
 Fields = MutableMapping[str, Any]
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
-_SHOWN_PATTERNS: Final = 10
 _TALKATIVE: Final = ("asyncio", "watchfiles")
 """Loggers whose lines below a warning are about themselves."""
 
@@ -91,8 +65,8 @@ class Log:
     def write(self, level: int, event: str, **fields: Any) -> None:
         """Write a line; fields that are None or empty are left out."""
         if self.logger.isEnabledFor(level):
-            told = {name: value for name, value in fields.items() if value not in (None, "")}
-            self.logger.log(level, Line(event, told), extra=told)
+            known = {name: value for name, value in fields.items() if value not in (None, "")}
+            self.logger.log(level, Line(event, known), extra=known)
 
     def debug(self, event: str, **fields: Any) -> None:
         """Write what only a search for a fault wants to know."""
@@ -123,11 +97,11 @@ class EventLog:
         if isinstance(event, TaskStateChanged):
             self._task(event)
         else:
-            level, text, fields = _LINES[type(event)](event)
+            level, text, fields = told(event)
             self._log.write(level, text, **fields)
 
     def _task(self, event: TaskStateChanged) -> None:
-        level, text = (logging.DEBUG, "task told again") if event.repeated else _words(event)
+        level, text = (logging.DEBUG, "task told again") if event.repeated else words_of(event)
         if not self._log.logger.isEnabledFor(level):
             return
         failed = level > logging.INFO
@@ -141,186 +115,10 @@ class EventLog:
             worker=event.worker,
             duration=None if event.duration is None else round(event.duration, 6),
             end=event.end,
-            error=_one_line(event.last_err) if failed else "",
+            error=one_line(event.last_err) if failed else "",
             due=None if event.due is None else event.due.isoformat(timespec="milliseconds"),
             exception=event.error.traceback.rstrip() if failed and event.error is not None else "",
         )
-
-
-def _words(event: TaskStateChanged) -> tuple[int, str]:
-    """Return the level and the event of a state change."""
-    match event.state:
-        case State.ACTIVE:
-            return logging.DEBUG, "task started"
-        case State.COMPLETE:
-            return logging.DEBUG, "task succeeded"
-        case State.RETRY if event.outcome == "interrupted":
-            return logging.INFO, "task released"
-        case State.RETRY if event.outcome == "snoozed":
-            return logging.DEBUG, "task snoozed"
-        case State.RETRY:
-            return logging.WARNING, "task retries"
-        case State.EXPIRED if event.end == End.CANCELLED:
-            return logging.WARNING, "task cancelled"
-        case state if state in FAILED:
-            return logging.ERROR, f"task {state}"
-        case State.NEW:
-            return logging.DEBUG, "task enqueued"
-        case state:
-            return logging.WARNING, f"task {state.value or 'unknown'}"
-
-
-_Told = tuple[int, str, dict[str, Any]]
-
-
-def _discarded(event: DeliveryDiscarded) -> _Told:
-    fields = {"queue": event.queue, "reason": event.reason, "detail": event.detail, "task_id": event.task_id}
-    return logging.WARNING, "delivery discarded", fields
-
-
-def _attempt_failed(event: AttemptFailed) -> _Told:
-    if event.unexpected:
-        return logging.ERROR, "delivery left, a defect of jetq", {"queue": event.queue, "exception": event.error}
-    return logging.WARNING, "delivery left", {"queue": event.queue, "error": _one_line(event.error)}
-
-
-def _access_denied(event: AccessDenied) -> _Told:
-    return logging.WARNING, "access denied", {"action": event.action, "subject": event.subject}
-
-
-def _clock_skewed(event: ClockSkewed) -> _Told:
-    if not event.ahead:
-        return logging.INFO, "this machine's clock agrees with the server's again", {}
-    fields = {"ahead": round(event.ahead, 1)}
-    return logging.WARNING, "this machine's clock differs from the server's, whose time is used", fields
-
-
-def _run_lost(event: RunLost) -> _Told:
-    fields = {"task_id": event.task_id, "queue": event.queue, "worker": event.worker}
-    return logging.WARNING, "run lost, its result is dropped", fields
-
-
-def _conflict(event: UpdateConflict) -> _Told:
-    return logging.DEBUG, "update conflict, decided anew", {"task_id": event.task_id, "what": event.what}
-
-
-def _taken_over(event: TaskTakenOver) -> _Told:
-    fields = {
-        "task_id": event.task_id,
-        "queue": event.queue,
-        "worker": event.worker,
-        "dead_worker": event.dead_worker,
-        "crashes": event.crashes,
-    }
-    return logging.WARNING, "task taken over from a dead worker", fields
-
-
-def _progressed(event: TaskProgressed) -> _Told:
-    said = event.progress
-    fields = {"task_id": event.task_id, "current": said.current, "total": said.total, "text": _one_line(said.text)}
-    return logging.DEBUG, "task progresses", fields
-
-
-def _leader_elected(event: LeaderElected) -> _Told:
-    return logging.INFO, "leader elected", {"component": event.component, "name": event.name}
-
-
-def _deduplicated(event: TaskDeduplicated) -> _Told:
-    fields = {"task_id": event.task_id, "task_type": event.task_type, "queue": event.queue, "key": event.key}
-    return logging.DEBUG, "task replaced" if event.replaced else "task is there already", fields
-
-
-def _listener_failed(event: ListenerFailed) -> _Told:
-    return logging.ERROR, "listener failed", {"listener": event.listener, "error": _one_line(event.error)}
-
-
-def _connection_lost(event: ConnectionLost) -> _Told:
-    return logging.WARNING, "connection lost", {"reason": _one_line(event.reason)}
-
-
-def _connection_restored(event: ConnectionRestored) -> _Told:
-    return logging.WARNING, "connection restored", {"server": event.server}
-
-
-def _topology(event: TopologyChanged) -> _Told:
-    return logging.WARNING if event.failed else logging.INFO, "topology", {"stream": event.name, "change": event.change}
-
-
-def _started(event: WorkerStarted) -> _Told:
-    patterns = [*event.patterns[:_SHOWN_PATTERNS], *(["..."] if len(event.patterns) > _SHOWN_PATTERNS else [])]
-    fields = {
-        "worker": event.worker,
-        "queues": ",".join(event.queues),
-        "tasks": ",".join(patterns) or "none",
-        "slots": event.slots,
-    }
-    return logging.INFO, "worker started", fields
-
-
-def _stopping(event: WorkerStopping) -> _Told:
-    return logging.INFO, "worker stopping", {"worker": event.worker, "running": event.running}
-
-
-def _stopped(event: WorkerStopped) -> _Told:
-    return logging.INFO, "worker stopped", {"worker": event.worker, "released": event.released}
-
-
-def _leads_no_more(event: LeadershipEnded) -> _Told:
-    fields = {"component": event.component, "name": event.name, "reason": _one_line(event.reason)}
-    return logging.INFO, "leads no more", fields
-
-
-def _repaired(event: TaskRepaired) -> _Told:
-    level = logging.DEBUG if event.kind in HOUSEKEEPING else logging.WARNING
-    return level, "task repaired", {"kind": event.kind, "task_id": event.task_id, "queue": event.queue}
-
-
-def _passed(event: JanitorPassed) -> _Told:
-    mended = ",".join(f"{kind}:{count}" for kind, count in sorted(event.repairs.items()))
-    fields = {
-        "records": event.records,
-        "repairs": mended or "none",
-        "missed": event.missed or None,
-        "complete": event.complete,
-        "duration": round(event.duration, 3),
-    }
-    told = bool(mended or event.missed) or not event.complete
-    return logging.INFO if told else logging.DEBUG, "janitor passed", fields
-
-
-def _pass_failed(event: JanitorFailed) -> _Told:
-    if event.final:
-        return logging.INFO, "no janitor here, this user may not", {"error": _one_line(event.error)}
-    return logging.WARNING, "janitor's pass failed", {"error": _one_line(event.error)}
-
-
-_LINES: Final[dict[type, Callable[[Any], _Told]]] = {
-    AccessDenied: _access_denied,
-    ClockSkewed: _clock_skewed,
-    AttemptFailed: _attempt_failed,
-    DeliveryDiscarded: _discarded,
-    RunLost: _run_lost,
-    UpdateConflict: _conflict,
-    TaskTakenOver: _taken_over,
-    TaskDeduplicated: _deduplicated,
-    TaskProgressed: _progressed,
-    LeaderElected: _leader_elected,
-    ListenerFailed: _listener_failed,
-    ConnectionLost: _connection_lost,
-    ConnectionRestored: _connection_restored,
-    TopologyChanged: _topology,
-    WorkerStarted: _started,
-    WorkerStopping: _stopping,
-    WorkerStopped: _stopped,
-    LeadershipEnded: _leads_no_more,
-    TaskRepaired: _repaired,
-    JanitorPassed: _passed,
-    JanitorFailed: _pass_failed,
-}
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 # Configuration of a process
