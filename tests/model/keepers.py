@@ -119,7 +119,8 @@ class Janitor(Publishing):
     Steps: 0 start and list records, 2 and 3 list items and schedules (with due messages), 4 candidates, 5 publish an
     item (sub), 6 publish a schedule, 7 end the record. x: records, items << 4, schedules << 8. Ages of records: 0
     younger than 30 s, 1 older, 3 = 1 at the start of this pass, 2 = 1 at the start of the last complete pass, 4 = 2
-    and missing then.
+    and missing then. When the last complete pass began outlives the janitor; what was missing in it does not, so a
+    new leader ends nothing before its own second pass. An active record is published whatever its age.
     """
 
     def a_janitor(self, j: int, a: Actor) -> None:
@@ -186,21 +187,23 @@ class Janitor(Publishing):
             return "janitor_active" in rules and not has_item
         if r.st in (NEW, RETRY) and r.due:
             return not has_schedule and not (has_item and "wait_needs_both_missing" in rules)
-        return r.st in (NEW, RETRY, QUEUE_ERROR) and not r.due and not has_item
+        return r.st in (NEW, RETRY) and not r.due and not has_item
 
     def judge(self, w: World, j: int, left: Actor, t: int, r: Rec, *, missing: bool) -> None:
         if w.mk >> t & 1 or not missing or r.age == 0:
             if r.age == 4:  # it was seen again: the two passes in a row start anew
                 w.rec[t] = r._replace(age=2)
             w.act[j] = left
+        elif r.st == ACTIVE:
+            w.act[j] = left._replace(pc=5, t=t, sub=(5, t, -1, r.seq, 0, 0))
         elif "two_passes" in self.sc.rules and r.age == 2:
             w.rec[t] = r._replace(age=4)
             w.act[j] = left
-        elif self.sc.unique and w.keys != t:
-            w.act[j] = left._replace(pc=7, t=t, seq=r.seq) if r.age in MENDED else left
-        elif r.age in MENDED and r.st != ACTIVE:
+        elif r.age in MENDED:
             w.act[j] = left._replace(pc=7, t=t, seq=r.seq)
-        elif r.due and r.st != ACTIVE:
+        elif self.sc.unique and w.keys != t:
+            w.act[j] = left
+        elif r.due:
             w.act[j] = left._replace(pc=6, t=t, seq=r.seq)
         else:
             w.act[j] = left._replace(pc=5, t=t, sub=(5, t, -1, r.seq, 0, 0))

@@ -171,7 +171,7 @@ class Environment(Steps):
         w.bud = spend(self.s, CRASH)
         w.act[j] = Actor(a.kind, 0) if a.kind in RESTARTED else Actor(a.kind, a.t, DEAD)
         if a.kind == "janitor":
-            w.rec = [r and r._replace(age=1 if r.age == 3 else r.age) for r in w.rec]
+            w.rec = [r and r._replace(age={3: 1, 4: 2}.get(r.age, r.age)) for r in w.rec]
         self.emit(w, f"CRASH of {a.kind} {a.t} (step {a.pc})", fault=True)
 
     def records_grow_older(self) -> None:

@@ -204,7 +204,7 @@ async def test_a_leader_without_a_server_acts_no_more_once_its_lease_is_over(
         async with Election(connection, Names(namespace), "janitor", "one", bus=bus) as one:
             own_server.freeze()
             frozen = time.monotonic()
-            while one.is_leader:
+            while one.is_leader:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
             led = time.monotonic() - frozen
             own_server.thaw()
@@ -235,19 +235,19 @@ async def test_no_bucket_is_said(connection: Connection, namespace: str, bus: Bu
 
 async def test_a_user_without_the_right_is_no_candidate(namespace: str, bus: Bus) -> None:
     names = Names(namespace)
-    users = f"""
-        authorization {{ users = [
-            {{ user: admin, password: s }},
-            {{ user: worker, password: s, permissions: {{
-                publish: ["$JS.API.STREAM.INFO.>", "$JS.API.INFO"], subscribe: ["_INBOX.>"] }} }}
-        ] }}
+    users = """
+        authorization { users = [
+            { user: admin, password: s },
+            { user: worker, password: s, permissions: {
+                publish: ["$JS.API.STREAM.INFO.>", "$JS.API.INFO"], subscribe: ["_INBOX.>"] } }
+        ] }
     """
     with TestServer.start(users, user_part="admin:s") as server:
         async with await Connection.open(server.address, name="admin") as admin:
             await make_bucket(admin, namespace)
         server.user_part = "worker:s"
         async with await Connection.open(server.address, name="worker") as connection:
-            with pytest.raises(PermissionDeniedError, match="ELECTIONS.janitor"):
+            with pytest.raises(PermissionDeniedError, match=r"ELECTIONS\.janitor"):
                 await Election(connection, names, "janitor", "one", bus=bus).__aenter__()
 
 
