@@ -530,7 +530,7 @@ class HistoryNotKeptError(TaskError):
         super().__init__(
             task_id,
             f"the history of task {task_id} is not kept, since there is no stream {stream}; "
-            "keep what happens from now on with StoreSettings(events_kept=...) or: jetq tasks configure --events-kept 7d",
+            "keep what happens from now on: StoreSettings(events_kept=...), or jetq tasks configure --events-kept 7d",
         )
 
 

@@ -13,6 +13,8 @@ from typing import Literal, Self
 
 from jetq.errors import InvalidSettingError
 from jetq.model.name import check_name
+from jetq.model.retention import RetentionLike, as_retention
+from jetq.model.retry import Exponential, RetryLike, as_policy
 from jetq.model.signing_key import parse_key
 
 Duration = float | int | timedelta
@@ -183,12 +185,17 @@ class StoreSettings:
         complete_kept: Seconds that the record of a complete task is kept, with its result; None is what
             ``jetq tasks configure`` says of the store, else a day.
         ended_kept: Seconds that the record of any other ended task is kept; None is the store's, else seven days.
+        events_kept: Seconds that what happens to tasks is kept in a stream of its own, for ``jetq tasks history``, also
+            after their records are gone; None makes no such stream, and leaves one that is there as it is.
+        events_max_bytes: Of that stream, beyond which the oldest events go; None is unlimited.
     """
 
     storage: Storage = "file"
     replicas: int = 1
     complete_kept: Duration | None = None
     ended_kept: Duration | None = None
+    events_kept: Duration | None = None
+    events_max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         """Check and normalise."""
@@ -199,6 +206,12 @@ class StoreSettings:
             put(self, "complete_kept", seconds("complete_kept", self.complete_kept, least=SHORTEST_KEPT))
         if self.ended_kept is not None:
             put(self, "ended_kept", seconds("ended_kept", self.ended_kept, least=SHORTEST_KEPT))
+        if self.events_kept is not None:
+            put(self, "events_kept", seconds("events_kept", self.events_kept, least=SHORTEST_KEPT))
+        if self.events_max_bytes is not None:
+            whole("events_max_bytes", self.events_max_bytes, least=64 * 1024)
+            if self.events_kept is None:
+                raise InvalidSettingError("events_max_bytes", self.events_max_bytes, "absent without events_kept")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +321,11 @@ class Settings:
         default_queue: Where tasks go whose handler and caller name no queue.
         max_tries: Tries of a task whose handler and caller say nothing; 0 is unlimited.
         enqueue_timeout: Seconds until an enqueue must be acknowledged.
+        retry: The waits between tries of a task whose handler and caller say nothing: a policy, a name, seconds, or a
+            function.
+        retry_policies: Policies by the names that handlers and callers may use, beside those of asyncjobs.
+        retention: How long tasks are kept after their end where neither they nor their handlers say: seconds, or by
+            end; None leaves it to *store*.
         connection: Where the server is, see `ConnectionSettings`.
         store: How tasks are kept, see `StoreSettings`.
         signing: Who signs tasks and whose signatures count, see `SigningSettings`.
@@ -317,6 +335,9 @@ class Settings:
     default_queue: str = DEFAULT_QUEUE
     max_tries: int = DEFAULT_MAX_TRIES
     enqueue_timeout: Duration = 5.0
+    retry: RetryLike = field(default_factory=Exponential)
+    retry_policies: Mapping[str, RetryLike] = field(default_factory=dict[str, RetryLike])
+    retention: RetentionLike | None = None
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     signing: SigningSettings = field(default_factory=SigningSettings)
@@ -327,7 +348,11 @@ class Settings:
             raise InvalidSettingError("namespace", self.namespace, "without ':'")
         check_name("queue", self.default_queue)
         whole("max_tries", self.max_tries, least=0)
+        object.__setattr__(self, "retention", as_retention(self.retention))
         object.__setattr__(self, "enqueue_timeout", seconds("enqueue_timeout", self.enqueue_timeout, least=0.01))
+        named = {check_name("retry policy", name): as_policy(value) for name, value in self.retry_policies.items()}
+        object.__setattr__(self, "retry_policies", named)
+        object.__setattr__(self, "retry", as_policy(self.retry, named))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:

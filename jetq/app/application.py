@@ -21,9 +21,12 @@ from jetq.client.clients import Client, Clients
 from jetq.client.handle import TaskHandle
 from jetq.client.request import EnqueueRequest
 from jetq.errors import AppLoadError, InvalidSettingError
+from jetq.execution.deciding import OnError
 from jetq.execution.middleware import Middleware
 from jetq.jetstream.address import Address, find_address
+from jetq.model.retry import RetryLike, as_policy
 from jetq.observe.bus import Bus
+from jetq.routing.error_rules import ErrorClasses, ErrorRules
 from jetq.routing.handler import Handler
 from jetq.routing.router import Router
 from jetq.settings import Queue, Settings
@@ -44,6 +47,9 @@ class App(Registry):
         queues: Queues with settings of their own; others are made with defaults when they are first used.
         include: Modules with tasks, or :class:`Tasks` groups; modules are imported when a worker starts.
         middleware: Run around every handler, the first outermost.
+        retry: The waits between tries where neither handler nor caller says otherwise, as in :meth:`task`.
+        retry_policies: Policies by name, which handlers and callers may use as *retry*.
+        retry_on, give_up_on, on_error: As in :meth:`task`, for the handlers that do not say it themselves.
         settings: Everything else; what is given here by name wins.
         logger: For ``ctx.logger``; None is the logger ``jetq.task``.
 
@@ -61,6 +67,11 @@ class App(Registry):
         queues: Iterable[Queue] = (),
         include: Iterable[str | Tasks] = (),
         middleware: Sequence[Middleware] = (),
+        retry: RetryLike | None = None,
+        retry_policies: Mapping[str, RetryLike] | None = None,
+        retry_on: ErrorClasses | None = None,
+        give_up_on: ErrorClasses | None = None,
+        on_error: OnError | None = None,
         settings: Settings | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
@@ -68,11 +79,16 @@ class App(Registry):
         base = settings or Settings.from_env()
         if namespace is not None:
             base = replace(base, namespace=namespace)
+        if retry_policies is not None:
+            base = replace(base, retry_policies={**base.retry_policies, **retry_policies})
+        if retry is not None:
+            base = replace(base, retry=retry)
         joined = servers if servers is None or isinstance(servers, str) else ",".join(servers)
         self.settings = base.with_connection(servers=joined, context=context)
         self.bus = Bus()
         self.router = Router()
         self.middleware = tuple(middleware)
+        self.error_rules = ErrorRules.checked(retry_on, give_up_on, on_error)
         self.logger = logger or logging.getLogger("jetq.task")
         self._queues = {queue.name: queue for queue in queues}
         self._modules: list[str] = []
@@ -88,6 +104,8 @@ class App(Registry):
     # tasks
 
     def _register(self, handler: Handler) -> None:
+        if isinstance(handler.options.retry, str):
+            as_policy(handler.options.retry, self.settings.retry_policies)
         self.router.add(handler)
 
     def _owner(self) -> Self:
@@ -100,6 +118,7 @@ class App(Registry):
         Raises:
             AppLoadError: The group belongs to another application.
             DuplicateHandlerError: Two handlers claim the same task types.
+            InvalidSettingError: A handler names a retry policy that the application does not have.
         """
         if isinstance(part, str):
             self._modules.append(part)
@@ -107,7 +126,7 @@ class App(Registry):
         part.joined(self)
         for handler in part.handlers:
             if handler not in self.router.handlers:
-                self.router.add(handler)
+                self._register(handler)
 
     def load(self) -> None:
         """

@@ -4,16 +4,21 @@ options: what a caller may say about one task, and how that merges with the hand
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Self, TypedDict, Unpack
+from typing import Final, Self, TypedDict, Unpack
 
 from jetq.client.request import EnqueueRequest
 from jetq.errors import InvalidSettingError
 from jetq.model.name import check_name
-from jetq.model.record import StoredOptions
+from jetq.model.record import ABSENT, StoredOptions
+from jetq.model.retry import RetryLike, as_policy
 from jetq.routing.handler import HandlerOptions
 from jetq.settings import Duration, Settings, seconds, whole
+from jetq.wire.retry_option import encode_retry
 
 Deadline = Duration | datetime
+
+SHORTEST_DEADLINE: Final = 0.001
+"""Seconds from the enqueue; a task whose deadline has passed would never run."""
 
 
 class OptionValues(TypedDict, total=False):
@@ -25,6 +30,7 @@ class OptionValues(TypedDict, total=False):
     deadline: Deadline | None
     max_tries: int | None
     timeout: Duration | None
+    retry: RetryLike | None
     id: str | None
     type: str | None
 
@@ -41,6 +47,8 @@ class CallOptions:
         deadline: Seconds (or timedelta) from now, or an aware datetime, after which it is not started any more.
         max_tries: How often it may run; 0 is unlimited.
         timeout: Seconds (or timedelta) that a run may take.
+        retry: The waits between tries: ``Exponential``, ``Linear``, ``Fixed`` or ``Steps``, seconds, or a name of the
+            application's ``retry_policies`` or of asyncjobs. It travels with the task, so it is no function.
         id: The caller's own task id.
         type: The task type; a handler of a pattern needs it.
     """
@@ -51,6 +59,7 @@ class CallOptions:
     deadline: Deadline | None = None
     max_tries: int | None = None
     timeout: Duration | None = None
+    retry: RetryLike | None = None
     id: str | None = None
     type: str | None = None
 
@@ -62,12 +71,25 @@ class CallOptions:
             check_name("task id", self.id)
         if self.type is not None:
             check_name("task type", self.type)
-        if self.delay is not None and self.run_at is not None:
-            raise InvalidSettingError("run_at", self.run_at, "absent when delay is given: choose one")
+        self._check_times()
         if self.max_tries is not None:
             whole("max_tries", self.max_tries, least=0)
         if self.timeout is not None:
             seconds("timeout", self.timeout, least=0.001)
+        if self.retry is not None:
+            encode_retry(self.retry)
+
+    def _check_times(self) -> None:
+        if self.delay is not None and self.run_at is not None:
+            raise InvalidSettingError("run_at", self.run_at, "absent when delay is given: choose one")
+        if self.delay is not None:
+            seconds("delay", self.delay)
+        if self.run_at is not None:
+            _aware("run_at", self.run_at)
+        if isinstance(self.deadline, datetime):
+            _aware("deadline", self.deadline)
+        elif self.deadline is not None:
+            seconds("deadline", self.deadline, least=SHORTEST_DEADLINE)
 
     def merged(self, **changes: Unpack[OptionValues]) -> Self:
         """Return the options with *changes* in place of their own words."""
@@ -85,21 +107,50 @@ def build_request(
 
     Raises:
         InvalidNameError: The task type is illegal.
-        InvalidSettingError: A time is naive, or a duration is none.
+        InvalidSettingError: The deadline is in the past, or the task would start after it; or nobody knows the name of
+            the retry policy.
     """
     own = handler or _NO_HANDLER
     now = datetime.now(UTC)
-    timeout = None if call.timeout is None else seconds("timeout", call.timeout)
+    deadline = _deadline(own.deadline if call.deadline is None else call.deadline, now)
     return EnqueueRequest(
         type=check_name("task type", task_type),
         queue=call.queue or own.queue or settings.default_queue,
         payload=payload,
         max_tries=next(n for n in (call.max_tries, own.max_tries, settings.max_tries) if n is not None),
-        deadline=_moment("deadline", own.deadline if call.deadline is None else call.deadline, now),
-        due=_moment("delay", call.delay, now) if call.run_at is None else _moment("run_at", call.run_at, now),
+        deadline=deadline,
+        due=_due(call, now, deadline),
         task_id=call.id or "",
-        options=None if timeout is None else StoredOptions(timeout=timeout),
+        options=_stored(call, settings),
     )
+
+
+def _stored(call: CallOptions, settings: Settings) -> StoredOptions | None:
+    """Return what the worker must know; None for nothing."""
+    if call.timeout is None and call.retry is None:
+        return None
+    if isinstance(call.retry, str):
+        as_policy(call.retry, settings.retry_policies)
+    return StoredOptions(
+        timeout=None if call.timeout is None else seconds("timeout", call.timeout),
+        retry=ABSENT if call.retry is None else encode_retry(call.retry),
+    )
+
+
+def _deadline(value: Deadline | None, now: datetime) -> datetime | None:
+    moment = _moment("deadline", value, now)
+    if moment is not None and moment <= now:
+        raise InvalidSettingError("deadline", value, f"in the future (it is {now.isoformat()} now)")
+    return moment
+
+
+def _due(call: CallOptions, now: datetime, deadline: datetime | None) -> datetime | None:
+    setting, value = ("delay", call.delay) if call.run_at is None else ("run_at", call.run_at)
+    moment = _moment(setting, value, now)
+    if moment is not None and deadline is not None and moment >= deadline:
+        wanted = f"before the deadline ({deadline.isoformat()}), after which the task is not started any more"
+        raise InvalidSettingError(setting, value, wanted)
+    return moment
 
 
 def _moment(setting: str, value: Deadline | None, now: datetime) -> datetime | None:
@@ -107,6 +158,14 @@ def _moment(setting: str, value: Deadline | None, now: datetime) -> datetime | N
         return None
     if not isinstance(value, datetime):
         return now + timedelta(seconds=seconds(setting, value))
-    if value.tzinfo is None:
+    return _aware(setting, value)
+
+
+def _aware(setting: str, value: object) -> datetime:
+    """Return a moment in UTC; one without a zone could mean any of two dozen."""
+    if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidSettingError(setting, value, "an aware datetime (give it a time zone, e.g. datetime.now(UTC))")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidSettingError(setting, value, "a time within the years 1 to 9999 of UTC") from None

@@ -5,11 +5,14 @@ register: the ``task`` decorator, shared by applications and groups.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from jetq.app.options import SHORTEST_DEADLINE
 from jetq.app.task import Owner, Task
 from jetq.execution.context import Context
+from jetq.execution.deciding import OnError
 from jetq.execution.middleware import Middleware
 from jetq.model.name import check_name
-from jetq.model.retry import Exponential, RetryLike, as_policy
+from jetq.model.retry import RetryLike, as_policy
+from jetq.routing.error_rules import ErrorClasses, ErrorRules
 from jetq.routing.handler import Handler, HandlerOptions, make_handler
 from jetq.settings import Duration, seconds, whole
 
@@ -51,6 +54,9 @@ class Registry:
         queue: str | None = None,
         max_tries: int | None = None,
         retry: RetryLike | None = None,
+        retry_on: ErrorClasses | None = None,
+        give_up_on: ErrorClasses | None = None,
+        on_error: OnError | None = None,
         timeout: Duration | None = None,
         deadline: Duration | None = None,
         middleware: Sequence[Middleware] = (),
@@ -64,7 +70,14 @@ class Registry:
                 pattern with the longest literal beginning, then the one with more literal characters.
             queue: Where its tasks go; None is the application's default queue.
             max_tries: How often a task may run; 0 is unlimited; None is the application's default.
-            retry: The waits between tries: a policy, seconds, a function, or one of asyncjobs' names.
+            retry: The waits between tries: a policy, seconds, a function, or the name of one of the application's
+                ``retry_policies`` or of asyncjobs'; None is the application's default.
+            retry_on: Exception classes that are worth another try; all others end their task. A time-out counts as a
+                TimeoutError. None is the application's, which is all of them.
+            give_up_on: Exception classes that end their task, whatever *retry_on* says.
+            on_error: A function of the exception and the context that is asked first. It returns ``Retry(...)``,
+                ``Terminate(...)`` or ``Snooze(...)``, or None for what the classes and the policy say. It runs on the
+                event loop, so it must be quick.
             timeout: Seconds that a run may take; the queue's limit holds as well.
             deadline: Seconds from the enqueue after which a task is not started any more.
             middleware: Run around this handler, inside of the application's.
@@ -77,9 +90,10 @@ class Registry:
         options = HandlerOptions(
             queue=None if queue is None else check_name("queue", queue),
             max_tries=None if max_tries is None else whole("max_tries", max_tries, least=0),
-            retry=Exponential() if retry is None else as_policy(retry),
+            retry=retry if retry is None or isinstance(retry, str) else as_policy(retry),
+            errors=ErrorRules.checked(retry_on, give_up_on, on_error),
             timeout=None if timeout is None else seconds("timeout", timeout, least=0.001),
-            deadline=None if deadline is None else seconds("deadline", deadline),
+            deadline=None if deadline is None else seconds("deadline", deadline, least=SHORTEST_DEADLINE),
             middleware=tuple(middleware),
         )
 

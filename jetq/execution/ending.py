@@ -9,8 +9,9 @@ is not JSON) is said as its error.
 import inspect
 from typing import Any, Final
 
-from jetq.errors import InvalidSettingError, Retry, Signal, Snooze, Terminate, ValueNotJsonError
+from jetq.errors import InvalidNameError, InvalidSettingError, Retry, Signal, Snooze, Terminate, ValueNotJsonError
 from jetq.execution.failure import MAX_MESSAGE, describe, leaves, shorten, text_of
+from jetq.model.name import check_name
 from jetq.model.outcome import Failed, Outcome, Retried, Snoozed, Succeeded, Terminated, Unstorable
 from jetq.model.record import ErrorInfo
 from jetq.routing.values import encode_value
@@ -50,18 +51,30 @@ def after_error(error: BaseException) -> Outcome:
 
 def _signalled(signal: Signal) -> Outcome:
     try:
-        match signal:
-            case Terminate():
-                return Terminated(_reason(signal.reason))
-            case Retry():
-                delay = None if signal.delay is None else _delay("the delay of Retry", signal.delay)
-                return Retried(delay, _reason(signal.reason))
-            case Snooze():
-                return Snoozed(_delay("the delay of Snooze", signal.delay))
-            case _:
-                return Failed(describe(signal))
-    except InvalidSettingError as error:
+        return after_signal(signal)
+    except (InvalidSettingError, InvalidNameError) as error:
         return Failed(describe(error))
+
+
+def after_signal(signal: Signal) -> Outcome:
+    """
+    Say what a signal means.
+
+    Raises:
+        InvalidSettingError: It asks for a delay that cannot be waited.
+        InvalidNameError: It asks for a queue that cannot exist.
+    """
+    match signal:
+        case Terminate():
+            return Terminated(_reason(signal.reason))
+        case Retry():
+            delay = None if signal.delay is None else _delay("the delay of Retry", signal.delay)
+            queue = "" if signal.queue is None else check_name("queue", signal.queue)
+            return Retried(delay, _reason(signal.reason), queue)
+        case Snooze():
+            return Snoozed(_delay("the delay of Snooze", signal.delay))
+        case _:
+            return Failed(describe(signal))
 
 
 def _reason(reason: object) -> str:

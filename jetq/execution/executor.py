@@ -15,18 +15,22 @@ a CancelledError that nobody asked for is the handler's own failure.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from jetq.errors import InvalidPayloadError
+from jetq.errors import InvalidPayloadError, Signal
 from jetq.execution.context import Context, Enqueuer, current_context
+from jetq.execution.deciding import decided
 from jetq.execution.ending import after_error, after_return
-from jetq.execution.failure import MAX_MESSAGE, describe, shorten
+from jetq.execution.failure import MAX_MESSAGE, leaves, shorten
 from jetq.execution.middleware import CallNext, Middleware, compose
 from jetq.execution.pools import GRACE, HandlerStopped, ThreadPool, on_loop
 from jetq.model.outcome import Failed, Interrupted, Invalid, Outcome, TimedOut
 from jetq.model.record import TaskRecord
 from jetq.observe.scope import TaskScope, current_scope
+from jetq.routing.error_rules import ErrorRules
 from jetq.routing.handler import Handler, check_middleware
+
+_NO_RULES: Final = ErrorRules()
 
 
 class Executor:
@@ -39,6 +43,7 @@ class Executor:
         logger: For ``ctx.logger``; None is the logger ``jetq.task``.
         enqueuer: For ``ctx.enqueue``; None leaves it unusable.
         grace: Seconds that a handler may take to end after it was told to.
+        errors: Which exceptions are worth another try, where a handler does not say.
 
     Raises:
         InvalidSettingError: One of *middleware* is no async function.
@@ -52,14 +57,16 @@ class Executor:
         logger: Any = None,
         enqueuer: Enqueuer | None = None,
         grace: float = GRACE,
+        errors: ErrorRules | None = None,
     ) -> None:
         check_middleware(middleware)
+        self._errors = errors or _NO_RULES
         self._middleware = tuple(middleware)
         self._logger = logger
         self._enqueuer = enqueuer
         self._grace = grace
         self._threads = ThreadPool(threads, grace=grace)
-        self._calls: dict[Handler, CallNext] = {}
+        self._calls: dict[Handler, tuple[CallNext, ErrorRules | None]] = {}
 
     def start(self, handler: Handler, record: TaskRecord, *, limit: float, worker: str = "") -> "Execution":
         """
@@ -71,15 +78,20 @@ class Executor:
             limit: Seconds that it may take.
             worker: This worker's id.
         """
-        call = self._calls.get(handler)
-        if call is None:
-            call = self._calls[handler] = self._composed(handler)
+        known = self._calls.get(handler)
+        if known is None:
+            known = self._calls[handler] = self._composed(handler), self._rules_of(handler)
+        call, rules = known
         context = Context(record, worker=worker, limit=limit, logger=self._logger, enqueuer=self._enqueuer)
-        return Execution(handler, call, context, limit=limit, grace=self._grace)
+        return Execution(handler, call, context, limit=limit, grace=self._grace, rules=rules)
 
     def _composed(self, handler: Handler) -> CallNext:
         call = on_loop(handler) if handler.kind == "async" else self._threads.caller(handler)
         return compose((*self._middleware, *handler.options.middleware), call)
+
+    def _rules_of(self, handler: Handler) -> ErrorRules | None:
+        rules = handler.options.errors.within(self._errors)
+        return None if rules == _NO_RULES else rules
 
     async def close(self) -> None:
         """Stop what still runs in threads, and end them."""
@@ -105,6 +117,7 @@ class Execution:
         "_grace",
         "_handler",
         "_loop",
+        "_rules",
         "_task",
         "_timer",
         "context",
@@ -113,7 +126,16 @@ class Execution:
         "limit",
     )
 
-    def __init__(self, handler: Handler, call: CallNext, context: Context, *, limit: float, grace: float) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        call: CallNext,
+        context: Context,
+        *,
+        limit: float,
+        grace: float,
+        rules: ErrorRules | None,
+    ) -> None:
         self.context = context
         self.limit = limit
         self.deadline: float | None = None
@@ -121,6 +143,7 @@ class Execution:
         self._handler = handler
         self._call = call
         self._grace = grace
+        self._rules = rules
         self._fixed: Outcome | None = None
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -136,7 +159,7 @@ class Execution:
         except InvalidPayloadError as error:
             return Invalid(shorten(error.reason, MAX_MESSAGE))
         except Exception as error:  # noqa: BLE001 - a model's validator is the user's code
-            return Failed(describe(error))
+            return self._failed(error)
         if self._fixed is not None:
             return self._fixed
         started = self._begin()
@@ -199,7 +222,16 @@ class Execution:
             return fixed
         if isinstance(error, HandlerStopped) or (isinstance(error, asyncio.CancelledError) and asked_outside):
             return Interrupted()
-        return after_error(error)
+        return self._failed(error)
+
+    def _failed(self, error: BaseException) -> Outcome:
+        """Say what an exception means: a signal speaks for itself, about all others there may be rules."""
+        outcome = after_error(error)
+        if self._rules is None or not isinstance(outcome, Failed):
+            return outcome
+        if all(isinstance(part, Signal) for part in leaves(error)):
+            return outcome
+        return decided(outcome, error, self._rules, self.context)
 
     def _ended(self) -> Outcome | None:
         """Take back our cancellations; return the fixed outcome, if there is one."""
@@ -207,4 +239,7 @@ class Execution:
         while task is not None and self._cancels:
             self._cancels -= 1
             task.uncancel()
-        return self._fixed
+        fixed = self._fixed
+        if isinstance(fixed, TimedOut) and self._rules is not None:
+            return decided(fixed, TimeoutError(fixed.error.message), self._rules, self.context)
+        return fixed

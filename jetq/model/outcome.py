@@ -30,6 +30,11 @@ class TimedOut(Struct, frozen=True):
     limit: float
     note: str = ""
 
+    @property
+    def error(self) -> ErrorInfo:
+        """The time-out as an error, as which it counts."""
+        return ErrorInfo(type="TimeoutError", message=f"ran longer than its limit of {self.limit:g} s")
+
 
 class GivenUp(Struct, frozen=True):
     """The handler raised what no further try helps against. The *note* is shown beside the error."""

@@ -76,12 +76,16 @@ class StoredOptions(Struct, frozen=True, omit_defaults=True, gc=False):
     Attributes:
         timeout: Seconds a run may take.
         soft_timeout: Seconds after which a run is asked to end.
-        retention: Seconds the record is kept after its end.
+        retry: The retry policy as JSON: a name, or an object (`wire.retry_option`); read when it is needed, since
+            another program may have put anything here.
+        retention: How long the record is kept after its end, as JSON: seconds, or an object by end (`wire.retention`);
+            read at the end alone.
     """
 
     timeout: float | None = None
     soft_timeout: float | None = None
-    retention: float | None = None
+    retry: Raw = ABSENT
+    retention: Raw = ABSENT
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):

@@ -199,19 +199,13 @@ NAMED: dict[str, RetryPolicy] = {
 }
 """asyncjobs' policies by their names."""
 
-_NONE: Final[Mapping[str, RetryPolicy]] = {}
-
 RetryLike = RetryPolicy | str | float | int | timedelta | Callable[[int], float | timedelta]
 """What users may give as a policy: a policy, the name of one, seconds, or a function."""
 
-
-def find_policy(name: str, own: Mapping[str, RetryPolicy] = _NONE) -> RetryPolicy | None:
-    """Return the policy of a name, from an application's *own* first; None if nobody knows it."""
-    policy = own.get(name)
-    return NAMED.get(name) if policy is None else policy
+_NONE: Final[Mapping[str, RetryLike]] = {}
 
 
-def as_policy(value: RetryLike, own: Mapping[str, RetryPolicy] = _NONE) -> RetryPolicy:
+def as_policy(value: RetryLike, own: Mapping[str, RetryLike] = _NONE) -> RetryPolicy:
     """
     Return the policy that *value* stands for.
 
@@ -223,13 +217,12 @@ def as_policy(value: RetryLike, own: Mapping[str, RetryPolicy] = _NONE) -> Retry
         InvalidSettingError: It is none of the shapes, or an unknown name.
     """
     if isinstance(value, str):
-        found = find_policy(value, own)
-        if found is None:
+        if value in own:
+            return as_policy(own[value])
+        if value not in NAMED:
             known = ", ".join(sorted({*own, *NAMED}))
-            raise InvalidSettingError(
-                "retry", value, f"one of {known} (App(retry_policies=...) adds names), or a policy"
-            )
-        return found
+            raise InvalidSettingError("retry", value, f"one of {known} (App(retry_policies=) adds more), or a policy")
+        return NAMED[value]
     if isinstance(value, RetryPolicy) and not isinstance(value, type):
         return value
     if isinstance(value, (int, float, timedelta)) and not isinstance(value, bool):

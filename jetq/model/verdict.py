@@ -121,6 +121,11 @@ def refusal(record: TaskRecord, *, limit: int, now: datetime, crashed: bool = Fa
     return None
 
 
+def distrusted(complaint: str, *, crashed: bool = False) -> Verdict:
+    """Say what becomes of a task whose signature does not count, which no try and no time would mend."""
+    return Verdict(state=State.TERMINATED, end=End.SIGNATURE, crashed=crashed, last_err=complaint)
+
+
 def _expired(end: End, record: TaskRecord, text: str, *, refund: bool = False, crashed: bool = False) -> Verdict:
     return Verdict(
         state=State.EXPIRED,
@@ -238,10 +243,8 @@ def _next_queue(outcome: Failed | TimedOut | Retried | Unroutable, record: TaskR
 
 def _error_of(outcome: Failed | TimedOut | Retried | Unroutable) -> ErrorInfo:
     match outcome:
-        case Failed():
+        case Failed() | TimedOut():
             return outcome.error
-        case TimedOut():
-            return ErrorInfo(type="TimeoutError", message=f"ran longer than its limit of {outcome.limit:g} s")
         case Retried():
             return outcome.error or ErrorInfo(message=outcome.reason)
         case Unroutable():

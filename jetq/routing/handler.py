@@ -12,8 +12,9 @@ from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from jetq.errors import HandlerSignatureError, InvalidSettingError, ResultTypeError, Signal
-from jetq.model.retry import Exponential, RetryPolicy
+from jetq.model.retry import RetryPolicy
 from jetq.routing.binding import Arguments, encode
+from jetq.routing.error_rules import ErrorRules
 from jetq.routing.pattern import Pattern, parse
 from jetq.routing.signature import NOTHING, Signature, check_function, function_name, function_place
 from jetq.routing.validation import NotValid, Validator, compile_value
@@ -30,18 +31,20 @@ class HandlerOptions:
     Attributes:
         queue: Where they go; None is the application's default queue.
         max_tries: How often one may run; 0 is unlimited, None is the application's default.
-        retry: The waits between tries.
+        retry: The waits between tries, or the name of the policy; None is the application's default.
         timeout: Seconds that a run may take; None is the queue's limit, which always holds.
         deadline: Seconds from the enqueue after which one is not started any more; None is never.
         middleware: Run around the handler, the first outermost, all inside of the application's.
+        errors: Which exceptions are worth another try.
     """
 
     queue: str | None = None
     max_tries: int | None = None
-    retry: RetryPolicy = field(default_factory=Exponential)
+    retry: RetryPolicy | str | None = None
     timeout: float | None = None
     deadline: float | None = None
     middleware: tuple[Callable[..., Any], ...] = ()
+    errors: ErrorRules = field(default_factory=ErrorRules)
 
     def __post_init__(self) -> None:
         """Refuse middleware that could not be awaited."""

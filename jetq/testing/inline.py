@@ -19,6 +19,7 @@ from jetq.app.task import TaskCall
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.handle import failure
 from jetq.execution.executor import Executor
+from jetq.execution.retry_rules import RetryRules
 from jetq.model.outcome import Outcome, Unroutable
 from jetq.model.record import Run, TaskRecord
 from jetq.model.retry import Exponential
@@ -119,15 +120,17 @@ async def arun_inline(app: App, task: str | TaskCall[Any], payload: Any = None, 
     queue = app.queues.get(record.queue) or Queue(record.queue)
     handler = app.router.match(record.type)
     notebook = _Notebook()
-    executor = Executor(threads=1, middleware=app.middleware, logger=app.logger, enqueuer=notebook)
+    executor = Executor(
+        threads=1, middleware=app.middleware, logger=app.logger, enqueuer=notebook, errors=app.error_rules
+    )
     try:
         outcome = await _outcome(executor, handler, record, queue)
     finally:
         await executor.close()
-    rules = Rules(
-        retry=Exponential() if handler is None else handler.options.retry,
-        max_tries=max_tries(record.max_tries, queue.max_tries),
-    )
+    if handler is None:
+        rules = Rules(retry=Exponential(), max_tries=max_tries(record.max_tries, queue.max_tries))
+    else:
+        rules = RetryRules(app.settings).of(record, handler, queue_max_tries=queue.max_tries)
     verdict = judge(outcome, record, rules, now=datetime.now(UTC), chance=0.0)
     return InlineRun(closed(record, verdict, datetime.now(UTC)), outcome, verdict, notebook.entries, handler)
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from jetq.errors import ServerError
 from jetq.execution.executor import Execution, Executor
+from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.puller import Delivery
 from jetq.jetstream.topology import BoundQueue
 from jetq.model.events import AttemptFailed
@@ -32,10 +33,11 @@ _UNROUTABLE_RETRY: Final = Exponential()
 
 @dataclass(frozen=True)
 class Parts:
-    """What runs handlers: the routes and the executor."""
+    """What runs handlers: the routes, the executor, and the rules for another try."""
 
     router: Router
     executor: Executor
+    rules: RetryRules
 
 
 class Attempts:
@@ -51,6 +53,7 @@ class Attempts:
         self._desk = desk
         self._router = parts.router
         self._executor = parts.executor
+        self._rules = parts.rules
         self._claims = Claims(desk)
         self._ownership = Ownership(desk)
         self._settler = Settler(desk)
@@ -118,7 +121,7 @@ class Attempts:
             return
         outcome, duration = await self._execute(claim, handler)
         fault_point(Point.HANDLER_ENDED)
-        rules = Rules(retry=handler.options.retry, max_tries=max_tries(record.max_tries, claim.queue.max_tries))
+        rules = self._rules.of(record, handler, queue_max_tries=claim.queue.max_tries)
         await self._settler.settle(claim, outcome, rules, pattern=handler.pattern, duration=duration)
 
     async def _execute(self, claim: Claim, handler: Handler) -> tuple[Outcome, float | None]:

@@ -19,6 +19,7 @@ from typing import Final, Self
 from jetq.app.application import App
 from jetq.errors import ServerError
 from jetq.execution.executor import Executor
+from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.presence import WorkerPresence
 from jetq.jetstream.puller import Delivery, Puller
@@ -26,6 +27,7 @@ from jetq.model.events import AttemptFailed, WorkerStarted, WorkerStopped, Worke
 from jetq.observe.bus import Bus
 from jetq.settings import Queue, WorkerSettings, seconds
 from jetq.wire.ids import new_id
+from jetq.wire.signature import Verifier
 from jetq.worker.attempt import Attempts, Parts
 from jetq.worker.desk import Desk
 from jetq.worker.fetcher import Fetcher
@@ -83,6 +85,7 @@ class Worker:
 
         Raises:
             HandlerSignatureError: A handler's annotation cannot be read from JSON.
+            UnusableCredentialsError: A key cannot be read, or is none.
             ServerError: No connection at the start, or the streams are not as they must be.
         """
         async with self:
@@ -100,6 +103,7 @@ class Worker:
         for handler in app.router.handlers:
             handler.prepare()
         declared = self._declared()
+        self._verifier = Verifier.of(app.settings.signing)
         self._bus.listen(app.bus.emit)
         self._backend = await Backend.open(
             app.address(), app.settings, name=f"{app.name} worker", bus=self._bus, queues=declared.values()
@@ -144,6 +148,7 @@ class Worker:
     async def _assemble(self, declared: dict[str, Queue]) -> None:
         app, backend = self._app, self._backend
         desk = Desk(backend, self.id, self._table)
+        desk.verifier = self._verifier
         for queue in declared.values():
             desk.bound[queue.name] = await backend.queue(queue)
         self._parts.callback(app.clients.adopt(backend))
@@ -153,8 +158,9 @@ class Worker:
             middleware=app.middleware,
             logger=app.logger,
             enqueuer=app,
+            errors=app.error_rules,
         )
-        self._attempts = Attempts(desk, Parts(app.router, self._executor))
+        self._attempts = Attempts(desk, Parts(app.router, self._executor, RetryRules(app.settings)))
         await self._keep_leases(desk)
         self._parts.push_async_callback(self._executor.close)
         await self._start_fetching(desk)

@@ -18,7 +18,6 @@ from jetq.model.retry import (
     RetryPolicy,
     Steps,
     as_policy,
-    find_policy,
     next_wait,
 )
 
@@ -194,7 +193,6 @@ def test_an_applications_own_names_come_before_those_of_asyncjobs() -> None:
     own = {"gentle": Fixed(1), "1m": Fixed(2)}
 
     assert [as_policy(name, own) for name in ("gentle", "1m", "1h")] == [Fixed(1), Fixed(2), NAMED["1h"]]
-    assert [find_policy(name, own) for name in ("gentle", "1m", "1h", "2m")] == [Fixed(1), Fixed(2), NAMED["1h"], None]
     with pytest.raises(InvalidSettingError, match="one of 10m, 1h, 1m, default, gentle "):
         as_policy("2m", own)
 

@@ -17,7 +17,8 @@ from jetq.errors import (
     Terminate,
 )
 from jetq.execution.context import Context
-from jetq.model.retry import Exponential, Fixed
+from jetq.model.retry import Fixed
+from jetq.routing.error_rules import ErrorRules
 from jetq.routing.handler import HandlerOptions, check_middleware, make_handler
 
 
@@ -41,7 +42,8 @@ def test_options_have_defaults() -> None:
     options = make_handler(in_thread, "a").options
 
     assert (options.queue, options.max_tries, options.timeout, options.deadline) == (None, None, None, None)
-    assert options.retry == Exponential(first=2, max=600, jitter=1)
+    assert options.retry is None
+    assert options.errors == ErrorRules()
 
 
 def test_sync_functions_run_in_threads() -> None:
