@@ -79,19 +79,17 @@ class TaskFilter:
     @property
     def is_open(self) -> bool:
         """Whether every task matches."""
-        wanted = (
-            self.states,
-            self.queue,
-            self.ids,
-            self._type,
-            self._end,
-            self._error,
-            self.created_since,
-            self.created_before,
-            self.changed_since,
-            self.changed_before,
-        )
-        return not any(wanted)
+        return not self.ids and self._asks_nothing
+
+    @property
+    def is_by_id(self) -> bool:
+        """Whether the ids alone decide."""
+        return bool(self.ids) and self._asks_nothing
+
+    @property
+    def _asks_nothing(self) -> bool:
+        times = self.created_since, self.created_before, self.changed_since, self.changed_before
+        return not any((self.states, self.queue, self._type, self._end, self._error, *times))
 
     def matches(self, task: TaskSummary, written: int = 0) -> bool:
         """

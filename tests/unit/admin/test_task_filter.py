@@ -74,6 +74,9 @@ def test_a_filter_says_whether_it_lets_everything_through() -> None:
     for one in ({"queue": "Q"}, {"states": ["new"]}, {"task_type": "x"}, {"ids": ["t1"]}, {"end": "e"}, {"error": "x"}):
         given: dict[str, Any] = one
         assert not TaskFilter(**given).is_open
+    assert TaskFilter(ids=["t1"]).is_by_id
+    assert not TaskFilter(ids=["t1"], queue="Q").is_by_id
+    assert not TaskFilter().is_by_id
     for time in ("created_since", "created_before", "changed_since", "changed_before"):
         late: dict[str, Any] = {time: NOW}
         assert not TaskFilter(**late).is_open
