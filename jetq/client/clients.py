@@ -17,6 +17,7 @@ from jetq.jetstream.address import Address
 from jetq.jetstream.backend import Backend
 from jetq.observe.bus import Bus
 from jetq.settings import Queue, Settings
+from jetq.wire.signature import Signer
 
 _T = TypeVar("_T")
 
@@ -30,9 +31,9 @@ class Client:
         enqueuer: The write path.
     """
 
-    def __init__(self, backend: Backend, declared: Mapping[str, Queue]) -> None:
+    def __init__(self, backend: Backend, declared: Mapping[str, Queue], signer: Signer | None = None) -> None:
         self.backend = backend
-        self.enqueuer = Enqueuer(backend, declared)
+        self.enqueuer = Enqueuer(backend, declared, signer)
 
 
 class Clients:
@@ -70,6 +71,7 @@ class Clients:
 
         Raises:
             ServerError: No connection, or the streams are not as they must be; the next call tries again.
+            UnusableCredentialsError: The signing key cannot be read, or is none.
         """
         self._forget_after_fork()
         loop = asyncio.get_running_loop()
@@ -81,8 +83,9 @@ class Clients:
     async def _open(self) -> Client:
         bus = Bus()
         bus.listen(self._bus.emit)
+        signer = Signer.of(self._settings.signing)
         backend = await Backend.open(self._address(), self._settings, name=f"{self._name} client", bus=bus)
-        return Client(backend, self._declared)
+        return Client(backend, self._declared, signer)
 
     def adopt(self, backend: Backend) -> Callable[[], None]:
         """
@@ -93,7 +96,7 @@ class Clients:
         """
         loop = asyncio.get_running_loop()
         adopted: asyncio.Future[Client] = loop.create_future()
-        adopted.set_result(Client(backend, self._declared))
+        adopted.set_result(Client(backend, self._declared, Signer.of(self._settings.signing)))
         self._by_loop.setdefault(loop, adopted)
 
         def release() -> None:

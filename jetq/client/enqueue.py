@@ -22,6 +22,8 @@ producer dies after the item       the task runs; the caller got no answer
 What this call wrote is told as soon as it is known to stand, and before the item goes: so ``new`` is told once, and
 before whatever a worker tells. A producer that finds its record in another state tells what it wrote all the same.
 
+A task of which there may be one only takes its key between record and item; the table of that is in `client.keyed`.
+
 Worker and producer meet at the item only: a worker that gets it reads a record that is there, since the record was
 acknowledged before.
 """
@@ -32,6 +34,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from jetq.client.keyed import ExistingTask, KeyedEnqueuer
 from jetq.client.request import EnqueueRequest
 from jetq.errors import (
     DuplicateTaskError,
@@ -56,6 +59,7 @@ from jetq.observe.fault_points import Point, fault_point
 from jetq.settings import RECORD_MARGIN, Queue, seconds
 from jetq.wire.codec import Document, new_document
 from jetq.wire.ids import new_id, new_nonce
+from jetq.wire.signature import Signer
 
 _BATCH = 250
 """Tasks whose records are awaited together; small enough that items follow while later records are under way."""
@@ -71,27 +75,40 @@ class Enqueuer:
     Args:
         backend: Where to.
         declared: The application's queues; others are created with defaults on first use.
+        signer: Signs every task; None leaves them unsigned.
     """
 
-    def __init__(self, backend: Backend, declared: Mapping[str, Queue]) -> None:
+    def __init__(self, backend: Backend, declared: Mapping[str, Queue], signer: Signer | None = None) -> None:
         self._backend = backend
         self._declared = declared
+        self._signer = signer
         self._timeout = seconds("enqueue_timeout", backend.settings.enqueue_timeout)
+        self._keyed = KeyedEnqueuer(backend, self, self._timeout, signer)
 
-    async def enqueue(self, request: EnqueueRequest) -> TaskRecord:
+    async def enqueue(self, request: EnqueueRequest) -> TaskRecord | ExistingTask:
         """
         Store a task and return its record once the server acknowledged record and item.
+
+        With a unique key it may be another task that is there already; see `client.keyed`.
 
         Raises:
             EnqueueError: See its subclasses.
             ServerError: The server refused for a reason of its own.
         """
         await self._know_queue(request.queue)
+        if request.unique is not None:
+            return await self._keyed.enqueue(request, request.unique)
         draft = self._draft(request)
         (answer,) = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
         return await self._finish(draft, answer)
 
-    async def enqueue_many(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | JetqError]:
+    async def store(self, request: EnqueueRequest) -> Stored:
+        """Write the record of a new task, and nothing else; see :meth:`enqueue` for what it raises."""
+        draft = self._draft(request)
+        (answer,) = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
+        return await self._recorded(draft, answer)
+
+    async def enqueue_many(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | ExistingTask | JetqError]:
         """
         Store tasks, pipelined; each in the list is its record or its error, in order.
 
@@ -102,6 +119,15 @@ class Enqueuer:
         """
         for queue in {request.queue for request in requests}:
             await self._know_queue(queue)
+        keyed = [request for request in requests if request.unique is not None]
+        if not keyed:
+            return [*await self._enqueue_plain(requests)]
+        plain = [request for request in requests if request.unique is None]
+        found, made = await asyncio.gather(self._keyed.enqueue_many(keyed), self._enqueue_plain(plain))
+        existing, new = iter(found), iter(made)
+        return [next(new) if request.unique is None else next(existing) for request in requests]
+
+    async def _enqueue_plain(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | JetqError]:
         results: list[TaskRecord | JetqError] = []
         batches = [requests[start : start + _BATCH] for start in range(0, len(requests), _BATCH)]
         for start in range(0, len(batches), _ABREAST):
@@ -146,6 +172,8 @@ class Enqueuer:
         document = new_document(
             request.record(request.task_id or new_id(), new_nonce(), self._backend.connection.clock.now())
         )
+        if self._signer is not None:
+            document = self._signer.signed(document)
         data = document.encode()
         limit = self._backend.connection.max_payload - RECORD_MARGIN
         if len(data) > limit:
@@ -170,18 +198,21 @@ class Enqueuer:
 
     async def _finish(self, draft: "_Draft", answer: Stored | int | ServerError) -> TaskRecord:
         """Bring a task to its queue, from its stored record on, or from the server's refusal or silence."""
-        match answer:
-            case int():
-                stored = self._written(draft, answer)
-            case Stored():
-                stored = answer
-            case SequenceConflictError() | ServerTimeoutError():
-                stored = await self._resolve(draft.document, answer)
-            case _:
-                raise answer
-        await self._make_runnable(stored)
+        stored = await self._recorded(draft, answer)
+        await self.make_runnable(stored)
         fault_point(Point.ITEM_STORED)
         return stored.record
+
+    async def _recorded(self, draft: "_Draft", answer: Stored | int | ServerError) -> Stored:
+        match answer:
+            case int():
+                return self._written(draft, answer)
+            case Stored():
+                return answer
+            case SequenceConflictError() | ServerTimeoutError():
+                return await self._resolve(draft.document, answer)
+            case _:
+                raise answer
 
     async def _resolve(self, document: Document, doubt: ServerError) -> Stored:
         """
@@ -204,6 +235,8 @@ class Enqueuer:
         if not await self._was_never_queued(found, wanted):
             raise DuplicateTaskError(wanted.id, found.record.display_state) from doubt
         mine = found.document.updated(renewed(found.record, wanted))
+        if self._signer is not None:
+            mine = self._signer.signed(mine)
         try:
             written = await self._backend.tasks.write(mine, found.sequence, timeout=self._timeout)
         except SequenceConflictError as raced:
@@ -222,7 +255,14 @@ class Enqueuer:
             return True
         return record.state is State.NEW and not record.is_waiting and not await self._backend.queues.has_item(found)
 
-    async def _make_runnable(self, stored: Stored) -> None:
+    async def make_runnable(self, stored: Stored) -> None:
+        """
+        Put in place what a record asks for: its item, or its schedule.
+
+        Raises:
+            QueueFullError: The queue is full; the record says so, and expires.
+            EnqueueTimeoutError: No answer; it may be in place.
+        """
         fault_point(Point.RECORD_STORED)
         queues, record = self._backend.queues, stored.record
         try:

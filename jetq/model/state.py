@@ -38,6 +38,7 @@ class End(StrEnum):
     INVALID = "invalid"
     MAX_TRIES = "max_tries"
     PURGED = "purged"
+    SIGNATURE = "signature"
     SUPERSEDED = "superseded"
     TERMINATED = "terminated"
     TOO_LARGE = "too_large"

@@ -82,7 +82,7 @@ def refused(record: TaskRecord, reason: str) -> TaskRecord:
 
 
 def renewed(record: TaskRecord, wanted: TaskRecord) -> TaskRecord:
-    """Turn the trace of an enqueue that failed into a new enqueue of the same task."""
+    """Turn the trace of an enqueue that failed into a new enqueue of the same task, which is to be signed anew."""
     return replace(
         record,
         state=advance(record.id, record.state, State.NEW),
@@ -92,6 +92,7 @@ def renewed(record: TaskRecord, wanted: TaskRecord) -> TaskRecord:
         max_tries=wanted.max_tries,
         options=wanted.options,
         key=wanted.key,
+        signature="",
         last_err="",
     )
 

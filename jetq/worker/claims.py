@@ -15,11 +15,11 @@ from jetq.errors import MalformedItemError, MalformedRecordError, SequenceConfli
 from jetq.jetstream.puller import Delivery
 from jetq.jetstream.task_store import Stored
 from jetq.jetstream.topology import BoundQueue
-from jetq.model.events import TaskTakenOver, UpdateConflict
+from jetq.model.events import SignatureRefused, TaskTakenOver, UpdateConflict
 from jetq.model.record import Run
 from jetq.model.state import State
 from jetq.model.transition import claimed, closed
-from jetq.model.verdict import Verdict, max_tries, refusal
+from jetq.model.verdict import Verdict, distrusted, max_tries, refusal
 from jetq.observe.fault_points import Point, fault_point
 from jetq.wire.codec import Item, decode_item, decode_record
 from jetq.wire.ids import new_nonce
@@ -101,7 +101,7 @@ class Claims:
                 await self._desk.backend.queues.schedule(stored)
                 self._desk.ack(delivery.reply)
             case Meaning.ENDED:
-                self._desk.after_effects(stored.record, sequence=stored.sequence, repeated=True)
+                await self._desk.after_effects(stored, repeated=True)
                 self._desk.ack(delivery.reply)
             case Meaning.LEAVE:
                 pass
@@ -139,6 +139,9 @@ class Claims:
             The claim; None when the task was ended; the record as it stands now if somebody else wrote it (the same
             *stored* if it could not be read).
         """
+        complaint = None if self._desk.verifier is None else self._desk.verifier.check(stored.document)
+        if complaint is not None:
+            return await self._distrust(stored, complaint, delivery, crashed=crashed)
         record, now = stored.record, self._desk.now()
         limit = max_tries(record.max_tries, queue.max_tries)
         verdict = refusal(record, limit=limit, now=now, crashed=crashed)
@@ -166,6 +169,22 @@ class Claims:
         self._desk.tell(written.record, sequence=written.sequence)
         return Claim(written, queue, entry)
 
+    async def _distrust(self, stored: Stored, complaint: str, delivery: Delivery, *, crashed: bool) -> Stored | None:
+        """End a task that nobody whom this worker trusts has signed as it stands."""
+        again = await self._end(stored, distrusted(complaint, crashed=crashed), delivery)
+        if again is None:
+            record = stored.record
+            self._desk.backend.bus.emit(
+                SignatureRefused(
+                    task_id=record.id,
+                    task_type=record.type,
+                    queue=record.queue,
+                    worker=self._desk.worker,
+                    reason=complaint,
+                )
+            )
+        return again
+
     async def _end(self, stored: Stored, verdict: Verdict, delivery: Delivery) -> Stored | None:
         """Write the end of a task that may not run; the rest follows as for every end."""
         document = stored.document.updated(closed(stored.record, verdict, self._desk.now()))
@@ -173,7 +192,7 @@ class Claims:
             written = await write_fitting(self._tasks, document, stored.sequence, ttl=self._desk.ttl)
         except (SequenceConflictError, ServerTimeoutError):
             return stored
-        self._desk.after_effects(written.record, sequence=written.sequence)
+        await self._desk.after_effects(written)
         self._desk.ack(delivery.reply)
         return None
 

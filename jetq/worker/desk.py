@@ -2,14 +2,19 @@
 desk: what the steps of an attempt share: the server, this worker's id, the lease table, the retention.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.puller import Delivery
+from jetq.jetstream.retention import DISCARD_AFTER
+from jetq.jetstream.task_store import Stored
 from jetq.jetstream.topology import BoundQueue
 from jetq.model.events import DeliveryDiscarded, state_change
 from jetq.model.record import TaskRecord
-from jetq.model.state import FINAL
+from jetq.model.retention import Retention
+from jetq.observe.fault_points import Point, fault_point
+from jetq.wire.signature import Verifier
 from jetq.worker.lease_table import LeaseTable
 
 ACK = b"+ACK"
@@ -27,6 +32,8 @@ class Desk:
 
     Attributes:
         bound: The queues that this worker serves, by name.
+        handler_retention: Says what the handler of a task type says of its tasks' retention; None if no handler does.
+        verifier: Says whose tasks run; None runs everybody's.
     """
 
     def __init__(self, backend: Backend, worker: str, table: LeaseTable) -> None:
@@ -34,14 +41,15 @@ class Desk:
         self.worker = worker
         self.table = table
         self.bound: dict[str, BoundQueue] = {}
+        self.handler_retention: Callable[[str], Retention | None] | None = None
+        self.verifier: Verifier | None = None
 
     def ttl(self, record: TaskRecord) -> float | None:
         """Return the seconds that a record is kept once written; None keeps it, since the task goes on."""
-        if record.state not in FINAL:
-            return None
-        if record.options is not None and record.options.retention is not None:
-            return record.options.retention
-        return self.backend.retention.kept(record.state)
+        return self.backend.retention.ttl(record, self._of_handler(record)) if record.is_final else None
+
+    def _of_handler(self, record: TaskRecord) -> Retention | None:
+        return None if self.handler_retention is None else self.handler_retention(record.type)
 
     def now(self) -> datetime:
         """Return the server's time."""
@@ -82,15 +90,40 @@ class Desk:
             )
         )
 
-    def after_effects(self, record: TaskRecord, *, sequence: int, repeated: bool = False) -> None:
+    async def after_effects(
+        self,
+        stored: Stored,
+        *,
+        repeated: bool = False,
+        pattern: str = "",
+        outcome: str = "",
+        duration: float | None = None,
+    ) -> None:
         """
         Do what follows from a final record; repeated whenever its item is delivered again, so all of it is idempotent.
 
-        So is the telling: readers know an event by the *sequence* of the record that was written, whoever tells it.
+        Telling is: readers know an event by the sequence of the record that was written, whoever tells it. Discarding
+        is: it is the last step, and concerns exactly this record. Whoever dies before the item is acknowledged leaves
+        it to the next who gets the item, and once the record is gone that is an item without a record.
+
+        Args:
+            stored: The record.
+            repeated: It was not written now; perhaps all of this was done before.
+            pattern: Of the handler that ran, for the event.
+            outcome: How its run ended, for the event.
+            duration: Seconds that it ran, for the event.
+
+        Raises:
+            ServerError: A step was refused or not answered; the item must stay, so that all of it is repeated.
         """
+        record = stored.record
         if repeated:
             writer = record.run.worker if record.run is not None else ""
-            event = state_change(record, self.now(), sequence=sequence, repeated=True, worker=writer)
+            event = state_change(record, self.now(), sequence=stored.sequence, repeated=True, worker=writer)
             self.backend.bus.emit(event)
         else:
-            self.tell(record, sequence=sequence)
+            self.tell(record, sequence=stored.sequence, pattern=pattern, outcome=outcome, duration=duration)
+        if self.backend.retention.of(record, self._of_handler(record)) == 0:
+            await self.backend.tasks.expire(stored, DISCARD_AFTER)
+            fault_point(Point.RECORD_DISCARDED)
+        fault_point(Point.AFTER_EFFECTS_DONE)

@@ -22,6 +22,7 @@ from jetq.model.events import (
     Event,
     ListenerFailed,
     RunLost,
+    SignatureRefused,
     TaskDeduplicated,
     TaskStateChanged,
     TaskTakenOver,
@@ -101,6 +102,11 @@ OTHERS: list[tuple[Event, str, str]] = [
     (ClockSkewed(ahead=0.0), "info", "this machine's clock agrees with the server's again"),
     (RunLost(task_id="T1", queue="Q", worker="W1"), "warning", "run lost, its result is dropped"),
     (UpdateConflict(task_id="T1", what="claim"), "debug", "update conflict, decided anew"),
+    (
+        SignatureRefused(task_id="T1", task_type="x:y", queue="Q", worker="W1", reason="not signed"),
+        "warning",
+        "signature refused",
+    ),
     (
         TaskTakenOver(task_id="T1", queue="Q", worker="W1", dead_worker="W0", crashes=1),
         "warning",

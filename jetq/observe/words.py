@@ -1,0 +1,232 @@
+"""
+words: what a log says of each event: its level, a few words that never vary, and fields.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from jetq.model.events import (
+    AccessDenied,
+    AttemptFailed,
+    ClockSkewed,
+    ConnectionLost,
+    ConnectionRestored,
+    DeliveryDiscarded,
+    Event,
+    JanitorFailed,
+    JanitorPassed,
+    LeaderElected,
+    LeadershipEnded,
+    ListenerFailed,
+    RunLost,
+    SignatureRefused,
+    TaskDeduplicated,
+    TaskProgressed,
+    TaskRepaired,
+    TaskStateChanged,
+    TaskTakenOver,
+    TopologyChanged,
+    UpdateConflict,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+)
+from jetq.model.state import FAILED, End, State
+from jetq.model.upkeep import HOUSEKEEPING
+
+_SHOWN_PATTERNS: Final = 10
+
+Told = tuple[int, str, dict[str, Any]]
+"""A level of :mod:`logging`, the words, and the fields."""
+
+
+def told(event: Event) -> Told:
+    """Say what a log says of an event that is no change of a task's state."""
+    return _LINES[type(event)](event)
+
+
+def words_of(event: TaskStateChanged) -> tuple[int, str]:
+    """Return the level and the event of a state change."""
+    match event.state:
+        case State.ACTIVE:
+            return logging.DEBUG, "task started"
+        case State.COMPLETE:
+            return logging.DEBUG, "task succeeded"
+        case State.RETRY if event.outcome == "interrupted":
+            return logging.INFO, "task released"
+        case State.RETRY if event.outcome == "snoozed":
+            return logging.DEBUG, "task snoozed"
+        case State.RETRY:
+            return logging.WARNING, "task retries"
+        case State.EXPIRED if event.end == End.CANCELLED:
+            return logging.WARNING, "task cancelled"
+        case state if state in FAILED:
+            return logging.ERROR, f"task {state}"
+        case State.NEW:
+            return logging.DEBUG, "task enqueued"
+        case state:
+            return logging.WARNING, f"task {state.value or 'unknown'}"
+
+
+def _discarded(event: DeliveryDiscarded) -> Told:
+    fields = {"queue": event.queue, "reason": event.reason, "detail": event.detail, "task_id": event.task_id}
+    return logging.WARNING, "delivery discarded", fields
+
+
+def _attempt_failed(event: AttemptFailed) -> Told:
+    if event.unexpected:
+        return logging.ERROR, "delivery left, a defect of jetq", {"queue": event.queue, "exception": event.error}
+    return logging.WARNING, "delivery left", {"queue": event.queue, "error": one_line(event.error)}
+
+
+def _access_denied(event: AccessDenied) -> Told:
+    return logging.WARNING, "access denied", {"action": event.action, "subject": event.subject}
+
+
+def _clock_skewed(event: ClockSkewed) -> Told:
+    if not event.ahead:
+        return logging.INFO, "this machine's clock agrees with the server's again", {}
+    fields = {"ahead": round(event.ahead, 1)}
+    return logging.WARNING, "this machine's clock differs from the server's, whose time is used", fields
+
+
+def _run_lost(event: RunLost) -> Told:
+    fields = {"task_id": event.task_id, "queue": event.queue, "worker": event.worker}
+    return logging.WARNING, "run lost, its result is dropped", fields
+
+
+def _signature_refused(event: SignatureRefused) -> Told:
+    fields = {
+        "task_id": event.task_id,
+        "task_type": event.task_type,
+        "queue": event.queue,
+        "worker": event.worker,
+        "reason": event.reason,
+    }
+    return logging.WARNING, "signature refused", fields
+
+
+def _conflict(event: UpdateConflict) -> Told:
+    return logging.DEBUG, "update conflict, decided anew", {"task_id": event.task_id, "what": event.what}
+
+
+def _taken_over(event: TaskTakenOver) -> Told:
+    fields = {
+        "task_id": event.task_id,
+        "queue": event.queue,
+        "worker": event.worker,
+        "dead_worker": event.dead_worker,
+        "crashes": event.crashes,
+    }
+    return logging.WARNING, "task taken over from a dead worker", fields
+
+
+def _progressed(event: TaskProgressed) -> Told:
+    said = event.progress
+    fields = {"task_id": event.task_id, "current": said.current, "total": said.total, "text": one_line(said.text)}
+    return logging.DEBUG, "task progresses", fields
+
+
+def _leader_elected(event: LeaderElected) -> Told:
+    return logging.INFO, "leader elected", {"component": event.component, "name": event.name}
+
+
+def _deduplicated(event: TaskDeduplicated) -> Told:
+    fields = {"task_id": event.task_id, "task_type": event.task_type, "queue": event.queue, "key": event.key}
+    return logging.DEBUG, "task replaced" if event.replaced else "task is there already", fields
+
+
+def _listener_failed(event: ListenerFailed) -> Told:
+    return logging.ERROR, "listener failed", {"listener": event.listener, "error": one_line(event.error)}
+
+
+def _connection_lost(event: ConnectionLost) -> Told:
+    return logging.WARNING, "connection lost", {"reason": one_line(event.reason)}
+
+
+def _connection_restored(event: ConnectionRestored) -> Told:
+    return logging.WARNING, "connection restored", {"server": event.server}
+
+
+def _topology(event: TopologyChanged) -> Told:
+    return logging.WARNING if event.failed else logging.INFO, "topology", {"stream": event.name, "change": event.change}
+
+
+def _started(event: WorkerStarted) -> Told:
+    patterns = [*event.patterns[:_SHOWN_PATTERNS], *(["..."] if len(event.patterns) > _SHOWN_PATTERNS else [])]
+    fields = {
+        "worker": event.worker,
+        "queues": ",".join(event.queues),
+        "tasks": ",".join(patterns) or "none",
+        "slots": event.slots,
+    }
+    return logging.INFO, "worker started", fields
+
+
+def _stopping(event: WorkerStopping) -> Told:
+    return logging.INFO, "worker stopping", {"worker": event.worker, "running": event.running}
+
+
+def _stopped(event: WorkerStopped) -> Told:
+    return logging.INFO, "worker stopped", {"worker": event.worker, "released": event.released}
+
+
+def _leads_no_more(event: LeadershipEnded) -> Told:
+    fields = {"component": event.component, "name": event.name, "reason": one_line(event.reason)}
+    return logging.INFO, "leads no more", fields
+
+
+def _repaired(event: TaskRepaired) -> Told:
+    level = logging.DEBUG if event.kind in HOUSEKEEPING else logging.WARNING
+    return level, "task repaired", {"kind": event.kind, "task_id": event.task_id, "queue": event.queue}
+
+
+def _passed(event: JanitorPassed) -> Told:
+    mended = ",".join(f"{kind}:{count}" for kind, count in sorted(event.repairs.items()))
+    fields = {
+        "records": event.records,
+        "repairs": mended or "none",
+        "missed": event.missed or None,
+        "complete": event.complete,
+        "duration": round(event.duration, 3),
+    }
+    told = bool(mended or event.missed) or not event.complete
+    return logging.INFO if told else logging.DEBUG, "janitor passed", fields
+
+
+def _pass_failed(event: JanitorFailed) -> Told:
+    if event.final:
+        return logging.INFO, "no janitor here, this user may not", {"error": one_line(event.error)}
+    return logging.WARNING, "janitor's pass failed", {"error": one_line(event.error)}
+
+
+_LINES: Final[dict[type, Callable[[Any], Told]]] = {
+    AccessDenied: _access_denied,
+    ClockSkewed: _clock_skewed,
+    AttemptFailed: _attempt_failed,
+    DeliveryDiscarded: _discarded,
+    RunLost: _run_lost,
+    UpdateConflict: _conflict,
+    SignatureRefused: _signature_refused,
+    TaskTakenOver: _taken_over,
+    TaskDeduplicated: _deduplicated,
+    TaskProgressed: _progressed,
+    LeaderElected: _leader_elected,
+    ListenerFailed: _listener_failed,
+    ConnectionLost: _connection_lost,
+    ConnectionRestored: _connection_restored,
+    TopologyChanged: _topology,
+    WorkerStarted: _started,
+    WorkerStopping: _stopping,
+    WorkerStopped: _stopped,
+    LeadershipEnded: _leads_no_more,
+    TaskRepaired: _repaired,
+    JanitorPassed: _passed,
+    JanitorFailed: _pass_failed,
+}
+
+
+def one_line(text: str) -> str:
+    """Return *text* without its line breaks."""
+    return " ".join(text.split())
