@@ -46,6 +46,8 @@ RUN_GRACE = 10.0
 """Seconds beyond its time limit for which a run's lease is kept, so that it can end in order."""
 RESULT_POLL = 2.0
 """Seconds between two readings of a record that somebody waits for; events come sooner, but may be lost."""
+LEAST_EVENT_BYTES = 64 * 1024
+"""Bytes that a stream of events may not be smaller than."""
 EVENT_BUFFER = 10_000
 """Events that wait for their reader; what comes beyond that is counted and told as missed."""
 RECORD_MARGIN = 64 * 1024
@@ -209,7 +211,7 @@ class StoreSettings:
         if self.events_kept is not None:
             put(self, "events_kept", seconds("events_kept", self.events_kept, least=SHORTEST_KEPT))
         if self.events_max_bytes is not None:
-            whole("events_max_bytes", self.events_max_bytes, least=64 * 1024)
+            whole("events_max_bytes", self.events_max_bytes, least=LEAST_EVENT_BYTES)
             if self.events_kept is None:
                 raise InvalidSettingError("events_max_bytes", self.events_max_bytes, "absent without events_kept")
 

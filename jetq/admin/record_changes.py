@@ -12,8 +12,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from jetq.errors import SequenceConflictError, ServerTimeoutError, TaskNotFoundError
+from jetq.errors import RequestRefusedError, SequenceConflictError, ServerTimeoutError, TaskNotFoundError
 from jetq.jetstream.backend import Backend
+from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import UpdateConflict, state_change
 from jetq.model.name import check_name
@@ -115,15 +116,21 @@ class RecordChanges:
         raise doubt or TaskNotFoundError(task_id)
 
     async def _read(self, task_id: str) -> Stored:
-        found = await self._backend.tasks.read(task_id)
+        try:
+            found = await self._backend.tasks.read(task_id)
+        except RequestRefusedError as refused:
+            if refused.code == STREAM_NOT_FOUND:
+                raise TaskNotFoundError(task_id) from refused
+            raise
         if found is None:
             raise TaskNotFoundError(task_id)
         return found
 
     async def _write(self, document: Document, expect: int) -> Stored:
         """Write a record; one that ends its task is kept as long as that of any other end."""
-        record = document.record
-        return await self._backend.tasks.write(document, expect, ttl=kept(self._backend, record))
+        if document.record.is_final:
+            await self._backend.know_store()
+        return await self._backend.tasks.write(document, expect, ttl=kept(self._backend, document.record))
 
     def _told(self, changed: Changed) -> Changed:
         """Tell of a new state; a wish or a change that leaves the state is seen in the record alone."""
@@ -135,8 +142,4 @@ class RecordChanges:
 
 def kept(backend: Backend, record: TaskRecord) -> float | None:
     """Return the seconds that a record is kept once written; None keeps it, since the task goes on."""
-    if not record.is_final:
-        return None
-    if record.options is not None and record.options.retention is not None:
-        return record.options.retention
-    return backend.retention.kept(record.state)
+    return backend.retention.ttl(record) if record.is_final else None

@@ -12,24 +12,32 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self, Unpack
 
+from jetq.admin.task_history import task_history
 from jetq.app.group import Tasks
 from jetq.app.options import CallOptions, OptionValues, build_request
 from jetq.app.register import Registry
 from jetq.app.submission import EnqueueOutcome, Entry, OnErrors, Submission, encode_payload, in_chunks, raised
+from jetq.app.task import existing_task
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
+from jetq.client.event_stream import EventStream
 from jetq.client.handle import TaskHandle
+from jetq.client.live_events import shared_events
 from jetq.client.request import EnqueueRequest
-from jetq.errors import AppLoadError, InvalidSettingError
+from jetq.errors import AppLoadError, DuplicateTaskError, InvalidSettingError
 from jetq.execution.deciding import OnError
 from jetq.execution.middleware import Middleware
 from jetq.jetstream.address import Address, find_address
+from jetq.jetstream.event_reader import ReadEvent
+from jetq.model.retention import RetentionLike, as_retention
 from jetq.model.retry import RetryLike, as_policy
 from jetq.observe.bus import Bus
 from jetq.routing.error_rules import ErrorClasses, ErrorRules
 from jetq.routing.handler import Handler
 from jetq.routing.router import Router
-from jetq.settings import Queue, Settings
+from jetq.settings import EVENT_BUFFER, Queue, Settings, SigningSettings
+from jetq.wire.event_filter import EventChoice, EventFilter
+from jetq.wire.events import TaskStateEvent
 
 
 class App(Registry):
@@ -50,6 +58,9 @@ class App(Registry):
         retry: The waits between tries where neither handler nor caller says otherwise, as in :meth:`task`.
         retry_policies: Policies by name, which handlers and callers may use as *retry*.
         retry_on, give_up_on, on_error: As in :meth:`task`, for the handlers that do not say it themselves.
+        retention, discard: As in :meth:`task`, for the tasks of handlers that do not say it themselves.
+        signing: The key that signs tasks, and those that verify them; None is what ``JETQ_SIGNING_KEY``,
+            ``JETQ_VERIFY_KEYS`` and their like say.
         settings: Everything else; what is given here by name wins.
         logger: For ``ctx.logger``; None is the logger ``jetq.task``.
 
@@ -72,6 +83,9 @@ class App(Registry):
         retry_on: ErrorClasses | None = None,
         give_up_on: ErrorClasses | None = None,
         on_error: OnError | None = None,
+        retention: RetentionLike | None = None,
+        discard: Iterable[str] = (),
+        signing: SigningSettings | None = None,
         settings: Settings | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
@@ -83,6 +97,9 @@ class App(Registry):
             base = replace(base, retry_policies={**base.retry_policies, **retry_policies})
         if retry is not None:
             base = replace(base, retry=retry)
+        if signing is not None:
+            base = replace(base, signing=signing)
+        base = replace(base, retention=as_retention(base.retention if retention is None else retention, discard))
         joined = servers if servers is None or isinstance(servers, str) else ",".join(servers)
         self.settings = base.with_connection(servers=joined, context=context)
         self.bus = Bus()
@@ -212,11 +229,15 @@ class App(Registry):
         if call.type is not None:
             raise InvalidSettingError("type", call.type, "absent: the first argument is the task type")
         handler = self.router.match(task_type)
-        own = None if handler is None else handler.options
-        return build_request(task_type, encode_payload(task_type, payload), call, own, self.settings)
+        return build_request(task_type, encode_payload(task_type, payload), call, handler, self.settings)
 
     async def _send(self, client: Client, request: EnqueueRequest) -> TaskHandle[Any]:
-        return self._submission.handle(await client.enqueuer.enqueue(request))
+        try:
+            made = await client.enqueuer.enqueue(request)
+        except DuplicateTaskError as error:
+            error.handle = existing_task(error, self.clients)
+            raise
+        return self._submission.handle(request.type, made)
 
     def enqueue_many(self, entries: Iterable[Entry], *, errors: OnErrors = "raise") -> list[Any]:
         """
@@ -266,6 +287,39 @@ class App(Registry):
         """Return a handle of a task that somebody enqueued, by its id."""
         return self._submission.known(task_id, task_type, queue)
 
+    # looking
+
+    def events(self, *, buffer: int = EVENT_BUFFER, **wanted: Unpack[EventChoice]) -> EventStream[ReadEvent]:
+        """
+        Read what happens to tasks, as it happens: ``async for event in app.events()``, or ``for`` outside of a loop.
+
+        Args:
+            buffer: Events that may wait for a slow reader; what comes beyond that is told by `EventsMissed`.
+            **wanted: See `EventChoice`.
+
+        Raises:
+            InvalidSettingError, InvalidNameError: An unknown state, an illegal task id or queue.
+            PermissionDeniedError: While reading: the user may not subscribe to events.
+            ServerError: While reading: no connection at the start.
+        """
+        return shared_events(self.clients, EventFilter(**wanted), buffer=buffer)
+
+    def history(self, task_id: str) -> list[TaskStateEvent]:
+        """
+        Return what happened to a task, also if its record is gone; see ``StoreSettings.events_kept``.
+
+        Raises:
+            HistoryNotKeptError: Events are not kept.
+            ServerError: No answer, or a refusal.
+            BlockingCallError: Called inside a running event loop; await :meth:`ahistory` there.
+        """
+        forbid_in_loop("history", "ahistory")
+        return self.clients.blocking(lambda client: _history(client, task_id))
+
+    async def ahistory(self, task_id: str) -> list[TaskStateEvent]:
+        """Return what happened to a task; see :meth:`history`."""
+        return await _history(await self.clients.current(), task_id)
+
     # life
 
     async def __aenter__(self) -> Self:
@@ -283,3 +337,7 @@ class App(Registry):
     def close(self) -> None:
         """Close the connection behind the blocking methods."""
         self.clients.close()
+
+
+async def _history(client: Client, task_id: str) -> list[TaskStateEvent]:
+    return await task_history(client.backend.connection, client.backend.names, task_id)

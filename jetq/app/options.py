@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self, TypedDict, Unpack
 
+from jetq.app.uniqueness import checked_unique, unique_key
 from jetq.client.request import EnqueueRequest
 from jetq.errors import InvalidSettingError
 from jetq.model.name import check_name
 from jetq.model.record import ABSENT, StoredOptions
+from jetq.model.retention import RetentionLike, as_retention
 from jetq.model.retry import RetryLike, as_policy
-from jetq.routing.handler import HandlerOptions
+from jetq.model.unique import UniqueKey, UniqueLike, UniqueMode
+from jetq.routing.handler import Handler, HandlerOptions
 from jetq.settings import Duration, Settings, seconds, whole
+from jetq.wire.retention import encode_retention
 from jetq.wire.retry_option import encode_retry
 
 Deadline = Duration | datetime
@@ -30,9 +34,12 @@ class OptionValues(TypedDict, total=False):
     deadline: Deadline | None
     max_tries: int | None
     timeout: Duration | None
+    soft_timeout: Duration | None
+    retention: RetentionLike | None
     retry: RetryLike | None
     id: str | None
     type: str | None
+    unique: UniqueLike | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +54,15 @@ class CallOptions:
         deadline: Seconds (or timedelta) from now, or an aware datetime, after which it is not started any more.
         max_tries: How often it may run; 0 is unlimited.
         timeout: Seconds (or timedelta) that a run may take.
+        soft_timeout: Seconds (or timedelta) after which a run is asked to end; it matters below the limit alone.
+        retention: How long the task is kept after its end: seconds (or timedelta), or a :class:`Retention` by end;
+            0 discards it.
         retry: The waits between tries: ``Exponential``, ``Linear``, ``Fixed`` or ``Steps``, seconds, or a name of the
             application's ``retry_policies`` or of asyncjobs. It travels with the task, so it is no function.
         id: The caller's own task id.
         type: The task type; a handler of a pattern needs it.
+        unique: There is to be one such task only: True (the type with this payload), a key, or :class:`jetq.Unique`;
+            False if the handler's word is not to count.
     """
 
     queue: str | None = None
@@ -59,9 +71,12 @@ class CallOptions:
     deadline: Deadline | None = None
     max_tries: int | None = None
     timeout: Duration | None = None
+    soft_timeout: Duration | None = None
+    retention: RetentionLike | None = None
     retry: RetryLike | None = None
     id: str | None = None
     type: str | None = None
+    unique: UniqueLike | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -76,8 +91,11 @@ class CallOptions:
             whole("max_tries", self.max_tries, least=0)
         if self.timeout is not None:
             seconds("timeout", self.timeout, least=0.001)
+        check_soft_timeout(self.soft_timeout, self.timeout)
+        as_retention(self.retention)
         if self.retry is not None:
             encode_retry(self.retry)
+        checked_unique(self.unique)
 
     def _check_times(self) -> None:
         if self.delay is not None and self.run_at is not None:
@@ -100,7 +118,7 @@ _NO_HANDLER = HandlerOptions()
 
 
 def build_request(
-    task_type: str, payload: bytes | None, call: CallOptions, handler: HandlerOptions | None, settings: Settings
+    task_type: str, payload: bytes | None, call: CallOptions, handler: Handler | None, settings: Settings
 ) -> EnqueueRequest:
     """
     Merge the options, the caller's first, and return what is to be enqueued.
@@ -108,9 +126,10 @@ def build_request(
     Raises:
         InvalidNameError: The task type is illegal.
         InvalidSettingError: The deadline is in the past, or the task would start after it; or nobody knows the name of
-            the retry policy.
+            the retry policy; or there is no unique key to be had from what is said.
+        InvalidPayloadError: The unique key is to be had from arguments, and the payload does not fit the handler.
     """
-    own = handler or _NO_HANDLER
+    own = _NO_HANDLER if handler is None else handler.options
     now = datetime.now(UTC)
     deadline = _deadline(own.deadline if call.deadline is None else call.deadline, now)
     return EnqueueRequest(
@@ -122,19 +141,47 @@ def build_request(
         due=_due(call, now, deadline),
         task_id=call.id or "",
         options=_stored(call, settings),
+        unique=_unique(task_type, payload, call, handler),
     )
+
+
+def _unique(task_type: str, payload: bytes | None, call: CallOptions, handler: Handler | None) -> UniqueKey | None:
+    unique = unique_key(task_type, payload, call.unique, handler)
+    if unique is not None and unique.mode is UniqueMode.LATEST and (call.delay, call.run_at) != (None, None):
+        setting, value = ("delay", call.delay) if call.run_at is None else ("run_at", call.run_at)
+        wanted = "absent with the unique mode 'latest': the task runs as soon as the one before it has ended"
+        raise InvalidSettingError(setting, value, wanted)
+    return unique
 
 
 def _stored(call: CallOptions, settings: Settings) -> StoredOptions | None:
     """Return what the worker must know; None for nothing."""
-    if call.timeout is None and call.retry is None:
+    if call.timeout is None and call.soft_timeout is None and call.retention is None and call.retry is None:
         return None
+    retention = as_retention(call.retention)
     if isinstance(call.retry, str):
         as_policy(call.retry, settings.retry_policies)
     return StoredOptions(
         timeout=None if call.timeout is None else seconds("timeout", call.timeout),
+        soft_timeout=check_soft_timeout(call.soft_timeout, call.timeout),
+        retention=ABSENT if retention is None else encode_retention(retention),
         retry=ABSENT if call.retry is None else encode_retry(call.retry),
     )
+
+
+def check_soft_timeout(soft: Duration | None, hard: Duration | None) -> float | None:
+    """
+    Return a soft time limit in seconds.
+
+    Raises:
+        InvalidSettingError: It is no duration, or not below the hard limit that was given with it.
+    """
+    if soft is None:
+        return None
+    checked = seconds("soft_timeout", soft, least=0.001)
+    if hard is not None and checked >= (limit := seconds("timeout", hard)):
+        raise InvalidSettingError("soft_timeout", soft, f"below the timeout of {limit:g} s")
+    return checked
 
 
 def _deadline(value: Deadline | None, now: datetime) -> datetime | None:

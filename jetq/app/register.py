@@ -2,16 +2,19 @@
 register: the ``task`` decorator, shared by applications and groups.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
-from jetq.app.options import SHORTEST_DEADLINE
+from jetq.app.options import SHORTEST_DEADLINE, check_soft_timeout
 from jetq.app.task import Owner, Task
+from jetq.app.uniqueness import checked_unique
 from jetq.execution.context import Context
 from jetq.execution.deciding import OnError
 from jetq.execution.middleware import Middleware
 from jetq.model.name import check_name
+from jetq.model.retention import RetentionLike, as_retention
 from jetq.model.retry import RetryLike, as_policy
+from jetq.model.unique import UniqueLike
 from jetq.routing.error_rules import ErrorClasses, ErrorRules
 from jetq.routing.handler import Handler, HandlerOptions, make_handler
 from jetq.settings import Duration, seconds, whole
@@ -58,9 +61,13 @@ class Registry:
         give_up_on: ErrorClasses | None = None,
         on_error: OnError | None = None,
         timeout: Duration | None = None,
+        soft_timeout: Duration | None = None,
         deadline: Duration | None = None,
+        retention: RetentionLike | None = None,
+        discard: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         pool: str | None = None,
+        unique: UniqueLike | None = None,
     ) -> TaskDecorator:
         """
         Register a function as the handler of a task type, or of a pattern such as ``email:*``.
@@ -79,9 +86,16 @@ class Registry:
                 ``Terminate(...)`` or ``Snooze(...)``, or None for what the classes and the policy say. It runs on the
                 event loop, so it must be quick.
             timeout: Seconds that a run may take; the queue's limit holds as well.
+            soft_timeout: Seconds after which a run is asked to end, once: an async function is cancelled and sees
+                ``CancelledError``, a sync one gets :class:`SoftTimeout`. What it returns then counts. Below *timeout*.
             deadline: Seconds from the enqueue after which a task is not started any more.
+            retention: How long a task is kept after its end: seconds, or a :class:`Retention` by end; 0 discards it.
+                None is the application's.
+            discard: Ends after which a task is not kept at all, such as ``["complete"]``.
             middleware: Run around this handler, inside of the application's.
             pool: ``thread`` runs a sync function in a thread, which is the default for them.
+            unique: There is to be one such task only: True (one payload), a function of the arguments that returns a
+                key, a key, or :class:`jetq.Unique` with a mode.
 
         Raises:
             InvalidPatternError, DuplicateHandlerError, HandlerSignatureError: When the function is decorated.
@@ -93,8 +107,11 @@ class Registry:
             retry=retry if retry is None or isinstance(retry, str) else as_policy(retry),
             errors=ErrorRules.checked(retry_on, give_up_on, on_error),
             timeout=None if timeout is None else seconds("timeout", timeout, least=0.001),
+            soft_timeout=check_soft_timeout(soft_timeout, timeout),
             deadline=None if deadline is None else seconds("deadline", deadline, least=SHORTEST_DEADLINE),
+            retention=as_retention(retention, discard),
             middleware=tuple(middleware),
+            unique=checked_unique(unique),
         )
 
         def decorate(function: Callable[..., Any], /) -> Task[..., Any]:

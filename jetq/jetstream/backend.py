@@ -14,9 +14,10 @@ from jetq.jetstream.event_feed import EventFeed
 from jetq.jetstream.key_store import KeyStore
 from jetq.jetstream.publisher import Publisher
 from jetq.jetstream.queue_store import QueueStore
-from jetq.jetstream.retention import Retention
+from jetq.jetstream.retention import StoreRetention
 from jetq.jetstream.task_store import TaskStore
 from jetq.jetstream.topology import BoundQueue, Topology
+from jetq.model.retention import as_retention
 from jetq.observe.bus import Bus
 from jetq.settings import Queue, Settings, seconds
 from jetq.wire.names import Names
@@ -42,8 +43,9 @@ class Backend:
         self.queues = QueueStore(connection, publisher, self.names, self.tasks)
         self.keys = KeyStore(connection, publisher, self.names, self.tasks, self.queues)
         self.topology = Topology(connection, self.names, settings.store, bus=bus)
-        self.retention = Retention(settings.store, self.topology)
+        self.retention = StoreRetention(settings.store, self.topology, as_retention(settings.retention))
         self._bound: dict[str, BoundQueue] = {}
+        self._knows_store = False
         bus.listen(EventFeed(connection, self.names))
         connection.on_connected(self._on_connected)
         self._restoring: asyncio.Task[None] | None = None
@@ -79,10 +81,29 @@ class Backend:
             backend._bound.update(await backend.topology.ensure(queues))
             backend.tasks.ttl_allowed = await backend.topology.ttl_allowed()
             backend.retention.observe(await backend.topology.store())
+            backend._knows_store = True
         except BaseException:
             await connection.close()
             raise
         return backend
+
+    @classmethod
+    async def over(cls, connection: Connection, settings: Settings, *, bus: Bus) -> Self:
+        """Use a connection that is open. Nothing is bound or created; :meth:`close` closes the connection as well."""
+        return cls(connection, await Publisher.start(connection), settings, bus)
+
+    async def know_store(self) -> None:
+        """
+        Learn how long the task store keeps records, and whether it lets them expire, unless that is known.
+
+        Raises:
+            TopologyError: There is no task store, or it cannot be bound.
+            ServerError: No answer, or a refusal.
+        """
+        if not self._knows_store:
+            await self.retention.reread()
+            self.tasks.ttl_allowed = await self.topology.ttl_allowed()
+            self._knows_store = True
 
     async def queue(self, queue: Queue) -> BoundQueue:
         """

@@ -1,37 +1,47 @@
 """
-retention: how long the records of ended tasks are kept where neither the task nor its handler says.
+retention: how long the records of ended tasks are kept.
 
-The application's settings win, then counts what whoever looks after the store told it (``jetq tasks configure``), then
-the defaults. The store's word may change at any time, so a worker reads it anew now and then; between two readings
-nothing is asked.
+The task's own word wins, then its handler's where a worker ends it, then the application's settings; then counts what
+whoever looks after the store told it (``jetq tasks configure``), then the defaults. The store's word may change at any
+time, so a worker reads it anew now and then; between two readings nothing is asked.
+
+A record that is not to be kept at all is written like any other first, so that what follows from it can be repeated
+after a crash; it is discarded when that is done, and gone a moment later (:data:`DISCARD_AFTER`).
 """
 
 from typing import Final
 
 from jetq.jetstream.bound_queue import BoundStore
 from jetq.jetstream.topology import Topology
+from jetq.model.record import ABSENT, TaskRecord
+from jetq.model.retention import Retention
 from jetq.model.state import State
-from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, Duration, StoreSettings, seconds
+from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, RESULT_POLL, Duration, StoreSettings, seconds
+from jetq.wire.retention import decode_retention
 
 REREAD_EVERY: Final = 30.0
 """Seconds between two readings, so that a change counts everywhere within a minute."""
+DISCARD_AFTER: Final = RESULT_POLL + 1.0
+"""Seconds until a discarded record is gone, so that whoever waits for the task reads it, also without its event."""
 
 
-class Retention:
+class StoreRetention:
     """
     The retention of a namespace, as this process knows it.
 
     Args:
         settings: Of the application.
         topology: Reads the store.
+        own: What the application says by end.
 
     Attributes:
         complete_kept: Seconds that the record of a complete task is kept.
         ended_kept: Seconds that the record of any other ended task is kept.
     """
 
-    def __init__(self, settings: StoreSettings, topology: Topology) -> None:
+    def __init__(self, settings: StoreSettings, topology: Topology, own: Retention | None = None) -> None:
         self._settings = settings
+        self._own = own
         self._topology = topology
         self.complete_kept = _first(settings.complete_kept, None, DEFAULT_COMPLETE_KEPT)
         self.ended_kept = _first(settings.ended_kept, None, DEFAULT_ENDED_KEPT)
@@ -51,8 +61,22 @@ class Retention:
         self.complete_kept = _first(self._settings.complete_kept, store.complete_kept, DEFAULT_COMPLETE_KEPT)
         self.ended_kept = _first(self._settings.ended_kept, store.ended_kept, DEFAULT_ENDED_KEPT)
 
+    def of(self, record: TaskRecord, handler: Retention | None = None) -> float:
+        """Return the seconds that a final record is to be kept by all who have a say; 0 discards it."""
+        options = record.options
+        task = None if options is None or options.retention is ABSENT else decode_retention(options.retention)
+        if task is None and handler is None and self._own is None:
+            return self.kept(record.state)
+        end = record.display_state
+        said = (each.of(end) for each in (task, handler, self._own) if each is not None)
+        return next((kept for kept in said if kept is not None), self.kept(record.state))
+
+    def ttl(self, record: TaskRecord, handler: Retention | None = None) -> float:
+        """Return the seconds after which the server may remove a final record, also one that is to be discarded."""
+        return self.of(record, handler) or self.kept(record.state)
+
     def kept(self, state: State) -> float:
-        """Return the seconds that a record in a final state is kept."""
+        """Return the seconds that a record in a final state is kept where nobody else says."""
         return self.complete_kept if state is State.COMPLETE else self.ended_kept
 
 

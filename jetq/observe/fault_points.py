@@ -24,6 +24,7 @@ class Point(StrEnum):
     END_STORED = "worker: the closing record is acknowledged"
     SCHEDULE_STORED = "worker: the schedule of a wait is acknowledged"
     KEY_FREED = "worker: the unique key of an ended task is freed"
+    RECORD_DISCARDED = "worker: the record of an ended task that is not kept is about to expire"
     AFTER_EFFECTS_DONE = "worker: the after-effects are done"
     ITEM_REMOVED = "worker: the item was acknowledged"
 

@@ -12,7 +12,9 @@ from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from jetq.errors import HandlerSignatureError, InvalidSettingError, ResultTypeError, Signal
+from jetq.model.retention import Retention
 from jetq.model.retry import RetryPolicy
+from jetq.model.unique import Unique
 from jetq.routing.binding import Arguments, encode
 from jetq.routing.error_rules import ErrorRules
 from jetq.routing.pattern import Pattern, parse
@@ -33,18 +35,24 @@ class HandlerOptions:
         max_tries: How often one may run; 0 is unlimited, None is the application's default.
         retry: The waits between tries, or the name of the policy; None is the application's default.
         timeout: Seconds that a run may take; None is the queue's limit, which always holds.
+        soft_timeout: Seconds after which a run is asked to end; None, and a time that is not below the limit, is never.
         deadline: Seconds from the enqueue after which one is not started any more; None is never.
+        retention: How long they are kept after their end; None leaves it to the application.
         middleware: Run around the handler, the first outermost, all inside of the application's.
         errors: Which exceptions are worth another try.
+        unique: Which of them are the same, so that there is one only; None is none.
     """
 
     queue: str | None = None
     max_tries: int | None = None
     retry: RetryPolicy | str | None = None
     timeout: float | None = None
+    soft_timeout: float | None = None
     deadline: float | None = None
+    retention: Retention | None = None
     middleware: tuple[Callable[..., Any], ...] = ()
     errors: ErrorRules = field(default_factory=ErrorRules)
+    unique: Unique | None = None
 
     def __post_init__(self) -> None:
         """Refuse middleware that could not be awaited."""

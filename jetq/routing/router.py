@@ -8,6 +8,7 @@ is added, so the answer never depends on the order of registration.
 from typing import Final
 
 from jetq.errors import DuplicateHandlerError
+from jetq.model.retention import Retention
 from jetq.routing.handler import Handler
 
 _CACHED: Final = 4096
@@ -65,6 +66,11 @@ class Router:
             answers.clear()
         answers[task_type] = handler
         return handler
+
+    def retention_of(self, task_type: str) -> Retention | None:
+        """Return what the handler of a task type says of its tasks' retention, if there is one and it does."""
+        handler = self.match(task_type)
+        return None if handler is None else handler.options.retention
 
     def _search(self, task_type: str) -> Handler | None:
         return next((one for one in self._patterns if one.route.matches(task_type)), None)

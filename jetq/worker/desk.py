@@ -2,7 +2,7 @@
 desk: what the steps of an attempt share: the server, this worker's id, the lease table, the retention.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from jetq.jetstream.backend import Backend
@@ -14,6 +14,7 @@ from jetq.model.events import DeliveryDiscarded, state_change
 from jetq.model.record import TaskRecord
 from jetq.model.retention import Retention
 from jetq.observe.fault_points import Point, fault_point
+from jetq.settings import Queue
 from jetq.wire.signature import Verifier
 from jetq.worker.lease_table import LeaseTable
 
@@ -32,6 +33,7 @@ class Desk:
 
     Attributes:
         bound: The queues that this worker serves, by name.
+        declared: The application's queues by name; a task may move to one that this worker does not serve.
         handler_retention: Says what the handler of a task type says of its tasks' retention; None if no handler does.
         verifier: Says whose tasks run; None runs everybody's.
     """
@@ -41,6 +43,7 @@ class Desk:
         self.worker = worker
         self.table = table
         self.bound: dict[str, BoundQueue] = {}
+        self.declared: Mapping[str, Queue] = {}
         self.handler_retention: Callable[[str], Retention | None] | None = None
         self.verifier: Verifier | None = None
 
@@ -50,6 +53,17 @@ class Desk:
 
     def _of_handler(self, record: TaskRecord) -> Retention | None:
         return None if self.handler_retention is None else self.handler_retention(record.type)
+
+    async def know_queue(self, name: str) -> None:
+        """
+        Make sure that a queue exists.
+
+        Raises:
+            UnknownQueueError: It does not, and may not be created.
+            ServerError: It cannot be bound or created, or there is no answer.
+        """
+        if name not in self.bound:
+            await self.backend.queue(self.declared.get(name) or Queue(name))
 
     def now(self) -> datetime:
         """Return the server's time."""

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 
 from jetq.errors import ServerError
-from jetq.jetstream.retention import REREAD_EVERY, Retention
+from jetq.jetstream.retention import REREAD_EVERY, StoreRetention
 
 
-async def watch_retention(retention: Retention) -> None:
+async def watch_retention(retention: StoreRetention) -> None:
     """Read the store's retention every half minute, for ever; without an answer the last one goes on counting."""
     while True:
         await asyncio.sleep(REREAD_EVERY)

@@ -18,8 +18,20 @@ end: refused                            this run and still active → somebody a
                                         dropped and told, nothing is acknowledged
 end: refused for another reason         written again and again for the queue's run time; the lease is kept meanwhile
 dead after a final record               the item is delivered again; a final record repeats its after-effects, then acks
+dead amid the after-effects             the same; each of them may be done twice
+discard: answer lost, or refused        the item stays and is delivered again, as above; a record that somebody made
+                                        runnable meanwhile is another one, and is left alone
+dead after the discard                  the same while the record is there; then the item is one without a record, and
+                                        is removed once it is old
 dead after a waiting record             the item is delivered again; a waiting record that its schedule did not bring is
                                         scheduled again, then the item is acknowledged
+queue of a move: not to be had          (before the write) the retry stays in its queue, and its record says why
+dead after a record that moved          the old queue's item is delivered again; the record waits, so it is scheduled in
+                                        the queue that it names now, and the item is acknowledged
+dead after the schedule of a move       the same while it waits. Later the old item finds a run that lives (it is left,
+                                        and not adopted, since the run has an item in the new queue), one that is dead
+                                        (it is taken over, with the old queue's limits; the new queue's item then finds
+                                        that run, or the end) or the end
 schedule: answer lost                   published again; it replaces itself
 schedule: never answered                left; the item is delivered again, as above
 dead after the schedule                 the item is delivered again, as above; the schedule replaces itself
@@ -34,10 +46,20 @@ import random
 import time
 from typing import Final, assert_never
 
-from jetq.errors import MalformedRecordError, SequenceConflictError, ServerError, ServerTimeoutError
+from msgspec.structs import replace
+
+from jetq.errors import (
+    JetqError,
+    MalformedRecordError,
+    NoResponderError,
+    SequenceConflictError,
+    ServerError,
+    ServerTimeoutError,
+)
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import AttemptFailed, RunLost, UpdateConflict
 from jetq.model.outcome import Outcome
+from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import closed
 from jetq.model.verdict import Rules, Settlement, Verdict, judge
@@ -48,6 +70,8 @@ from jetq.worker.writing import write_fitting
 
 _SILENCE_WAIT: Final = 0.5
 _REFUSED_WAIT: Final = 2.0
+_LONGEST_NOTE: Final = 300
+"""Characters of why a task cannot move."""
 
 
 class Settler:
@@ -87,14 +111,12 @@ class Settler:
             return
         verdict, stored = settled
         fault_point(Point.END_STORED)
-        self._desk.tell(
-            stored.record,
-            sequence=stored.sequence,
-            pattern=pattern,
-            outcome=type(outcome).__name__.lower(),
-            duration=duration,
-        )
-        await self._follow(verdict, stored)
+        desk, record, name = self._desk, stored.record, type(outcome).__name__.lower()
+        if record.is_final:
+            await desk.after_effects(stored, pattern=pattern, outcome=name, duration=duration)
+        else:
+            desk.tell(record, sequence=stored.sequence, pattern=pattern, outcome=name, duration=duration)
+            await self._follow(verdict, stored)
         self._release_item(claim, verdict)
         fault_point(Point.ITEM_REMOVED)
 
@@ -109,6 +131,8 @@ class Settler:
         while True:
             now = self._desk.now()
             verdict = judge(outcome, stored.record, rules, now=now, chance=random.random())  # noqa: S311 - jitter
+            if verdict.queue:
+                verdict = await self._placed(verdict, stored.record, until)
             document = stored.document.updated(closed(stored.record, verdict, now))
             try:
                 return verdict, await write_fitting(self._tasks, document, stored.sequence, ttl=self._desk.ttl)
@@ -127,6 +151,20 @@ class Settler:
                 mine = waits and found.record.state is document.record.state
                 return (verdict, found) if mine else None
             stored = found
+
+    async def _placed(self, verdict: Verdict, record: TaskRecord, until: float) -> Verdict:
+        """Return the verdict if the queue that it moves the task to exists; else one that lets the task stay."""
+        while True:
+            try:
+                await self._desk.know_queue(verdict.queue)
+            except (ServerTimeoutError, NoResponderError) as silent:
+                if time.monotonic() >= until:
+                    return _staying(verdict, record, silent)
+                await asyncio.sleep(_SILENCE_WAIT)
+            except JetqError as error:
+                return _staying(verdict, record, error)
+            else:
+                return verdict
 
     async def _wait_out(self, refused: ServerError, claim: Claim, until: float) -> None:
         if time.monotonic() >= until:
@@ -153,7 +191,7 @@ class Settler:
         A server that is away is waited for. One that is there and does not take the schedule is not, since that would
         cost the slot: the item is delivered again and the record scheduled then.
         """
-        if verdict.settlement is not Settlement.SCHEDULE or stored.record.is_final:
+        if verdict.settlement is not Settlement.SCHEDULE:
             return
         connection = self._desk.backend.connection
         while True:
@@ -180,3 +218,8 @@ class Settler:
     def _tell_lost(self, claim: Claim) -> None:
         record = claim.stored.record
         self._desk.backend.bus.emit(RunLost(task_id=record.id, queue=record.queue, worker=self._desk.worker))
+
+
+def _staying(verdict: Verdict, record: TaskRecord, error: JetqError) -> Verdict:
+    note = f" (it stays in the queue {record.queue}: {str(error)[:_LONGEST_NOTE]})"
+    return replace(verdict, queue="", last_err=verdict.last_err + note)

@@ -148,7 +148,10 @@ class Worker:
     async def _assemble(self, declared: dict[str, Queue]) -> None:
         app, backend = self._app, self._backend
         desk = Desk(backend, self.id, self._table)
+        desk.declared = app.queues
         desk.verifier = self._verifier
+        if any(handler.options.retention is not None for handler in app.router.handlers):
+            desk.handler_retention = app.router.retention_of
         for queue in declared.values():
             desk.bound[queue.name] = await backend.queue(queue)
         self._parts.callback(app.clients.adopt(backend))

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from jetq.jetstream.bound_queue import BoundStore, read_store
-from jetq.jetstream.retention import Retention
+from jetq.jetstream.retention import StoreRetention
 from jetq.model.state import State
 from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, StoreSettings
 
@@ -29,7 +29,7 @@ def store(**metadata: str) -> BoundStore:
 def test_the_application_wins_over_the_store_and_the_store_over_the_defaults(
     settings: dict[str, Any], metadata: dict[str, str], complete: float, ended: float
 ) -> None:
-    retention = Retention(StoreSettings(**settings), NO_TOPOLOGY)
+    retention = StoreRetention(StoreSettings(**settings), NO_TOPOLOGY)
     retention.observe(store(**metadata))
 
     assert retention.kept(State.COMPLETE) == complete
@@ -42,6 +42,6 @@ def test_what_makes_no_sense_in_the_store_says_nothing(text: str) -> None:
 
 
 def test_before_the_store_was_read_the_settings_and_the_defaults_count() -> None:
-    retention = Retention(StoreSettings(complete_kept=5), NO_TOPOLOGY)
+    retention = StoreRetention(StoreSettings(complete_kept=5), NO_TOPOLOGY)
 
     assert (retention.complete_kept, retention.ended_kept) == (5, DEFAULT_ENDED_KEPT)
