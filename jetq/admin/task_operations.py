@@ -116,8 +116,8 @@ class TaskOperations:
         task_id: str,
         *,
         queue: str | None = None,
-        payload: bytes | None | Unchanged = UNCHANGED,
-        deadline: datetime | None | Unchanged = UNCHANGED,
+        payload: bytes | Unchanged | None = UNCHANGED,
+        deadline: datetime | Unchanged | None = UNCHANGED,
         max_tries: int | Unchanged = UNCHANGED,
     ) -> OperatedTask:
         """
@@ -219,8 +219,8 @@ class TaskOperations:
         self,
         task_id: str,
         *,
-        payload: bytes | None | Unchanged = UNCHANGED,
-        deadline: datetime | None | Unchanged = UNCHANGED,
+        payload: bytes | Unchanged | None = UNCHANGED,
+        deadline: datetime | Unchanged | None = UNCHANGED,
         max_tries: int | Unchanged = UNCHANGED,
         queue: str | Unchanged = UNCHANGED,
     ) -> OperatedTask:

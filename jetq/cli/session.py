@@ -10,11 +10,12 @@ from typing import TypeVar
 
 from jetq.admin.inspector import Inspector
 from jetq.admin.operator import Operator
+from jetq.admin.task_operations import TaskOperations
 from jetq.jetstream.address import Address, find_address
+from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Connection
 from jetq.observe.bus import Bus
 from jetq.settings import Settings, seconds
-from jetq.wire.names import Names
 
 _T = TypeVar("_T")
 
@@ -26,15 +27,18 @@ class Session:
     Attributes:
         address: Where it leads, and who said so.
         names: Of the namespace.
-        inspector, operator: What looks and what changes.
+        backend: Writes records and items.
+        inspector, operator, operations: What looks, what changes, and what operates on single tasks.
     """
 
-    def __init__(self, connection: Connection, address: Address, settings: Settings) -> None:
-        self.connection = connection
+    def __init__(self, backend: Backend, address: Address) -> None:
+        self.backend = backend
+        self.connection = backend.connection
         self.address = address
-        self.names = Names(settings.namespace)
-        self.inspector = Inspector(connection, self.names)
-        self.operator = Operator(connection, self.names, settings.store)
+        self.names = backend.names
+        self.inspector = Inspector(self.connection, self.names)
+        self.operator = Operator(backend)
+        self.operations = TaskOperations(backend)
 
 
 def settings_for(servers: str | None, context: str | None, namespace: str | None) -> Settings:
@@ -66,7 +70,11 @@ async def open_session(settings: Settings) -> AsyncGenerator[Session, None]:
         bus=Bus(),
     )
     async with connection:
-        yield Session(connection, address, settings)
+        backend = await Backend.over(connection, settings, bus=Bus())
+        try:
+            yield Session(backend, address)
+        finally:
+            await backend.close()
 
 
 def in_session(settings: Settings, work: Callable[[Session], Awaitable[_T]]) -> _T:

@@ -112,6 +112,14 @@ def list_tasks(
 def watch(
     task_id: Annotated[str | None, typer.Argument(metavar="ID", help="Only this task.")] = None,
     *,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", metavar="STATE", help="Only these; repeated or comma-separated.")
+    ] = None,
+    queue: Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="Only this queue's.")] = None,
+    task_type: Annotated[
+        str | None, typer.Option("--type", "-t", metavar="TYPE", help="Only this type's; * stands for anything.")
+    ] = None,
+    progress: Annotated[bool, typer.Option("--progress", help="Also what handlers say of their progress.")] = False,
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N events.")] = None,
     servers: options.Servers = None,
     context: options.Context = None,
@@ -125,8 +133,33 @@ def watch(
     """
     from jetq.cli.session import settings_for
     from jetq.cli.watching import watch_tasks
+    from jetq.wire.event_filter import EventFilter
 
-    watch_tasks(settings_for(servers, context, namespace), task_id, count=count, as_json=as_json)
+    wanted = EventFilter(
+        task_id=task_id, queue=queue, task_type=task_type, states=options.split_names(state), progress=progress
+    )
+    watch_tasks(settings_for(servers, context, namespace), wanted, count=count, as_json=as_json)
+
+
+@commands.command("history")
+def history(
+    task_id: TaskId,
+    *,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """
+    Show what happened to a task, also if it was deleted.
+
+    It needs a stream of events, which is off by default: jetq tasks configure --events-kept 7d keeps what happens from
+    then on. Without it, what the task's record tells is shown, and the exit status is 1.
+    """
+    from jetq.cli.history_page import show_history
+    from jetq.cli.session import settings_for
+
+    show_history(settings_for(servers, context, namespace), task_id, as_json=as_json)
 
 
 @commands.command("delete")
@@ -143,7 +176,7 @@ def delete(
     """
     Remove tasks: their records, items and schedules.
 
-    A run that is under way goes on; its result is dropped.
+    With --force, also one that runs: its run goes on, and its result is dropped.
     """
     from jetq.cli.render import print_json
     from jetq.cli.session import Session, in_session, settings_for
@@ -153,11 +186,11 @@ def delete(
     confirm(f"Delete {what}?", force=force)
 
     async def work(session: Session) -> None:
-        deleted = [await session.operator.delete_task(task_id) for task_id in task_ids]
+        deleted = [await session.operations.delete(task_id, force=force) for task_id in task_ids]
         if as_json:
             print_json({"deleted": deleted})
         else:
             for task in deleted:
-                typer.echo(f"deleted {task.task_id} ({task.state})")
+                typer.echo(f"deleted {task.task_id} ({task.before})")
 
     in_session(settings_for(servers, context, namespace), work)

@@ -1,9 +1,9 @@
 """
 operation: what people may do to one task, and what that means in each of its states.
 
-One table, as data: `admin.task_operations` decides by it, docs/reference/states.md shows it, and a test takes every cell
-to a real server. The columns are :class:`Operation`; the rows are :class:`Standing`, the states as people see them,
-where an operation must tell two kinds of one state apart.
+One table, as data: `admin.task_operations` decides by it, docs/reference/states.md shows it, and a test takes every
+cell to a real server. The columns are :class:`Operation`; the rows are :class:`Standing`: the states as people see
+them, and of two states two kinds.
 """
 
 from collections.abc import Mapping
@@ -204,8 +204,8 @@ class Changes(Struct, frozen=True, kw_only=True):
         queue: Where it goes.
     """
 
-    payload: bytes | None | Unchanged = UNCHANGED
-    deadline: datetime | None | Unchanged = UNCHANGED
+    payload: bytes | Unchanged | None = UNCHANGED
+    deadline: datetime | Unchanged | None = UNCHANGED
     max_tries: int | Unchanged = UNCHANGED
     queue: str | Unchanged = UNCHANGED
 
