@@ -375,11 +375,23 @@ class UnknownQueueError(EnqueueError):
 
 
 class DuplicateTaskError(EnqueueError):
-    """A task with this id exists already."""
+    """
+    A task with this id exists already.
 
-    def __init__(self, task_id: str, state: str) -> None:
-        self.task_id, self.state = task_id, state
+    Attributes:
+        task_id, state, task_type, queue: Of the task that exists.
+        handle: Its handle, where an application raised this. It does not survive pickling, but what it is made of does:
+            ``app.handle(error.task_id, error.task_type, error.queue)``.
+    """
+
+    def __init__(self, task_id: str, state: str, task_type: str = "", queue: str = "") -> None:
+        self.task_id, self.state, self.task_type, self.queue = task_id, state, task_type, queue
+        self.handle: Any = None
         super().__init__(f"a task with the id {task_id} exists already (state: {state})")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave the handle behind: it belongs to this process's application."""
+        return _rebuild, (type(self), self.args, {**self.__dict__, "handle": None})
 
 
 class EnqueueTimeoutError(EnqueueError):

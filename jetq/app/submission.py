@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, cast
 
 from jetq.app.options import CallOptions, build_request
-from jetq.app.task import TaskCall
+from jetq.app.task import TaskCall, existing_task
 from jetq.client.clients import Client, Clients
 from jetq.client.handle import TaskHandle
+from jetq.client.keyed import ExistingTask
 from jetq.client.request import EnqueueRequest
-from jetq.errors import EnqueueManyError, InvalidSettingError, JetqError
+from jetq.errors import DuplicateTaskError, EnqueueManyError, InvalidSettingError, JetqError
 from jetq.model.record import TaskRecord
 from jetq.routing.binding import encode
 from jetq.routing.router import Router
@@ -66,8 +67,7 @@ class Submission:
             return entry.request()
         task_type, payload = _pair(entry)
         handler = self._router.match(task_type)
-        own = None if handler is None else handler.options
-        return build_request(task_type, encode_payload(task_type, payload), CallOptions(), own, self._settings)
+        return build_request(task_type, encode_payload(task_type, payload), CallOptions(), handler, self._settings)
 
     async def send(self, client: Client, entries: Sequence[Entry]) -> list[EnqueueOutcome]:
         """Enqueue entries together; nothing is sent unless every one of them is sound."""
@@ -75,20 +75,22 @@ class Submission:
         results = await client.enqueuer.enqueue_many(requests)
         return [self._outcome(entry, result) for entry, result in zip(entries, results, strict=True)]
 
-    def _outcome(self, entry: Entry, result: TaskRecord | JetqError) -> EnqueueOutcome:
+    def _outcome(self, entry: Entry, result: TaskRecord | ExistingTask | JetqError) -> EnqueueOutcome:
+        if isinstance(result, DuplicateTaskError):
+            result.handle = existing_task(result, self._clients)
         if isinstance(result, JetqError):
             return result
         if isinstance(entry, TaskCall):
-            return entry.handle(result.id, result.queue)
-        return self.handle(result)
+            return entry.handle(result.id, result.queue, is_new=isinstance(result, TaskRecord))
+        return self.handle(entry[0], result)
 
-    def handle(self, record: TaskRecord) -> TaskHandle[Any]:
+    def handle(self, task_type: str, made: TaskRecord | ExistingTask) -> TaskHandle[Any]:
         """Return a handle whose result is the plain JSON value."""
-        return self.known(record.id, record.type, record.queue)
+        return self.known(made.id, task_type, made.queue, is_new=isinstance(made, TaskRecord))
 
-    def known(self, task_id: str, task_type: str, queue: str) -> TaskHandle[Any]:
+    def known(self, task_id: str, task_type: str, queue: str, *, is_new: bool = False) -> TaskHandle[Any]:
         """Return the handle of a task of which the id is known."""
-        return TaskHandle(task_id, task_type, queue, clients=self._clients, decode=decode_value)
+        return TaskHandle(task_id, task_type, queue, clients=self._clients, decode=decode_value, is_new=is_new)
 
 
 def _pair(entry: object) -> tuple[str, Any]:

@@ -10,8 +10,10 @@ from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.client.handle import TaskHandle
 from jetq.client.request import EnqueueRequest
-from jetq.errors import InvalidPatternError
+from jetq.errors import DuplicateTaskError, InvalidPatternError
+from jetq.model.record import TaskRecord
 from jetq.routing.handler import Handler
+from jetq.routing.values import decode_value
 from jetq.settings import Settings
 
 P = ParamSpec("P")
@@ -54,9 +56,9 @@ class TaskCall(Generic[R]):
         """Return what is to be enqueued."""
         return self.task.request(self.payload)
 
-    def handle(self, request_id: str, queue: str) -> TaskHandle[R]:
+    def handle(self, task_id: str, queue: str, *, is_new: bool = False) -> TaskHandle[R]:
         """Return the handle of the enqueued task."""
-        return self.task.handle(request_id, queue)
+        return self.task.handle(task_id, queue, is_new=is_new)
 
 
 class Task(Generic[P, R]):
@@ -136,8 +138,12 @@ class Task(Generic[P, R]):
         return await self._send(await self._owner().clients.current(), request)
 
     async def _send(self, client: Client, request: EnqueueRequest) -> TaskHandle[R]:
-        record = await client.enqueuer.enqueue(request)
-        return self.handle(record.id, record.queue)
+        try:
+            made = await client.enqueuer.enqueue(request)
+        except DuplicateTaskError as error:
+            error.handle = existing_task(error, self._owner().clients)
+            raise
+        return self.handle(made.id, made.queue, is_new=isinstance(made, TaskRecord))
 
     @property
     def type(self) -> str:
@@ -157,9 +163,14 @@ class Task(Generic[P, R]):
 
     def request(self, payload: bytes) -> EnqueueRequest:
         """Return what is to be enqueued for an encoded payload."""
-        return build_request(self.type, payload, self._options, self.handler.options, self._owner().settings)
+        return build_request(self.type, payload, self._options, self.handler, self._owner().settings)
 
-    def handle(self, task_id: str, queue: str) -> TaskHandle[R]:
+    def handle(self, task_id: str, queue: str, *, is_new: bool = False) -> TaskHandle[R]:
         """Return the handle of an enqueued task of this handler."""
         decode = self.handler.decode_result
-        return TaskHandle(task_id, self.type, queue, clients=self._owner().clients, decode=decode)
+        return TaskHandle(task_id, self.type, queue, clients=self._owner().clients, decode=decode, is_new=is_new)
+
+
+def existing_task(error: DuplicateTaskError, clients: Clients) -> TaskHandle[Any]:
+    """Return the handle of the task that was in the way; its result is the plain JSON value."""
+    return TaskHandle(error.task_id, error.task_type, error.queue, clients=clients, decode=decode_value)

@@ -233,14 +233,14 @@ class Enqueuer:
             self._tell(wanted, found.sequence if found.data == document.encode() else 0)
             return found
         if not await self._was_never_queued(found, wanted):
-            raise DuplicateTaskError(wanted.id, found.record.display_state) from doubt
+            raise _duplicate(found.record) from doubt
         mine = found.document.updated(renewed(found.record, wanted))
         if self._signer is not None:
             mine = self._signer.signed(mine)
         try:
             written = await self._backend.tasks.write(mine, found.sequence, timeout=self._timeout)
         except SequenceConflictError as raced:
-            raise DuplicateTaskError(wanted.id, found.record.display_state) from raced
+            raise _duplicate(found.record) from raced
         except ServerTimeoutError as silent:
             raise EnqueueTimeoutError(wanted.id, self._timeout) from silent
         self._tell(written.record, written.sequence)
@@ -286,6 +286,10 @@ class Enqueuer:
 
     def _tell(self, record: TaskRecord, sequence: int) -> None:
         self._backend.bus.emit(state_change(record, self._backend.connection.clock.now(), sequence=sequence))
+
+
+def _duplicate(existing: TaskRecord) -> DuplicateTaskError:
+    return DuplicateTaskError(existing.id, existing.display_state, existing.type, existing.queue)
 
 
 class _Draft(Struct, frozen=True, gc=False):

@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
+from jetq.client.event_stream import EventStream
+from jetq.client.following import TaskEvent, task_events
 from jetq.client.waiting import wait_for_end
 from jetq.errors import (
     TaskCancelledError,
@@ -34,16 +36,25 @@ class TaskHandle(Generic[R]):
         id: The task's id.
         type: Its task type.
         queue: Its queue.
+        is_new: It was made by the enqueue that returned this handle; False for a task that was there already.
     """
 
-    __slots__ = ("_clients", "_decode", "id", "queue", "type")
+    __slots__ = ("_clients", "_decode", "id", "is_new", "queue", "type")
 
     def __init__(
-        self, task_id: str, task_type: str, queue: str, *, clients: Clients, decode: Callable[[bytes], Any]
+        self,
+        task_id: str,
+        task_type: str,
+        queue: str,
+        *,
+        clients: Clients,
+        decode: Callable[[bytes], Any],
+        is_new: bool = False,
     ) -> None:
         self.id = task_id
         self.type = task_type
         self.queue = queue
+        self.is_new = is_new
         self._clients = clients
         self._decode = decode
 
@@ -55,6 +66,18 @@ class TaskHandle(Generic[R]):
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def events(self) -> EventStream[TaskEvent]:
+        """
+        Follow the task until its end: ``async for event in handle.events()``, or ``for`` outside of an event loop.
+
+        The state as it is comes first, then each change, and what the handler says of its progress.
+
+        Raises:
+            TaskNotFoundError: While reading: there is no record (any more).
+            ServerError: While reading: a refusal.
+        """
+        return task_events(self._clients, self.id)
 
     # asynchronous
 

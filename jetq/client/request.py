@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from jetq.model.record import StoredOptions, TaskRecord
 from jetq.model.state import State
+from jetq.model.unique import UniqueKey
 
 
 class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
@@ -23,6 +24,8 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
         due: When the task becomes runnable; None at once.
         task_id: The caller's own id; empty lets jetq choose.
         options: What the worker must know.
+        unique: There is to be one such task only.
+        after: The id of the task whose end it waits for.
     """
 
     type: str
@@ -33,6 +36,8 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
     due: datetime | None = None
     task_id: str = ""
     options: StoredOptions | None = None
+    unique: UniqueKey | None = None
+    after: str = ""
 
     def record(self, task_id: str, nonce: str, now: datetime) -> TaskRecord:
         """Return the record of a new task."""
@@ -48,4 +53,6 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
             due=self.due,
             options=self.options,
             nonce=nonce,
+            key="" if self.unique is None else self.unique.text,
+            after=self.after,
         )

@@ -84,6 +84,16 @@ class QueueStore:
         """Whether the queue holds an item for the task, of whatever age."""
         return await self._item(stored, timeout) is not None
 
+    async def is_placed(self, stored: Stored, *, timeout: float | None = None) -> bool:
+        """Whether anything brings the task to a worker: an item, or for one that waits its schedule or due item."""
+        record = stored.record
+        if record.is_waiting:  # in the order in which one becomes the other, so that none slips through
+            for subject in (self._names.schedule(record.queue, record.id), self._names.due(record.queue, record.id)):
+                stream = self._names.schedules
+                if await last_message(self._connection, stream, subject, timeout=timeout) is not None:
+                    return True
+        return await self.has_item(stored, timeout=timeout)
+
     async def schedule(self, stored: Stored, *, timeout: float | None = None) -> None:
         """
         Let the server put the item into the queue when the record's ``due`` has come; replaces an earlier schedule.

@@ -140,8 +140,7 @@ def _claimed_record(app: App, task: str | TaskCall[Any], payload: Any, attempt: 
         request = task.request()
     else:
         handler = app.router.match(task)
-        own = None if handler is None else handler.options
-        request = build_request(task, encode_payload(task, payload), CallOptions(), own, app.settings)
+        request = build_request(task, encode_payload(task, payload), CallOptions(), handler, app.settings)
     stored = new_document(request.record(request.task_id or new_id(), "", now)).encode()
     record = decode_record(stored).record
     for number in range(1, attempt + 1):
