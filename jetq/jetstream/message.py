@@ -36,6 +36,11 @@ class Incoming(Protocol):
     @property
     def headers(self) -> dict[str, str] | None:
         """The headers, with ``Status`` and ``Description`` of a status message."""
+        ...
+
+    def has_header(self, name: str) -> bool:
+        """Whether there is a header of this name, spelled so; much cheaper than reading them all."""
+        ...
 
 
 class Message:
@@ -56,6 +61,10 @@ class Message:
         if self._headers is None and self._raw_headers:
             self._headers = decode_headers(self._raw_headers)
         return self._headers
+
+    def has_header(self, name: str) -> bool:
+        """Whether there is a header of this name, spelled so; much cheaper than reading them all."""
+        return self._raw_headers is not None and f"\n{name}:".encode() in self._raw_headers
 
 
 def encode_headers(headers: Mapping[str, str]) -> bytes:

@@ -1,5 +1,5 @@
 """
-record_scan: read many records in the order in which they were last written.
+record_scan: read many records, or all unique keys, in the order in which they were last written.
 
 Through an ephemeral pull consumer, since that works with any store, also one that Go made (direct reads do not), reads
 over a hundred thousand records a second, and lets the reader set the pace: a batch is asked for when the one before is
@@ -12,6 +12,7 @@ consumer is lost, or a delivery is, a new consumer goes on behind the last recor
 import asyncio
 import contextlib
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +23,7 @@ from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.message import STATUS
 from jetq.wire.ids import new_id
-from jetq.wire.names import Names
+from jetq.wire.names import TTL, Names
 
 _BATCH: Final = 1000
 _BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -45,21 +46,29 @@ class ScannedRecord(Struct, frozen=True):
         sequence: Of its message; whatever is written later has a higher one.
         written: When, in nanoseconds since the epoch by the server's clock.
         data: The bytes.
+        expires: It carries a time to live.
     """
 
     task_id: str
     sequence: int
     written: int
     data: bytes
+    expires: bool = False
 
 
 class StoreExtent(Struct, frozen=True):
-    """How much the store holds: its first and last sequence, and messages and bytes between them."""
+    """
+    How much the store holds: its first and last sequence, and messages and bytes between them.
+
+    Attributes:
+        at: When that was so, by the clock of the server that stamps the records; None if it does not say.
+    """
 
     first: int
     last: int
     messages: int
     size: int
+    at: datetime | None = None
 
 
 async def measure_store(connection: Connection, names: Names) -> StoreExtent:
@@ -70,9 +79,12 @@ async def measure_store(connection: Connection, names: Names) -> StoreExtent:
         ServerError: No answer, or a refusal.
     """
     found = await find_stream(connection, names.tasks)
-    state: dict[str, Any] = {} if found is None else found["state"]
+    if found is None:
+        return StoreExtent(0, 0, 0, 0)
+    state: dict[str, Any] = found["state"]
+    at = msgspec.convert(found["ts"], datetime) if "ts" in found else None
     return StoreExtent(
-        state.get("first_seq", 0), state.get("last_seq", 0), state.get("messages", 0), state.get("bytes", 0)
+        state.get("first_seq", 0), state.get("last_seq", 0), state.get("messages", 0), state.get("bytes", 0), at
     )
 
 
@@ -96,9 +108,39 @@ async def scan_records(
         ServerTimeoutError: The server stopped answering.
         ServerError: No connection, or a refusal.
     """
+    return await _scan(connection, _Source(names.tasks, names.records_subject), visit, first=first, last=last)
+
+
+async def scan_keys(connection: Connection, names: Names, visit: Callable[[int, bytes], None]) -> None:
+    """
+    Visit the entries of all unique keys, each with the sequence of its message.
+
+    Raises:
+        ServerTimeoutError: The server stopped answering.
+        ServerError: No connection, or a refusal.
+    """
+    found = await find_stream(connection, names.keys)
+    last = 0 if found is None else int(found["state"].get("last_seq", 0))
+
+    def visit_key(scanned: ScannedRecord) -> None:
+        visit(scanned.sequence, scanned.data)
+
+    await _scan(connection, _Source(names.keys, names.keys_subject), visit_key, first=1, last=last)
+
+
+class _Source(Struct, frozen=True):
+    """A stream, and which of its subjects are read, whose last token varies."""
+
+    stream: str
+    subjects: str
+
+
+async def _scan(
+    connection: Connection, source: _Source, visit: Callable[[ScannedRecord], bool | None], *, first: int, last: int
+) -> int:
     failures = 0
     while first <= last:
-        scan = _Scan(connection, names, first, last)
+        scan = _Scan(connection, source, first, last)
         try:
             if await scan.run(visit):
                 return scan.next
@@ -115,15 +157,15 @@ async def scan_records(
 class _Scan:
     """One consumer's life."""
 
-    def __init__(self, connection: Connection, names: Names, first: int, last: int) -> None:
+    def __init__(self, connection: Connection, source: _Source, first: int, last: int) -> None:
         self.next = first
         """The first sequence that was not visited yet."""
         self._connection = connection
-        self._names = names
+        self._source = source
         self._last = last
         self._consumer = f"jetq-scan-{new_id()}"
         self._inbox = connection.new_inbox()
-        self._size = len(names.record(""))
+        self._size = len(source.subjects) - 1
         self._delivered = 0
         self._pending = 0
         self._batch: list[Incoming] = []
@@ -157,27 +199,27 @@ class _Scan:
             "name": self._consumer,
             "deliver_policy": "by_start_sequence",
             "opt_start_seq": self.next,
-            "filter_subject": self._names.records_subject,
+            "filter_subject": self._source.subjects,
             "ack_policy": "none",
             "mem_storage": True,
             "num_replicas": 1,
             "inactive_threshold": 60 * 1_000_000_000,
         }
-        body = {"stream_name": self._names.tasks, "config": config, "action": "create"}
-        answer = await self._connection.api(f"CONSUMER.CREATE.{self._names.tasks}.{self._consumer}", body)
+        body = {"stream_name": self._source.stream, "config": config, "action": "create"}
+        answer = await self._connection.api(f"CONSUMER.CREATE.{self._source.stream}.{self._consumer}", body)
         return int(answer["num_pending"])
 
     async def _delete(self) -> None:
         """Remove the consumer; the server does so by itself if we do not."""
         with contextlib.suppress(ServerError):
-            await self._connection.api(f"CONSUMER.DELETE.{self._names.tasks}.{self._consumer}", timeout=1.0)
+            await self._connection.api(f"CONSUMER.DELETE.{self._source.stream}.{self._consumer}", timeout=1.0)
 
     async def _pull(self) -> None:
         """Ask for a batch and wait until all of it is there."""
         size = max(_BATCH_BYTES, 2 * self._connection.max_payload)
         count = min(_BATCH, self._pending)
         self._batch, self._status = [], ""
-        subject = f"{self._connection.api_prefix}.CONSUMER.MSG.NEXT.{self._names.tasks}.{self._consumer}"
+        subject = f"{self._connection.api_prefix}.CONSUMER.MSG.NEXT.{self._source.stream}.{self._consumer}"
         body = _encode({"batch": count, "max_bytes": size, "no_wait": True})
         if not self._connection.send(subject, body, reply=self._inbox):
             raise self._lost()
@@ -203,12 +245,13 @@ class _Scan:
                 self.next = sequence
                 return False
             self.next = sequence + 1
-            if visit(ScannedRecord(message.subject[self._size :], sequence, written, message.data)):
+            expires = message.has_header(TTL)
+            if visit(ScannedRecord(message.subject[self._size :], sequence, written, message.data, expires)):
                 return True
         return False
 
     def _lost(self) -> ServerTimeoutError:
-        return ServerTimeoutError(f"the reading of {self._names.tasks}", _PATIENCE)
+        return ServerTimeoutError(f"the reading of {self._source.stream}", _PATIENCE)
 
 
 def _numbers(reply: str) -> tuple[int, int, int, int]:
