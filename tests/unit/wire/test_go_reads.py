@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ from jetq.model.retry import Fixed
 from jetq.model.state import State
 from jetq.model.transition import claimed, closed
 from jetq.model.verdict import Rules, judge
-from jetq.wire.codec import encode_item, new_document
+from jetq.wire.codec import Document, encode_item, new_document
 from jetq.wire.events import encode_task_event
 from jetq.wire.ids import new_id
-from tests.golden.files import FOLDER, GO_MODULE, every_record
+from jetq.wire.signature import Signer, Verifier
+from tests.golden.files import FOLDER, GO_MODULE, SIGNING_SEED, every_record
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -194,6 +195,56 @@ def test_a_state_change(go_reads: Reader) -> None:
 def test_the_reader_tells_what_go_cannot_read(go_reads: Reader) -> None:
     assert "error" in go_reads("task", b'{"id":1}')
     assert go_reads("task", b"{}")["created"] == ZERO
+
+
+SIGNER = Signer(SIGNING_SEED)
+SIGNED = {
+    "plain": new(),
+    "no-payload": new(payload=None),
+    "empty-payload": new(payload=b""),
+    "bytes": new(payload=bytes(range(256))),
+    "unlimited": new(max_tries=0),
+    "deadline": new(deadline=CREATED + timedelta(hours=1)),
+    "deadline-of-whole-seconds": new(deadline=datetime(2026, 11, 24, 4, 0, tzinfo=UTC)),
+    "deadline-in-a-zone": new(deadline=CREATED.astimezone(timezone(timedelta(hours=5, minutes=45)))),
+    "waiting": new(due=NOW, options=StoredOptions(timeout=30)),
+    "own-id": replace(new(), id="shop:order:1"),
+    "active": active(),
+    "complete": ended(Succeeded(b"1")),
+}
+
+
+@pytest.fixture(scope="module")
+def go_verifies(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
+    program = build("verify", tmp_path_factory.mktemp("go"))
+
+    def verify(*documents: Document, kind: str = "required") -> list[str]:
+        lines = b"".join(document.encode() + b"\n" for document in documents)
+        command = [program, SIGNER.public_key, kind]
+        return subprocess.run(command, input=lines, capture_output=True, check=True).stdout.decode().splitlines()
+
+    return verify
+
+
+def test_what_jetq_signs_go_verifies(go_verifies: Callable[..., list[str]]) -> None:
+    documents = [SIGNER.signed(new_document(record)) for record in SIGNED.values()]
+
+    assert dict(zip(SIGNED, go_verifies(*documents), strict=True)) == dict.fromkeys(SIGNED, "ok")
+
+
+def test_go_and_jetq_refuse_the_same(go_verifies: Callable[..., list[str]]) -> None:
+    signed = SIGNER.signed(new_document(new()))
+    other = Signer(b"b" * 32).signed(new_document(new()))
+    unsigned = new_document(new())
+    changed = SIGNER.signed(new_document(new()))
+    changed = changed.updated(replace(changed.record, max_tries=11))
+    documents, key = (signed, other, unsigned, changed), bytes.fromhex(SIGNER.public_key)
+
+    for kind in ("required", "optional"):
+        verifier = Verifier([key], optional=kind == "optional")
+        ours = [verifier.check(document) is None for document in documents]
+        assert [line == "ok" for line in go_verifies(*documents, kind=kind)] == ours
+        assert ours == [True, False, kind == "optional", False]
 
 
 @pytest.mark.nightly

@@ -15,9 +15,9 @@ from jetq.model.retry import NAMED, Steps
 from jetq.model.state import RUNNABLE, State
 from jetq.model.transition import claimed
 from jetq.wire.codec import decode_item, decode_record, encode_item
-from jetq.wire.events import decode_task_event
+from jetq.wire.events import LeaderElectedEvent, TaskStateEvent, decode_event
 from jetq.wire.names import GO_NAMESPACE, Names
-from jetq.wire.signature import signed_text
+from jetq.wire.signature import Verifier, signed_text
 from tests.golden.files import SIGNING_SEED, every_record, lives, read
 
 RECORDS = every_record()
@@ -128,15 +128,21 @@ def test_an_item_of_jetq_begins_as_one_of_go() -> None:
 
 
 def test_state_changes_are_read() -> None:
-    events = {name: decode_task_event(data) for name, data in read("events").items()}
+    events = {name: decode_event(data) for name, data in read("events").items()}
     terminated = events["state_terminated"]
 
-    assert terminated is not None
+    assert isinstance(terminated, TaskStateEvent)
     assert (terminated.state, terminated.tries, terminated.queue) == (State.TERMINATED, 3, "EMAIL")
     assert terminated.task_age == 61_000_000_001
     assert terminated.last_error == golden("terminated").last_err
-    assert events["state_bare"] is not None
-    assert events["leader_elected"] is None
+    assert isinstance(events["state_bare"], TaskStateEvent)
+
+
+def test_elections_are_read() -> None:
+    elected = decode_event(read("events")["leader_elected"])
+
+    assert isinstance(elected, LeaderElectedEvent)
+    assert (elected.name, elected.component) == ("host-1", "task_scheduler")
 
 
 def test_whatever_a_client_of_go_publishes_is_understood() -> None:
@@ -150,11 +156,11 @@ def test_whatever_a_client_of_go_publishes_is_understood() -> None:
         elif message.kind == "Q":
             spelled = names.item(tokens[2], decode_item(message.data).job)
         elif tokens[1:3] == ["E", "task_state"]:
-            event = decode_task_event(message.data)
-            assert event is not None
+            event = decode_event(message.data)
+            assert isinstance(event, TaskStateEvent)
             spelled = names.task_event(event.task_id)
         else:
-            assert decode_task_event(message.data) is None
+            assert decode_event(message.data) is None
             continue
         assert spelled == message.subject
     assert all(kinds.count(kind) > 5 for kind in "TQE")
@@ -172,6 +178,8 @@ def test_a_signature_of_go_holds_over_the_nanoseconds_on_the_wire(name: str) -> 
     signature = bytes.fromhex(document.record.signature)
 
     KEY.verify(signed_text(document), signature)
+    assert Verifier([bytes(KEY)]).check(document) is None
+    assert "another key signed" in (Verifier([bytes(32)], optional=True).check(document) or "")
     with pytest.raises(BadSignatureError):
         KEY.verify(signed_text(document) + b"=", signature)
 

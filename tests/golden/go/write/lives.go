@@ -8,15 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	aj "github.com/choria-io/asyncjobs"
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"jetq.example/golden/local"
 )
 
 // seed makes the signing key of the golden files; the tests know the same 32 bytes.
@@ -25,15 +25,23 @@ const seed = "a golden seed of thirty-two byte"
 // signed returns records as a client with a signing key stores them.
 func signed() map[string][]byte {
 	key := ed25519.NewKeyFromSeed([]byte(seed))
-	nc, stop := serve()
+	nc, stop := local.Serve()
 	defer stop()
 	client := connect(nc, &aj.Queue{Name: "EMAIL"}, aj.TaskSigningKey(key))
 	made := map[string][]byte{}
 	for name, t := range map[string]*aj.Task{
-		"signed":            task(mail),
-		"signed_no_payload": task(nil),
-		"signed_deadline":   task(mail, aj.TaskDeadline(created.Add(time.Hour).In(time.FixedZone("", 3600)))),
-		"signed_never":      with(task(mail), at(time.Time{})),
+		"signed":                task(mail),
+		"signed_no_payload":     task(nil),
+		"signed_empty_object":   task(map[string]any{}),
+		"signed_awkward":        task(map[string]any{"text": awkward}),
+		"signed_bytes":          task(mail, aj.TaskPayloadEncoder(raw)),
+		"signed_json_in_string": task(`{"to":"a@b.c"}`),
+		"signed_unlimited":      task(mail, aj.TaskMaxTries(-1)),
+		"signed_deadline":       task(mail, aj.TaskDeadline(created.Add(time.Hour).In(time.FixedZone("", 3600)))),
+		"signed_deadline_9":     task(mail, aj.TaskDeadline(created.Truncate(time.Second).Add(time.Hour-1))),
+		"signed_deadline_7":     task(nil, aj.TaskDeadline(created.Truncate(time.Second).Add(100))),
+		"signed_deadline_whole": with(task(mail, aj.TaskDeadline(created.Truncate(time.Second))), at(created.Truncate(time.Second))),
+		"signed_never":          with(task(mail), at(time.Time{})),
 	} {
 		t.ID = strings.ReplaceAll(name, "_", "-")
 		check(client.EnqueueTask(context.Background(), t))
@@ -44,7 +52,7 @@ func signed() map[string][]byte {
 
 // lives returns every message that asyncjobs published while tasks of each kind of end ran, one JSON line a message.
 func lives() []byte {
-	nc, stop := serve()
+	nc, stop := local.Serve()
 	defer stop()
 	client := connect(nc, &aj.Queue{Name: "EMAIL"}, aj.RetryBackoffPolicy(soon{}))
 	seen := record(nc)
@@ -130,26 +138,6 @@ func await(client *aj.Client, id string, state aj.TaskState) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	log.Fatalf("task %s did not become %s", id, state)
-}
-
-// serve runs a server in this process.
-func serve() (*nats.Conn, func()) {
-	folder, err := os.MkdirTemp("", "golden")
-	check(err)
-	s, err := server.NewServer(&server.Options{Port: -1, JetStream: true, StoreDir: folder, NoLog: true, NoSigs: true})
-	check(err)
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		log.Fatal("the server did not start")
-	}
-	nc, err := nats.Connect(s.ClientURL(), nats.UseOldRequestStyle())
-	check(err)
-	return nc, func() {
-		nc.Close()
-		s.Shutdown()
-		s.WaitForShutdown()
-		check(os.RemoveAll(folder))
-	}
 }
 
 // recording is every message of the namespace in the order of its publication.

@@ -13,6 +13,8 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+
+	"jetq.example/golden/local"
 )
 
 func main() {
@@ -60,8 +62,4 @@ func indented(value any) []byte {
 	return out.Bytes()
 }
 
-func check(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
-}
+func check(err error) { local.Check(err) }
