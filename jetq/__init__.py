@@ -5,9 +5,11 @@ This module is the public API; everything that is not in ``__all__`` may change.
 """
 
 from jetq.app.application import App
+from jetq.app.events import events
 from jetq.app.group import Tasks
 from jetq.app.options import CallOptions
 from jetq.app.task import Task, TaskCall
+from jetq.client.event_stream import EventStream
 from jetq.client.handle import TaskHandle
 from jetq.errors import (
     DuplicateTaskError,
@@ -28,12 +30,14 @@ from jetq.errors import (
 )
 from jetq.execution.context import Context, current
 from jetq.execution.middleware import Middleware
+from jetq.jetstream.event_reader import EventsMissed
 from jetq.jetstream.server import EmbeddedServer
 from jetq.model.record import TaskRecord
 from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy
 from jetq.model.state import State
 from jetq.routing.payload import Payload
 from jetq.settings import ConnectionSettings, Queue, Settings, StoreSettings, WorkerSettings
+from jetq.wire.events import LeaderElectedEvent, TaskProgressEvent, TaskStateEvent
 from jetq.worker.worker import Worker
 
 __version__ = "0.1.0"
@@ -46,9 +50,12 @@ __all__ = [
     "DuplicateTaskError",
     "EmbeddedServer",
     "EnqueueError",
+    "EventStream",
+    "EventsMissed",
     "Exponential",
     "Fixed",
     "JetqError",
+    "LeaderElectedEvent",
     "Linear",
     "Middleware",
     "Payload",
@@ -69,7 +76,9 @@ __all__ = [
     "TaskExpiredError",
     "TaskFailedError",
     "TaskHandle",
+    "TaskProgressEvent",
     "TaskRecord",
+    "TaskStateEvent",
     "TaskTerminatedError",
     "TaskUnreachableError",
     "Tasks",
@@ -77,4 +86,5 @@ __all__ = [
     "Worker",
     "WorkerSettings",
     "current",
+    "events",
 ]

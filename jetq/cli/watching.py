@@ -3,16 +3,15 @@ watching: ``jetq tasks watch``.
 """
 
 import asyncio
-from contextlib import aclosing
 from typing import Final
 
-from jetq.admin.event_watch import ANY_TASK, watch_events
 from jetq.cli.render import print_json_line, print_state_line
 from jetq.cli.session import Session, in_session
 from jetq.cli.terminal import say
-from jetq.model.name import check_name
+from jetq.jetstream.event_reader import EventReader, EventsMissed
 from jetq.settings import Settings
-from jetq.wire.events import TaskStateEvent
+from jetq.wire.event_filter import EventFilter
+from jetq.wire.events import LeaderElectedEvent, TaskProgressEvent, TaskStateEvent
 
 _TIME: Final = 12
 _STATE: Final = 11
@@ -21,25 +20,29 @@ _TYPE: Final = 20
 _QUEUE: Final = 10
 
 
-def watch_tasks(settings: Settings, task_id: str | None, *, count: int | None, as_json: bool) -> None:
+def watch_tasks(settings: Settings, wanted: EventFilter, *, count: int | None, as_json: bool) -> None:
     """
-    Print state changes until *count* came, or Ctrl-C.
+    Print events until *count* came, or Ctrl-C.
 
     Raises:
-        InvalidNameError: No task can have this id.
+        PermissionDeniedError: The user may not subscribe to events.
         ServerError: No connection, or a refusal.
     """
-    subject = ANY_TASK if task_id is None else check_name("task id", task_id)
 
     async def work(session: Session) -> None:
-        async with aclosing(watch_events(session.connection, session.names, subject)) as events:
-            seen = 0
-            say(f"Watching {session.names.namespace} at {session.address}; Ctrl-C ends it.")
-            async for event in events:
-                print_json_line(event) if as_json else _print_event(event)
-                seen += 1
-                if seen == count:
-                    return
+        reader = await EventReader.open(session.connection, session.names, wanted)
+        seen = 0
+        say(f"Watching {session.names.namespace} at {session.address}; Ctrl-C ends it.")
+        async for event in reader:
+            if isinstance(event, EventsMissed):
+                say(_missed(event))
+                continue
+            if isinstance(event, LeaderElectedEvent):
+                continue
+            print_json_line(event) if as_json else _print_event(event)
+            seen += 1
+            if seen == count:
+                return
 
     try:
         in_session(settings, work)
@@ -47,13 +50,37 @@ def watch_tasks(settings: Settings, task_id: str | None, *, count: int | None, a
         return
 
 
-def _print_event(event: TaskStateEvent) -> None:
+def _missed(gap: EventsMissed) -> str:
+    if gap.missed is None:
+        return "The connection was lost and is back; what happened meanwhile is not shown."
+    return f"{gap.missed:,} events came faster than they could be shown, and are not."
+
+
+def _print_event(event: TaskStateEvent | TaskProgressEvent) -> None:
+    if isinstance(event, TaskStateEvent):
+        state, number, text = event.display_state, f"try {event.tries}", reason_of(event)
+    else:
+        state, number, text = "progress", progress_text(event), event.text
     print_state_line(
         (f"{event.timestamp:%H:%M:%S.%f}"[:_TIME], _TIME),
-        (event.state.value or "unknown", _STATE),
+        (state, _STATE),
         (event.task_id, _ID),
         (event.task_type, _TYPE),
         (event.queue, _QUEUE),
-        (f"try {event.tries}", 0),
-        (event.last_error, 0),
+        (number, 0),
+        (text, 0),
     )
+
+
+def progress_text(event: TaskProgressEvent) -> str:
+    """Say how far a run is."""
+    if event.total is None:
+        return f"{event.current:g}"
+    share = f" {event.current / event.total:.0%}" if event.total > 0 else ""
+    return f"{event.current:g} of {event.total:g}{share}"
+
+
+def reason_of(event: TaskStateEvent) -> str:
+    """Say why a task is in its state, as far as its event tells."""
+    end = event.end if event.end != event.display_state else ""
+    return ": ".join(part for part in (end, event.last_error) if part)

@@ -29,6 +29,8 @@ Config = dict[str, Any]
 NANOSECONDS: Final = 1_000_000_000
 ELECTION_TTL: Final = 10.0
 """Seconds until a leader that does not renew is followed by another; the least that asyncjobs takes."""
+_DUPLICATE_WINDOW: Final = 120.0
+"""Seconds; the server's own, which may not be longer than what a stream keeps."""
 MAX_WAITING: Final = 10_000
 """Pull requests that may wait at a consumer. The server's 512 would bound the number of workers, and for good: it is
 the one limit that cannot be changed later."""
@@ -134,7 +136,8 @@ def _subjects(*wanted: str) -> Rule:
     return Rule("subjects", works, " and ".join(wanted))
 
 
-_WRITABLE: Final = (_absent("mirror"), _absent("subject_transform"), _off("sealed"), _off("no_ack"))
+_FED: Final = (_absent("mirror"), _absent("subject_transform"), _off("sealed"))
+_WRITABLE: Final = (*_FED, _off("no_ack"))
 _KEYED: Final = (*_WRITABLE, _is("max_msgs_per_subject", 1), _off("discard_new_per_subject"))
 """One message a subject, that the next one replaces."""
 
@@ -153,6 +156,32 @@ def task_store(names: Names, settings: StoreSettings) -> Plan:
     rules = (*_KEYED, _is("retention", "limits"), _subjects(names.records_subject))
     without = "the records of ended tasks are kept as long as the store keeps anything"
     return Plan(config, rules, (_enabled("allow_msg_ttl", "message TTL", without),))
+
+
+def event_store(names: Names, storage: Storage, replicas: int, *, kept: float, max_bytes: int | None) -> Plan:
+    """
+    Plan the stream that keeps events: whatever is told, for *kept* seconds, the oldest dropped where it gets too large.
+
+    Events are told without waiting for an acknowledgement, so it must not refuse any: it drops.
+    """
+    config = _stream(names.events, names.kept_events_subjects, "limits", storage, replicas)
+    config |= {"description": "jetq: events", "max_msgs_per_subject": -1, "allow_direct": True}
+    rules = (*_FED, _is("retention", "limits"), _subjects(names.kept_events_subjects[0]))
+    return Plan(kept_events(config, kept=kept, max_bytes=max_bytes), rules)
+
+
+def kept_events(config: Config, *, kept: float, max_bytes: int | None) -> Config:
+    """
+    Return the configuration of the stream of events with other bounds.
+
+    Args:
+        config: Its configuration.
+        kept: Seconds.
+        max_bytes: 0 is unlimited; None leaves it as it is.
+    """
+    age = _nanoseconds(kept)
+    changed = config | {"max_age": age, "duplicate_window": min(age, _nanoseconds(_DUPLICATE_WINDOW))}
+    return changed if max_bytes is None else changed | {"max_bytes": max_bytes or -1}
 
 
 def shared_streams(names: Names, storage: Storage, replicas: int) -> list[Plan]:

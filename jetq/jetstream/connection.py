@@ -160,6 +160,7 @@ class Connection:
         self._outbox.lead_to(None)
         self._up.set()
         self._replies.lose()
+        self._subscriptions.close()
         if link is not None:
             await link.close()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -309,6 +310,8 @@ class Connection:
             self._replies.deny(subject)
         elif subject == self._replies.subject.lower():
             self._replies.deny_answers()
+        else:
+            self._subscriptions.deny(subject)
 
     # Links
 

@@ -5,16 +5,20 @@ subscriptions: who hears what, over all links of a connection.
 from collections.abc import Callable
 from typing import Any
 
+from jetq.errors import PermissionDeniedError
 from jetq.jetstream.message import Incoming, Message
 from jetq.jetstream.outbox import Outbox
 from jetq.model.events import ListenerFailed
 from jetq.observe.bus import Bus
 
+OnEnd = Callable[[PermissionDeniedError | None], None]
+"""Hears that nothing will come any more: the server does not permit it, or the connection was closed."""
+
 
 class Subscription:
     """Interest in a subject. It lasts until :meth:`unsubscribe`, whatever becomes of the connection."""
 
-    __slots__ = ("_owner", "callback", "is_ending", "queue", "sid", "subject")
+    __slots__ = ("_owner", "callback", "is_ending", "on_end", "queue", "sid", "subject")
 
     def __init__(
         self, owner: "Subscriptions", sid: int, subject: str, queue: str, callback: Callable[[Incoming], None]
@@ -24,6 +28,7 @@ class Subscription:
         self.subject = subject
         self.queue = queue
         self.callback = callback
+        self.on_end: OnEnd | None = None
         self.is_ending = False
 
     def end_soon(self) -> None:
@@ -80,6 +85,18 @@ class Subscriptions:
         subscription = self._by_sid.get(sid)
         if subscription is not None:
             self.call(subscription.callback, Message(subject.decode(), reply.decode(), data, headers))
+
+    def deny(self, subject: str) -> None:
+        """Tell who wants to know that the server does not permit a subject, given in lower case."""
+        for subscription in tuple(self._by_sid.values()):
+            if subscription.on_end is not None and subscription.subject.lower() == subject:
+                self.call(subscription.on_end, PermissionDeniedError(subscription.subject, "subscribing to"))
+
+    def close(self) -> None:
+        """Tell who wants to know that nothing will come any more."""
+        for subscription in tuple(self._by_sid.values()):
+            if subscription.on_end is not None:
+                self.call(subscription.on_end, None)
 
     def call(self, callback: Callable[[Any], None], argument: object) -> None:
         """Call back. What the callback raises is told on the bus: here it would end the reading of the link."""

@@ -39,7 +39,7 @@ from jetq.jetstream.faults import (
 from jetq.jetstream.lookup import find_consumer, find_stream
 from jetq.model.events import TopologyChanged
 from jetq.observe.bus import Bus
-from jetq.settings import Queue, StoreSettings
+from jetq.settings import LEAST_EVENT_BYTES, SHORTEST_KEPT, Duration, Queue, StoreSettings, seconds, whole
 from jetq.wire.names import WORKERS, Names
 
 __all__ = ["BoundQueue", "BoundStore", "Topology"]
@@ -96,13 +96,53 @@ class Topology:
         )
         store = await self._settle_store(plans[0], streams[0])
         shared = zip(self._shared(store), streams[1:], strict=True)
-        await asyncio.gather(*(self._settle(plan, found) for plan, found in shared))
+        await asyncio.gather(*(self._settle(plan, found) for plan, found in shared), self._settle_events(store))
         pairs = zip(declared.values(), queue_parts, strict=True)
         bound = await asyncio.gather(
             *(self._settle_queue(queue, *parts, require_sources=require_sources) for queue, parts in pairs)
         )
         self._declared |= declared
         return {queue.name: queue for queue in bound}
+
+    async def _settle_events(self, store: BoundStore) -> None:
+        """Create or bind the stream of events where one is wanted. Nothing that follows depends on it."""
+        kept, max_bytes = self._settings.events_kept, self._settings.events_max_bytes
+        if kept is None:
+            return
+        age = seconds("events_kept", kept)
+        plan = blueprint.event_store(self._names, store.storage, store.replicas, kept=age, max_bytes=max_bytes)
+        try:
+            config = await self._settle(plan, await self._find(plan.name))
+        except ServerError as error:
+            self._tell(plan.name, f"events are not kept: {error}", failed=True)
+            return
+        changed = [field for field in ("max_age", "max_bytes") if config.get(field) != plan.config.get(field, -1)]
+        if changed:
+            told = ", ".join(f"{field} {config.get(field)}" for field in changed)
+            self._tell(plan.name, f"kept as it is: {told}; change it with: jetq tasks configure", failed=True)
+
+    async def keep_events(self, kept: Duration, max_bytes: int | None = None) -> None:
+        """
+        Keep events from now on, or for another time than so far; shortening it drops what is older.
+
+        Args:
+            kept: Seconds.
+            max_bytes: Of the stream, 0 is unlimited; None leaves it as it is.
+
+        Raises:
+            InvalidSettingError: A bound cannot be used.
+            TopologyError: There is no task store, or the stream can be neither bound nor created.
+            ServerError: No answer, or another refusal.
+        """
+        age = seconds("events_kept", kept, least=SHORTEST_KEPT)
+        if max_bytes:
+            whole("events_max_bytes", max_bytes, least=LEAST_EVENT_BYTES)
+        store = await self.store()
+        plan = blueprint.event_store(self._names, store.storage, store.replicas, kept=age, max_bytes=max_bytes)
+        config = await self._settle(plan, await self._find(plan.name))
+        changed = blueprint.kept_events(config, kept=age, max_bytes=max_bytes)
+        if changed != config:
+            await self._connection.api(f"STREAM.UPDATE.{plan.name}", changed)
 
     async def ensure_queue(self, queue: Queue, *, require_sources: bool = True) -> BoundQueue:
         """

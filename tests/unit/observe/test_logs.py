@@ -20,6 +20,7 @@ from jetq.model.events import (
     ConnectionRestored,
     DeliveryDiscarded,
     Event,
+    LeaderElected,
     ListenerFailed,
     RunLost,
     SignatureRefused,
@@ -91,6 +92,7 @@ STATES = [
     (changed(State.EXPIRED, end="cancelled"), "warning", "task cancelled"),
     (changed(State.UNREACHABLE), "error", "task unreachable"),
     (changed(State.QUEUE_ERROR), "warning", "task queue_error"),
+    (changed(State.TERMINATED, end="crash", repeated=True), "debug", "task told again"),
 ]
 
 OTHERS: list[tuple[Event, str, str]] = [
@@ -122,6 +124,7 @@ OTHERS: list[tuple[Event, str, str]] = [
         "debug",
         "task replaced",
     ),
+    (LeaderElected(component="janitor", name="W1", at=NOW), "info", "leader elected"),
     (ListenerFailed(listener="x", error="y"), "error", "listener failed"),
     (ConnectionLost(reason="gone"), "warning", "connection lost"),
     (ConnectionRestored(server="nats://h:1", generation=2), "warning", "connection restored"),

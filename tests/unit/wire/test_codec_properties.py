@@ -15,7 +15,7 @@ from jetq.errors import IllegalTransitionError, MalformedItemError, MalformedRec
 from jetq.model.record import TaskRecord
 from jetq.model.verdict import refusal
 from jetq.wire.codec import Document, decode_item, decode_record, encode_item, new_document
-from jetq.wire.events import decode_task_event
+from jetq.wire.events import decode_event
 from jetq.wire.signature import signed_text
 from tests.golden.files import every_record, lives
 from tests.unit.wire.examples import FIELDS, Move, documents, moves, names, records, values
@@ -150,7 +150,7 @@ def read_everything(data: bytes) -> None:
         use(decode_record(data))
     with contextlib.suppress(MalformedItemError):
         decode_item(data)
-    decode_task_event(data)
+    decode_event(data)
 
 
 @given(st.binary(max_size=50))

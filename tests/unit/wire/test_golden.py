@@ -159,6 +159,10 @@ def test_whatever_a_client_of_go_publishes_is_understood() -> None:
             event = decode_event(message.data)
             assert isinstance(event, TaskStateEvent)
             spelled = names.task_event(event.task_id)
+        elif tokens[1:3] == ["E", "leader_election"]:
+            event = decode_event(message.data)
+            assert isinstance(event, LeaderElectedEvent)
+            spelled = names.leader_event(event.component)
         else:
             assert decode_event(message.data) is None
             continue
