@@ -46,7 +46,7 @@ from jetq.model.state import End, State
 from jetq.model.transition import ended, hastened, retried, stopping
 from jetq.wire.codec import Document
 
-_LONGEST_NAME: Final = 200
+LONGEST_NAME: Final = 200
 _DETAILS: Final = {
     Effect.NOTHING: "nothing to do",
     Effect.ENDED: "cancelled",
@@ -87,8 +87,8 @@ class TaskOperations:
             TaskNotFoundError: There is no record of it.
             ServerError: No answer, or a refusal; it may have been cancelled.
         """
-        if len(by) > _LONGEST_NAME:
-            raise InvalidSettingError("by", by, f"at most {_LONGEST_NAME} characters")
+        if len(by) > LONGEST_NAME:
+            raise InvalidSettingError("by", by, f"at most {LONGEST_NAME} characters")
         request = CancelRequest(by, self._backend.connection.clock.now())
 
         async def decide(stored: Stored) -> Document | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jetq.cli import options, queues, tasks, worker
+from jetq.cli import keys, operations, options, queues, tasks, worker
 from jetq.cli.exits import FAILED, status_of
 from jetq.errors import AppLoadError, JetqError
 
@@ -23,8 +23,15 @@ app = typer.Typer(
 )
 app.command("worker")(worker.worker)
 app.command("dev")(worker.dev)
+tasks.commands.command("cancel")(operations.cancel)
+tasks.commands.command("retry")(operations.retry)
+tasks.commands.command("run-now")(operations.run_now)
+tasks.commands.command("change")(operations.change)
+tasks.commands.command("delete")(operations.delete)
+tasks.commands.command("rm", hidden=True)(operations.delete)
 app.add_typer(tasks.commands, name="tasks")
 app.add_typer(queues.commands, name="queues")
+app.add_typer(keys.commands, name="keys")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,15 +2,14 @@
 task_page: tasks as people and programs read them.
 """
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from jetq.admin.inspector import TaskView
-from jetq.admin.task_filter import TaskFilter
 from jetq.admin.task_listing import TaskListing
-from jetq.cli.durations import parse_duration
 from jetq.cli.render import age, limit, print_json, print_table, size, stamp
 from jetq.cli.table import Column
 from jetq.cli.terminal import say
@@ -29,33 +28,30 @@ _COLUMNS: Final = (
 )
 
 
-def make_filter(
-    states: tuple[str, ...], *, queue: str | None, task_type: str | None, since: str | None, limit: int
-) -> TaskFilter:
-    """
-    Return what a list is to hold.
-
-    Raises:
-        InvalidSettingError: An unknown state, or *since* is no duration.
-        InvalidNameError: An illegal queue.
-    """
-    created_since = None if since is None else datetime.now(UTC) - timedelta(seconds=parse_duration("--since", since))
-    return TaskFilter(states=states, queue=queue, task_type=task_type, created_since=created_since, limit=limit)
+def summary_object(task: TaskSummary) -> dict[str, Any]:
+    """Return a line of a list as JSON."""
+    shown: dict[str, Any] = msgspec.to_builtins(task)
+    return shown | {"state": task.display_state}
 
 
 def print_listing(listing: TaskListing, *, as_json: bool) -> None:
     """Print a list of tasks."""
     if as_json:
-        tasks = [msgspec.to_builtins(task) | {"state": task.display_state} for task in listing.tasks]
+        tasks = [summary_object(task) for task in listing.tasks]
         print_json({"tasks": tasks, "complete": listing.complete, "malformed": listing.malformed_entries})
         return
-    now = datetime.now(UTC)
-    print_table(_COLUMNS, (_row(task, now) for task in listing.tasks), none="no tasks")
+    print_tasks(listing.tasks)
     if not listing.complete:
         say(f"These are the {len(listing.tasks):,} that changed last; there are more: --limit 0 shows all.")
     if listing.malformed:
         first = listing.malformed_entries[0]
         say(f"{listing.malformed:,} entries are no task records; {first.task_id}: {first.reason}")
+
+
+def print_tasks(tasks: Sequence[TaskSummary]) -> None:
+    """Print a line for each task."""
+    now = datetime.now(UTC)
+    print_table(_COLUMNS, (_row(task, now) for task in tasks), none="no tasks")
 
 
 def _row(task: TaskSummary, now: datetime) -> tuple[str, ...]:
@@ -77,14 +73,14 @@ def task_object(document: Document) -> dict[str, Any]:
     }
 
 
-def view_object(view: TaskView) -> dict[str, Any]:
-    """Return the same, with where the task is."""
+def view_object(view: TaskView, signature: str) -> dict[str, Any]:
+    """Return the same, with where the task is and what its signature is worth."""
     place = {"places": view.places, "sequence": view.sequence, "written": view.written, "size": view.size}
-    return task_object(view.document) | place
+    return task_object(view.document) | place | {"signature": signature or None}
 
 
-def view_fields(view: TaskView) -> list[tuple[str, str]]:
-    """Return a task's fields by name."""
+def view_fields(view: TaskView, signature: str = "") -> list[tuple[str, str]]:
+    """Return a task's fields by name, and what its signature is worth."""
     record = view.document.record
     error = record.error
     return [
@@ -101,6 +97,7 @@ def view_fields(view: TaskView) -> list[tuple[str, str]]:
         ("Completed", stamp(record.result.completed if record.result else None)),
         ("Worker", record.run.worker if record.run else ""),
         ("Item", ", ".join(view.places)),
+        ("Signature", signature),
         ("Record", f"{size(view.size)}, sequence {view.sequence}"),
         ("Payload", _pretty(_payload(record)) if record.payload else ""),
         ("Result", _pretty(record.result.payload) if record.result else ""),

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from jetq.cli import options
+from jetq.cli.choosing import Filters, Where
+from jetq.cli.expanding import expanded
 
 commands = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Add tasks and look after them; ls and rm are list and delete."
@@ -33,6 +35,7 @@ def add(
     max_tries: Annotated[int | None, typer.Option(metavar="N", help="How often it may run; 0 is unlimited.")] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end and print its result.")] = False,
     timeout: Annotated[str | None, typer.Option(metavar="TIME", help="With --wait: give up after that.")] = None,
+    sign: options.Sign = None,
     servers: options.Servers = None,
     context: options.Context = None,
     namespace: options.Namespace = None,
@@ -45,6 +48,7 @@ def add(
     """
     from jetq.cli.adding import Wish, enqueue
     from jetq.cli.session import settings_for
+    from jetq.cli.signing import with_keys
 
     wish = Wish.parse(
         task_type,
@@ -55,57 +59,52 @@ def add(
         deadline=deadline,
         max_tries=max_tries,
     )
-    enqueue(wish, settings_for(servers, context, namespace), wait=wait, timeout=timeout, as_json=as_json)
+    settings = with_keys(settings_for(servers, context, namespace), sign=sign)
+    enqueue(wish, settings, wait=wait, timeout=timeout, as_json=as_json)
 
 
 @commands.command("view")
 def view(
     task_id: TaskId,
     *,
+    verify: options.Verify = None,
     servers: options.Servers = None,
     context: options.Context = None,
     namespace: options.Namespace = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show one task in full, with its payload and its result."""
+    """Show one task in full, with its payload and its result, and what its signature is worth."""
     from jetq.cli.render import print_fields, print_json
     from jetq.cli.session import in_session, settings_for
+    from jetq.cli.signing import describe_signature, with_keys
     from jetq.cli.task_page import view_fields, view_object
 
-    found = in_session(settings_for(servers, context, namespace), lambda session: session.inspector.view_task(task_id))
+    settings = with_keys(settings_for(servers, context, namespace), verify=verify)
+    found = in_session(settings, lambda session: session.inspector.view_task(task_id))
+    signature = describe_signature(found.document, settings.signing)
     if as_json:
-        print_json(view_object(found))
+        print_json(view_object(found, signature))
     else:
-        print_fields(view_fields(found))
+        print_fields(view_fields(found, signature))
 
 
 @commands.command("list")
 @commands.command("ls", hidden=True)
+@expanded
 def list_tasks(
     *,
-    state: Annotated[
-        list[str] | None, typer.Option("--state", metavar="STATE", help="Only these; repeated or comma-separated.")
-    ] = None,
-    queue: Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="Only this queue's.")] = None,
-    task_type: Annotated[
-        str | None, typer.Option("--type", "-t", metavar="TYPE", help="Only this type's; * stands for anything.")
-    ] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only those created in the last TIME.")] = None,
+    filters: Filters,
     limit: Annotated[int, typer.Option("--limit", "-l", metavar="N", help="So many at most; 0 is all.")] = 200,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """List tasks, those that changed last first."""
-    from jetq.cli.session import in_session, settings_for
-    from jetq.cli.task_page import make_filter, print_listing
+    from jetq.cli.chosen import settings_at, tasks_like
+    from jetq.cli.session import in_session
+    from jetq.cli.task_page import print_listing
 
-    wanted = make_filter(options.split_names(state), queue=queue, task_type=task_type, since=since, limit=limit)
-    listing = in_session(
-        settings_for(servers, context, namespace), lambda session: session.inspector.list_tasks(wanted)
-    )
-    print_listing(listing, as_json=as_json)
+    wanted = tasks_like(filters, limit=limit)
+    listing = in_session(settings_at(where), lambda session: session.inspector.list_tasks(wanted))
+    print_listing(listing, as_json=where.as_json)
 
 
 @commands.command("watch")
@@ -160,37 +159,3 @@ def history(
     from jetq.cli.session import settings_for
 
     show_history(settings_for(servers, context, namespace), task_id, as_json=as_json)
-
-
-@commands.command("delete")
-@commands.command("rm", hidden=True)
-def delete(
-    task_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Tasks' ids.")],
-    *,
-    force: options.Force = False,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
-) -> None:
-    """
-    Remove tasks: their records, items and schedules.
-
-    With --force, also one that runs: its run goes on, and its result is dropped.
-    """
-    from jetq.cli.render import print_json
-    from jetq.cli.session import Session, in_session, settings_for
-    from jetq.cli.terminal import confirm
-
-    what = f"task {task_ids[0]}" if len(task_ids) == 1 else f"{len(task_ids)} tasks"
-    confirm(f"Delete {what}?", force=force)
-
-    async def work(session: Session) -> None:
-        deleted = [await session.operations.delete(task_id, force=force) for task_id in task_ids]
-        if as_json:
-            print_json({"deleted": deleted})
-        else:
-            for task in deleted:
-                typer.echo(f"deleted {task.task_id} ({task.before})")
-
-    in_session(settings_for(servers, context, namespace), work)
