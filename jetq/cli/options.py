@@ -51,6 +51,25 @@ Store = Annotated[
     typer.Option("--store", metavar="DIR", help="Data of the embedded server, else a temporary folder."),
 ]
 KeptStore = Annotated[Path, typer.Option("--store", metavar="DIR", help="Data of the server, kept for the next time.")]
+Sign = Annotated[
+    str | None,
+    typer.Option(
+        "--sign",
+        metavar="KEY|FILE",
+        help="Sign with this key, else JETQ_SIGNING_KEY or JETQ_SIGNING_KEY_FILE; a file keeps it out of ps.",
+    ),
+]
+Verify = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--verify",
+        metavar="KEY|FILE",
+        help="Trust what this public key verifies, repeated for several, else JETQ_VERIFY_KEYS.",
+    ),
+]
+SignaturesOptional = Annotated[
+    bool, typer.Option("--signatures-optional", help="Run unsigned tasks too; a wrong signature is always refused.")
+]
 Uvloop = Annotated[str, typer.Option("--uvloop", metavar="CHOICE", help="auto (where it is installed), on, off.")]
 ParentPipe = Annotated[int | None, typer.Option("--parent-pipe", hidden=True)]
 LogLevel = Annotated[str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error, critical.")]

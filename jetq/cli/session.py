@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TypeVar
 
 from jetq.admin.inspector import Inspector
@@ -16,6 +17,7 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Connection
 from jetq.observe.bus import Bus
 from jetq.settings import Settings, seconds
+from jetq.wire.signature import Signer
 
 _T = TypeVar("_T")
 
@@ -28,7 +30,7 @@ class Session:
         address: Where it leads, and who said so.
         names: Of the namespace.
         backend: Writes records and items.
-        inspector, operator, operations: What looks, what changes, and what operates on single tasks.
+        inspector, operator: What looks, and what changes.
     """
 
     def __init__(self, backend: Backend, address: Address) -> None:
@@ -38,7 +40,16 @@ class Session:
         self.names = backend.names
         self.inspector = Inspector(self.connection, self.names)
         self.operator = Operator(backend)
-        self.operations = TaskOperations(backend)
+
+    @cached_property
+    def operations(self) -> TaskOperations:
+        """
+        What operates on single tasks, with the signing key if there is one.
+
+        Raises:
+            UnusableCredentialsError: The signing key is none or cannot be read.
+        """
+        return TaskOperations(self.backend, signer=Signer.of(self.backend.settings.signing))
 
 
 def settings_for(servers: str | None, context: str | None, namespace: str | None) -> Settings:

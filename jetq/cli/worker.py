@@ -3,6 +3,7 @@ worker: ``jetq worker`` and ``jetq dev``.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ def worker(
     servers: options.Servers = None,
     context: options.Context = None,
     namespace: options.Namespace = None,
+    verify: options.Verify = None,
+    signatures_optional: options.SignaturesOptional = False,
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "auto",
     app_dir: options.AppDir = None,
@@ -37,22 +40,18 @@ def worker(
     """
     from jetq.cli.durations import parse_duration
     from jetq.cli.serving import choose_uvloop, configure_logs
+    from jetq.cli.signing import trust
     from jetq.runtime.loading import load_app
     from jetq.runtime.worker_process import Place, run_worker
     from jetq.settings import WorkerSettings
 
     patience = parse_duration("--shutdown-timeout", shutdown_timeout)
     settings = WorkerSettings(concurrency=concurrency, shutdown_timeout=patience, burst=burst)
-    place = Place(
-        servers=servers,
-        context=context,
-        namespace=namespace,
-        embedded=embedded,
-        store=store,
-        announced=parent_pipe is not None,
-    )
+    place = Place(servers=servers, context=context, namespace=namespace, embedded=embedded, store=store)
+    place = replace(place, announced=parent_pipe is not None)
     loop = choose_uvloop(uvloop)
     app = load_app(target, app_dir)
+    trust(app, verify, optional=signatures_optional)
     configure_logs(log_level, log_format, sys.stderr)
     names = options.split_names(queues)
     run_worker(app, queues=names, settings=settings, place=place, uvloop=loop, parent_pipe=parent_pipe)
