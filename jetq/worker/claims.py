@@ -26,6 +26,7 @@ from jetq.wire.ids import new_nonce
 from jetq.worker.desk import Desk
 from jetq.worker.lease_table import LeaseEntry
 from jetq.worker.meaning import Meaning, meaning_of
+from jetq.worker.turns import Turns
 from jetq.worker.writing import write_fitting
 
 _NOT_FOUND_READS: Final = (0.05, 0.2, 0.5)
@@ -68,6 +69,7 @@ class Claims:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._tasks = desk.backend.tasks
+        self._turns = Turns(desk)
 
     async def claim(self, delivery: Delivery) -> Claim | Contested | None:
         """Do what a delivered item asks for; return the run, if it came to one."""
@@ -93,6 +95,10 @@ class Claims:
         """Take one step; a Stored in return means: decide anew, on it, or on a fresh one if it is the same."""
         queue = self._desk.bound[delivery.queue]
         match meaning_of(stored.record, by_schedule=by_schedule):
+            case Meaning.START if stored.record.after and not await self._turns.has_come(stored):
+                if not await self._turns.wait_on(stored):
+                    return stored
+                self._desk.ack(delivery.reply)
             case Meaning.START:
                 return await self.start(stored, delivery, queue)
             case Meaning.CONTESTED:

@@ -2,9 +2,11 @@
 desk: what the steps of an attempt share: the server, this worker's id, the lease table, the retention.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from jetq.errors import MalformedRecordError, ServerError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.puller import Delivery
 from jetq.jetstream.retention import DISCARD_AFTER
@@ -104,6 +106,17 @@ class Desk:
             )
         )
 
+    async def leave_key(self, record: TaskRecord) -> None:
+        """
+        Free the unique key of a task that ended, and wake the one that waits for the end of its run.
+
+        A server that refuses is not asked again: a key is not valid for longer than its task is unfinished anyway, and
+        who waits looks now and then.
+        """
+        with contextlib.suppress(ServerError, MalformedRecordError):
+            await self.backend.keys.leave(record)
+        fault_point(Point.KEY_FREED)
+
     async def after_effects(
         self,
         stored: Stored,
@@ -116,9 +129,10 @@ class Desk:
         """
         Do what follows from a final record; repeated whenever its item is delivered again, so all of it is idempotent.
 
-        Telling is: readers know an event by the sequence of the record that was written, whoever tells it. Discarding
-        is: it is the last step, and concerns exactly this record. Whoever dies before the item is acknowledged leaves
-        it to the next who gets the item, and once the record is gone that is an item without a record.
+        Freeing the key is, and comes first: who hears of the end can enqueue the next one. Telling is: readers know an
+        event by the sequence of the record that was written, whoever tells it. Discarding is: it is the last step, and
+        concerns exactly this record. Whoever dies before the item is acknowledged leaves it to the next who gets the
+        item, and once the record is gone that is an item without a record.
 
         Args:
             stored: The record.
@@ -131,6 +145,8 @@ class Desk:
             ServerError: A step was refused or not answered; the item must stay, so that all of it is repeated.
         """
         record = stored.record
+        if record.key:
+            await self.leave_key(record)
         if repeated:
             writer = record.run.worker if record.run is not None else ""
             event = state_change(record, self.now(), sequence=stored.sequence, repeated=True, worker=writer)

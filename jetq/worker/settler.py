@@ -117,6 +117,8 @@ class Settler:
         else:
             desk.tell(record, sequence=stored.sequence, pattern=pattern, outcome=name, duration=duration)
             await self._follow(verdict, stored)
+            if record.key:
+                await desk.leave_key(record)
         self._release_item(claim, verdict)
         fault_point(Point.ITEM_REMOVED)
 
