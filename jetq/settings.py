@@ -217,6 +217,25 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JanitorSettings:
+    """
+    How what crashes leave behind is mended; see docs/explanation/delivery-guarantees.md.
+
+    Attributes:
+        every: Seconds between two passes over all tasks.
+        patience: Seconds that anybody may take between a task's record and its item; younger records are left alone.
+    """
+
+    every: Duration = 600.0
+    patience: Duration = 30.0
+
+    def __post_init__(self) -> None:
+        """Check and normalise."""
+        object.__setattr__(self, "every", seconds("every", self.every, least=0.01))
+        object.__setattr__(self, "patience", seconds("patience", self.patience))
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
     """
     How a worker runs.
@@ -226,12 +245,14 @@ class WorkerSettings:
         threads: Threads for sync handlers; None is as many as slots.
         shutdown_timeout: Seconds that running tasks may take to end once the worker stops; inside Kubernetes' 30 s.
         burst: Stop when all queues are empty.
+        janitor: Be ready to be the one process that mends what crashes leave behind; in burst mode never.
     """
 
     concurrency: int = DEFAULT_CONCURRENCY
     threads: int | None = None
     shutdown_timeout: Duration = 25.0
     burst: bool = False
+    janitor: bool = True
 
     def __post_init__(self) -> None:
         """Check and normalise."""
@@ -331,6 +352,7 @@ class Settings:
         connection: Where the server is, see `ConnectionSettings`.
         store: How tasks are kept, see `StoreSettings`.
         signing: Who signs tasks and whose signatures count, see `SigningSettings`.
+        janitor: How what crashes leave behind is mended, see `JanitorSettings`.
     """
 
     namespace: str = DEFAULT_NAMESPACE
@@ -343,6 +365,7 @@ class Settings:
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     signing: SigningSettings = field(default_factory=SigningSettings)
+    janitor: JanitorSettings = field(default_factory=JanitorSettings)
 
     def __post_init__(self) -> None:
         """Check and normalise."""

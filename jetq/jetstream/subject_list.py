@@ -6,6 +6,7 @@ counts anew for each: what is removed between two pages shifts the rest, so that
 subject that is not listed is perhaps there all the same, and whoever concludes something from that looks again.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from jetq.errors import RequestRefusedError
@@ -16,19 +17,19 @@ _PATIENCE = 30.0
 """Seconds for a page; with a million subjects the server takes one or two."""
 
 
-async def list_subjects(connection: Connection, stream: str, subjects: str) -> list[str]:
+async def list_subjects(connection: Connection, stream: str, subjects: str, take: Callable[[str], None]) -> None:
     """
-    List the subjects that hold a message; none if there is no such stream.
+    Hand over the subjects that hold a message; none if there is no such stream.
 
     Args:
         connection: To the server.
         stream: Its name.
         subjects: Which, with wildcards.
+        take: Takes each.
 
     Raises:
         ServerError: No answer, or a refusal.
     """
-    listed: list[str] = []
     offset, total = 0, 1
     while offset < total:
         body = {"subjects_filter": subjects, "offset": offset}
@@ -36,11 +37,11 @@ async def list_subjects(connection: Connection, stream: str, subjects: str) -> l
             answer = await connection.api(f"STREAM.INFO.{stream}", body, timeout=_PATIENCE)
         except RequestRefusedError as refused:
             if refused.code == STREAM_NOT_FOUND:
-                return listed
+                return
             raise
         page: dict[str, Any] = answer["state"].get("subjects") or {}
-        listed += page
+        for subject in page:
+            take(subject)
         if not page:
-            return listed
+            return
         offset, total = offset + len(page), int(answer.get("total", 0))
-    return listed

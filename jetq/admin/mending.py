@@ -1,0 +1,317 @@
+"""
+mending: what the janitor does about what a census found, one thing at a time.
+
+Every mend looks again before it acts: first at what is missing, in the order in which a schedule becomes an item, then
+at the record, which must be the one that the census saw. And every mend is harmless if the world moves on after that: a
+record is written by compare-and-swap, an item is published by the rule of `jetstream.queue_store`, a schedule that is
+not asked for any more brings an item that its worker finds to be early or done, and what is removed is removed up to
+the sequence that was read. So two janitors at one time, or one that was frozen in between, do no harm.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from jetq.admin.census import HeldKey, QueueFacts, Suspect, subjects_of
+from jetq.errors import (
+    LimitReachedError,
+    MalformedRecordError,
+    MessageTooLargeError,
+    RequestRefusedError,
+    SequenceConflictError,
+)
+from jetq.jetstream.backend import Backend
+from jetq.jetstream.faults import MESSAGE_DELETE_FAILED, STREAM_NOT_FOUND
+from jetq.jetstream.lookup import find_stream
+from jetq.jetstream.queue_store import published_for
+from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
+from jetq.jetstream.task_store import Stored
+from jetq.model.events import TaskRepaired, state_change
+from jetq.model.record import TaskRecord
+from jetq.model.state import End, State
+from jetq.model.transition import ended
+from jetq.model.upkeep import Finding, Horizon, Need, Repair, end_of_missing, judge_missing
+
+_REASONS: Final = {
+    End.PURGED: "its item was removed from the queue",
+    End.DROPPED: "its item was dropped from a queue that was full",
+    End.DUPLICATE: "another task has its unique key",
+}
+
+
+class Mender:
+    """
+    Mends single things in one pass.
+
+    Args:
+        backend: The server.
+        horizon: Of the pass.
+        queues: Every queue.
+        tell: Told of each repair.
+        dry_run: Only look.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        horizon: Horizon,
+        queues: dict[str, QueueFacts],
+        tell: Callable[[TaskRepaired], None],
+        *,
+        dry_run: bool = False,
+    ) -> None:
+        self._backend = backend
+        self._horizon = horizon
+        self._queues = queues
+        self._tell = tell
+        self._dry_run = dry_run
+
+    # what is missing
+
+    async def judge(self, suspect: Suspect, *, missed_before: bool) -> bool:
+        """
+        Look at a suspect again, and do what is to be done about it; True if it is to be remembered.
+
+        Raises:
+            ServerError: No answer, or a refusal.
+        """
+        for place in subjects_of(self._backend.names, suspect):
+            if await self._there(*place):
+                return False
+        stored = await self._read(suspect.task_id)
+        if stored is None or stored.sequence != suspect.sequence or stored.written is None:
+            return False
+        names = self._backend.names
+        if await self._there(names.links, names.marker(suspect.task_id)):
+            return False
+        record = stored.record
+        owns_key = not record.key or await self._backend.keys.holder(record.key) == record.id
+        finding = judge_missing(
+            record.state,
+            stored.written,
+            self._horizon,
+            may_publish=await self._may_publish(stored, stored.written, owns_key=owns_key),
+            missed_before=missed_before,
+        )
+        if finding is Finding.PUBLISH:
+            await self._publish(stored, suspect.need)
+        elif finding is Finding.END:
+            await self._end(stored, owns_key=owns_key)
+        return finding is Finding.REMEMBER
+
+    async def _may_publish(self, stored: Stored, written: datetime, *, owns_key: bool) -> bool:
+        """Whether what is missing may be put in place, as far as the queue and the unique key have a say."""
+        record = stored.record
+        facts = self._queues.get(record.queue)
+        if facts is None:
+            return False
+        if record.state is State.ACTIVE:
+            return self._may_be_dead(record, facts) and not await self._would_drop(record, facts)
+        if not owns_key:
+            return False
+        began = max(written, record.due or written)
+        if began > self._horizon.started:
+            return True
+        if facts.max_age and began + timedelta(seconds=facts.max_age) <= self._horizon.started:
+            return False
+        return not await self._would_drop(record, facts)
+
+    def _may_be_dead(self, record: TaskRecord, facts: QueueFacts) -> bool:
+        """Whether somebody may ask for its run. Go's has no owner to ask, and has until the run time is over."""
+        if record.run is not None or record.tried is None:
+            return True
+        return record.tried + timedelta(seconds=facts.run_time) <= self._horizon.started
+
+    async def _would_drop(self, record: TaskRecord, facts: QueueFacts) -> bool:
+        """Whether another item would be dropped for one more, as the queue is now."""
+        if not facts.discards_old or not facts.max_entries:
+            return False
+        found = await find_stream(self._backend.connection, self._backend.names.queue(record.queue))
+        return found is None or found["state"]["messages"] >= facts.max_entries
+
+    async def _publish(self, stored: Stored, need: Need) -> None:
+        record, queues = stored.record, self._backend.queues
+        if not self._dry_run:
+            if need is Need.SCHEDULE:
+                await queues.schedule(stored)
+            else:
+                try:
+                    await queues.put(stored)
+                except LimitReachedError:
+                    await queues.schedule(stored)  # it waits there until the queue has room
+        self._repaired(Repair.SCHEDULE if need is Need.SCHEDULE else Repair.ITEM, record.id, record.queue)
+
+    async def _end(self, stored: Stored, *, owns_key: bool) -> None:
+        record = stored.record
+        facts = self._queues.get(record.queue)
+        end = end_of_missing(discards_old=facts is not None and facts.discards_old) if owns_key else End.DUPLICATE
+        if await self._write_end(stored, end, _REASONS[end]):
+            self._repaired(Repair.ENDED, record.id, record.queue)
+
+    async def _write_end(self, stored: Stored, end: End, reason: str) -> bool:
+        """End a task and do what follows; False if its record moved on."""
+        if self._dry_run:
+            return True
+        backend = self._backend
+        document = stored.document.updated(ended(stored.record, end, reason))
+        try:
+            written = await backend.tasks.write(document, stored.sequence, ttl=backend.retention.ttl(document.record))
+        except (SequenceConflictError, MessageTooLargeError):
+            return False
+        if written.record.key:
+            await backend.keys.leave(written.record)
+        backend.bus.emit(state_change(written.record, backend.connection.clock.now(), sequence=written.sequence))
+        return True
+
+    # what stands for good
+
+    async def expire(self, task_id: str) -> None:
+        """
+        Give a final record a time to live.
+
+        Raises:
+            ServerError: No answer, or a refusal.
+        """
+        stored = await self._read(task_id)
+        if stored is not None and stored.record.is_final and await self._write_expiring(stored):
+            self._repaired(Repair.TTL, task_id, stored.record.queue)
+
+    async def forget_refused(self, task_id: str) -> None:
+        """
+        Let the trace of an enqueue that was refused expire; end it where the store lets nothing expire.
+
+        Until then an enqueue with the same id takes it over. Its item may be there all the same, and then it runs.
+
+        Raises:
+            ServerError: No answer, or a refusal.
+        """
+        stored = await self._read(task_id)
+        if stored is None or stored.record.state is not State.QUEUE_ERROR or stored.written is None:
+            return
+        record = stored.record
+        if stored.written > self._horizon.young or await self._backend.queues.has_item(stored):
+            return
+        if self._backend.tasks.ttl_allowed:
+            done = await self._write_expiring(stored)
+        else:
+            done = await self._write_end(stored, End.DROPPED, record.last_err or _REASONS[End.DROPPED])
+        if done:
+            self._repaired(Repair.REFUSED, task_id, record.queue)
+
+    async def _write_expiring(self, stored: Stored) -> bool:
+        """Write a record as it stands, with a time to live."""
+        backend = self._backend
+        if self._dry_run:
+            return True
+        try:
+            await backend.tasks.write(stored.document, stored.sequence, ttl=backend.retention.ttl(stored.record))
+        except (SequenceConflictError, MessageTooLargeError):
+            return False
+        return True
+
+    # what nobody asks for
+
+    async def drop_item(self, queue: str, task_id: str) -> None:
+        """
+        Remove an item that has no record.
+
+        It is read before the record is: whoever enqueues a task writes its record first, so an item of the task that
+        comes back under this id is a later one, and stays.
+
+        Raises:
+            ServerError: No answer, or a refusal.
+        """
+        names = self._backend.names
+        stream, subject = names.queue(queue), names.item(queue, task_id)
+        found = await self._last(stream, subject)
+        if found is None or not self._is_old(found) or not await self._is_gone(task_id):
+            return
+        if await self._remove(stream, subject, found):
+            self._repaired(Repair.ORPHAN_ITEM, task_id, queue)
+
+    async def drop_schedule(self, queue: str, task_id: str) -> None:
+        """
+        Remove the schedule and the due message of a task that is gone, has ended, or waits no more.
+
+        One that was published for the very record that stands there brings it to a queue that was full, and stays.
+
+        Raises:
+            ServerError: No answer, or a refusal.
+        """
+        names = self._backend.names
+        for subject in (names.schedule(queue, task_id), names.due(queue, task_id)):
+            found = await self._last(names.schedules, subject)
+            if found is None or not self._is_old(found):
+                continue
+            if await self._is_superfluous(found, queue, task_id) and await self._remove(
+                names.schedules, subject, found
+            ):
+                self._repaired(Repair.ORPHAN_SCHEDULE, task_id, queue)
+
+    async def _is_superfluous(self, found: StreamMessage, queue: str, task_id: str) -> bool:
+        if await self._is_gone(task_id):
+            return True
+        stored = await self._read(task_id)
+        if stored is None or stored.record.is_waiting:
+            return False
+        if stored.record.is_final:
+            return True
+        older = published_for(found) < stored.sequence and stored.record.queue == queue
+        return older and stored.record.is_runnable and await self._backend.queues.has_item(stored)
+
+    async def free_key(self, held: HeldKey) -> None:
+        """
+        Free a unique key whose task has ended or is gone, by exactly the sequence that was read.
+
+        Raises:
+            ServerError: No answer, or a refusal.
+        """
+        entry, stored = held.entry, await self._read(held.entry.task)
+        if stored is None and not await self._is_gone(entry.task):
+            return
+        if entry.is_held(None if stored is None else stored.record):
+            return
+        if not self._dry_run:
+            try:
+                body = {"seq": held.sequence, "no_erase": True}
+                await self._backend.connection.api(f"STREAM.MSG.DELETE.{self._backend.names.keys}", body)
+            except RequestRefusedError as refused:
+                if refused.code != MESSAGE_DELETE_FAILED:
+                    raise
+                return
+        self._repaired(Repair.KEY, entry.task, "")
+
+    # reading
+
+    async def _read(self, task_id: str) -> Stored | None:
+        """Read a record; None if there is none, or none that can be read."""
+        try:
+            return await self._backend.tasks.read(task_id)
+        except MalformedRecordError:
+            return None
+
+    async def _is_gone(self, task_id: str) -> bool:
+        """Whether there is nothing where the record belongs."""
+        names = self._backend.names
+        return await self._last(names.tasks, names.record(task_id)) is None
+
+    async def _there(self, stream: str, subject: str) -> bool:
+        return await self._last(stream, subject) is not None
+
+    async def _last(self, stream: str, subject: str) -> StreamMessage | None:
+        try:
+            return await last_message(self._backend.connection, stream, subject)
+        except RequestRefusedError as refused:
+            if refused.code == STREAM_NOT_FOUND:
+                return None
+            raise
+
+    def _is_old(self, found: StreamMessage) -> bool:
+        return found.time.astimezone(UTC) <= self._horizon.young
+
+    async def _remove(self, stream: str, subject: str, found: StreamMessage) -> bool:
+        """Remove what was read, and nothing later; say whether it was there still."""
+        return self._dry_run or await purge_subject(self._backend.connection, stream, subject, through=found.seq) > 0
+
+    def _repaired(self, kind: Repair, task_id: str, queue: str) -> None:
+        self._tell(TaskRepaired(kind=kind.value, task_id=task_id, queue=queue))
