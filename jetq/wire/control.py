@@ -21,6 +21,7 @@ class ControlRequest(Struct, frozen=True, omit_defaults=True):
         attempt, nonce: Of the run.
         item: Sequence of the item that the asker was given.
         reply: Where that item is acknowledged; an owner whose item was replaced adopts it.
+        queue: Where that item is; an owner that holds one of another queue does not adopt it.
         by: Who wants a run to stop.
     """
 
@@ -30,6 +31,7 @@ class ControlRequest(Struct, frozen=True, omit_defaults=True):
     nonce: str = ""
     item: int = 0
     reply: str = ""
+    queue: str = ""
     by: str = ""
 
 

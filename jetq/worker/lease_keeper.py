@@ -6,6 +6,9 @@ it renews every run in the table and writes the worker's presence. It answers wh
 records of runs older than a lease: a renewal answered with OK proves nothing, since acknowledgements act by the item's
 sequence and are not fenced. A run whose record names another run is lost, and the worker is told.
 
+Somebody who wants a run to stop says so in its record and in a message. The message is heard here, whatever the event
+loop does; if it is lost, the request is found when the record is read.
+
 It stops renewing a run at its limit and grace: a handler that cannot be stopped must not keep its task for ever.
 """
 
@@ -22,7 +25,7 @@ from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.presence import Presences, WorkerPresence
 from jetq.jetstream.task_store import read_record
 from jetq.jetstream.topology import Topology
-from jetq.model.record import Run
+from jetq.model.record import CancelRequest, Run
 from jetq.settings import StoreSettings
 from jetq.wire.control import ControlReply, ControlRequest, decode_control_request, encode_control
 from jetq.wire.names import Names
@@ -64,6 +67,7 @@ class LeaseKeeper:
         table: The runs.
         presence: Says what to write as presence; called in the thread.
         on_lost: Told of a lost run; called in the thread.
+        on_cancel: Told of a run that is to stop, once; called in the thread.
         on_death: Told when the thread ends by a defect; called in the thread.
     """
 
@@ -74,12 +78,14 @@ class LeaseKeeper:
         *,
         presence: Callable[[], WorkerPresence],
         on_lost: Callable[[LeaseEntry], None],
+        on_cancel: Callable[[LeaseEntry], None],
         on_death: Callable[[BaseException], None],
     ) -> None:
         self._plan = plan
         self._table = table
         self._presence = presence
         self._on_lost = on_lost
+        self._on_cancel = on_cancel
         self._on_death = on_death
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -185,9 +191,16 @@ class LeaseKeeper:
         entry = self._table.find(Run(worker, request.attempt, request.nonce))
         if entry is None or entry.task_id != request.task:
             return ControlReply(worker)
-        if request.item and request.item != entry.item:
+        if request.op == "cancel":
+            self._cancel(entry, CancelRequest(request.by))
+        if request.item and request.item != entry.item and request.queue in {"", entry.queue}:
             entry.item, entry.reply = request.item, request.reply
         return ControlReply(worker, running=True, item=entry.item)
+
+    def _cancel(self, entry: LeaseEntry, request: CancelRequest) -> None:
+        if entry.cancel is None:
+            entry.cancel = request
+            self._on_cancel(entry)
 
     async def _search(self, connection: Connection) -> None:
         """Look for lost runs; beside the renewing, which must not wait for the answers."""
@@ -196,7 +209,11 @@ class LeaseKeeper:
             await self._find_lost(connection)
 
     async def _find_lost(self, connection: Connection) -> None:
-        """Read the records of runs that are older than a lease, each once a lease, but not while they are claimed."""
+        """
+        Read the records of runs that are older than a lease, each once a lease, but not while they are claimed.
+
+        Beside lost runs, this finds those whose cancelling was not heard of.
+        """
         now = time.monotonic()
         for entry in self._table.entries():
             if entry.lost or not entry.claimed or now - max(entry.started, entry.checked) < entry.lease:
@@ -206,9 +223,13 @@ class LeaseKeeper:
                 found = await read_record(connection, self._plan.names, entry.task_id)
             except (ServerError, MalformedRecordError):
                 continue
-            if self._table.find(entry.run) is entry and (found is None or found.record.run != entry.run):
+            if self._table.find(entry.run) is not entry:
+                continue
+            if found is None or found.record.run != entry.run:
                 entry.lost = True
                 self._on_lost(entry)
+            elif found.record.cancel_requested is not None:
+                self._cancel(entry, found.record.cancel_requested)
 
     async def _farewell(self, presences: Presences) -> None:
         with contextlib.suppress(ServerError, TimeoutError):

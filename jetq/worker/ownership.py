@@ -2,10 +2,11 @@
 ownership: an active task was delivered again; does its run still live?
 
 Leases are forgotten when a server crashes, and workers come back at different moments, so a redelivery proves nothing.
-The worker that the record names is asked. Yes: it has the task, and adopts this item if it held another. No: the run
-is dead, take over. No answer proves nothing either: ask again, and look whether the worker's presence is there. Gone,
-and this connection has stood long enough for the other to be back as well: dead. When half of the lease is over the
-item is left, to be delivered again. "Left" is no acknowledgement, no release, no renewal.
+The worker that the record names is asked. Yes: it has the task, and adopts this item if it held another of the same
+queue (one that a task left behind when it moved to another queue is not adopted; it is found done once the run has
+ended). No: the run is dead, take over. No answer proves nothing either: ask again, and look whether the worker's
+presence is there. Gone, and this connection has stood long enough for the other to be back as well: dead. When half of
+the lease is over the item is left, to be delivered again. "Left" is no acknowledgement, no release, no renewal.
 
 A record without a run is run by a Go worker, which answers no questions: it is left until it has been active for
 longer than the queue's run time, as Go itself would do.
@@ -55,7 +56,8 @@ class Ownership:
         entry = self._desk.table.find(run)
         if entry is None:
             return False
-        entry.item, entry.reply = contested.delivery.sequence, contested.delivery.reply
+        if entry.queue == contested.queue.name:
+            entry.item, entry.reply = contested.delivery.sequence, contested.delivery.reply
         return True
 
     async def _ask(self, record: TaskRecord, run: Run, contested: Contested) -> bool:
@@ -74,7 +76,15 @@ class Ownership:
 
     async def _question(self, record: TaskRecord, run: Run, contested: Contested) -> ControlReply | None:
         backend, delivery = self._desk.backend, contested.delivery
-        request = ControlRequest("running", record.id, run.attempt, run.nonce, delivery.sequence, delivery.reply)
+        request = ControlRequest(
+            "running",
+            record.id,
+            run.attempt,
+            run.nonce,
+            item=delivery.sequence,
+            reply=delivery.reply,
+            queue=contested.queue.name,
+        )
         try:
             answer = await backend.connection.request(
                 backend.names.control(run.worker), encode_control(request), timeout=_ASK_EVERY

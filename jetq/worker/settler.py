@@ -48,6 +48,8 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
+from msgspec.structs import replace
+
 from jetq.errors import (
     JetqError,
     MalformedRecordError,
@@ -60,6 +62,7 @@ from jetq.jetstream.task_store import Stored
 from jetq.model.events import AttemptFailed, RunLost, UpdateConflict
 from jetq.model.outcome import Outcome
 from jetq.model.record import TaskRecord
+from jetq.model.record import ABSENT
 from jetq.model.state import State
 from jetq.model.transition import closed
 from jetq.model.verdict import Rules, Settlement, Verdict, judge
@@ -135,7 +138,10 @@ class Settler:
             verdict = judge(outcome, stored.record, rules, now=now, chance=random.random())  # noqa: S311 - jitter
             if verdict.queue:
                 verdict = await self._placed(verdict, stored.record, until)
-            document = stored.document.updated(closed(stored.record, verdict, now))
+            record = stored.record
+            if claim.progress is not ABSENT:
+                record = replace(record, progress=claim.progress)
+            document = stored.document.updated(closed(record, verdict, now))
             try:
                 return verdict, await write_fitting(self._tasks, document, stored.sequence, ttl=self._desk.ttl)
             except SequenceConflictError:

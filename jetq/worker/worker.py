@@ -208,6 +208,9 @@ class Worker:
         def on_lost(entry: LeaseEntry) -> None:
             loop.call_soon_threadsafe(self._attempts.lose, entry)
 
+        def on_cancel(entry: LeaseEntry) -> None:
+            loop.call_soon_threadsafe(self._attempts.cancel, entry)
+
         def on_death(error: BaseException) -> None:
             loop.call_soon_threadsafe(self._fail, error)
 
@@ -223,6 +226,7 @@ class Worker:
             self._table,
             presence=lambda: self._presence(desk),
             on_lost=on_lost,
+            on_cancel=on_cancel,
             on_death=on_death,
         )
         self._parts.push_async_callback(asyncio.to_thread, self._keeper.stop)
