@@ -67,6 +67,8 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     ├── Retry(delay, reason, queue)      tries again
     └── Snooze(delay)                    tries again and costs no try
 
+SoftTimeout stands apart: jetq raises it *in* a sync handler, at the soft time limit.
+
 Each error keeps its arguments as attributes and writes its own sentence: what happened, to what, what to do.
 All survive pickling, since handlers may run in other processes.
 """
@@ -681,3 +683,16 @@ class Snooze(Signal):
     def __init__(self, delay: float | timedelta) -> None:
         self.delay = _seconds(delay)
         super().__init__(f"snoozed for {self.delay:g} s")
+
+
+class SoftTimeout(Exception):  # noqa: N818 - it is no error of the handler's
+    """
+    Raised once in a sync handler at its soft time limit.
+
+    Catch it to end in good order before the hard limit; what is returned then is the result. One that leaves the
+    handler ends the run as a time-out. It arrives between two Python instructions, wherever the handler then is, and
+    not within a blocking call. (An async handler sees ``asyncio.CancelledError``, and ``ctx.soft_timed_out``.)
+    """
+
+    def __init__(self, message: str = "the soft time limit of the run is reached") -> None:
+        super().__init__(message)

@@ -9,14 +9,17 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from jetq.errors import InvalidPayloadError, OutsideTaskError
+from jetq.execution.soft_limit import SoftLimit
+from jetq.model.progress import Progress, make_progress
 from jetq.model.record import TaskRecord
 from jetq.routing.binding import Arguments
 from jetq.routing.signature import ContextMark
 from jetq.routing.values import decode_value
+from jetq.settings import Duration, seconds
 
 TASK_LOGGER: Final = logging.getLogger("jetq.task")
 
@@ -37,6 +40,31 @@ class Enqueuer(Protocol):
         ...
 
 
+class Reporter(Protocol):
+    """What hears of a run while it goes on: the worker. Any thread may call it, and it never blocks."""
+
+    def report(self, task: TaskRecord, progress: Progress) -> None:
+        """Take what the handler says of its progress."""
+        ...
+
+    def extended(self, task: TaskRecord, ends: float) -> None:
+        """Keep the run's lease until its new limit, in monotonic time."""
+        ...
+
+
+class Runner(Protocol):
+    """What watches over the time limits of a run."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run was told to end, or has."""
+        ...
+
+    def extended(self) -> None:
+        """Follow the context's new limit; from any thread."""
+        ...
+
+
 class Context(ContextMark):
     """
     The task that a handler runs for, and what it may do meanwhile.
@@ -47,15 +75,30 @@ class Context(ContextMark):
         limit: Seconds that this run may take.
         logger: For :attr:`logger`; None is the logger ``jetq.task``.
         enqueuer: For :meth:`enqueue`; None leaves it unusable.
+        reporter: For :meth:`progress` and :meth:`extend`; without one, nobody hears.
+        soft_limit: The run's soft time limit, if it has one.
 
     Attributes:
         task: The record.
         worker: The worker's id.
         logger: Its lines carry the task's id, type, queue, attempt and worker.
         arguments: The positional and keyword arguments that the handler is called with, after the context.
+        soft_limit: See above.
+        runner: Watches over the run; None before it begins.
     """
 
-    __slots__ = ("_ends", "_enqueuer", "_payload", "arguments", "logger", "task", "worker")
+    __slots__ = (
+        "_ends",
+        "_enqueuer",
+        "_payload",
+        "_reporter",
+        "arguments",
+        "logger",
+        "runner",
+        "soft_limit",
+        "task",
+        "worker",
+    )
 
     def __init__(
         self,
@@ -65,11 +108,16 @@ class Context(ContextMark):
         limit: float = float("inf"),
         logger: Any = None,
         enqueuer: Enqueuer | None = None,
+        reporter: Reporter | None = None,
+        soft_limit: SoftLimit | None = None,
     ) -> None:
         self.task = task
         self.worker = worker
         self.logger: Any = TASK_LOGGER if logger is None else logger
         self._enqueuer = enqueuer
+        self._reporter = reporter
+        self.soft_limit = soft_limit
+        self.runner: Runner | None = None
         self._ends = time.monotonic() + limit
         self._payload: Any = _UNREAD
         self.arguments: Arguments = ((), {})
@@ -113,6 +161,11 @@ class Context(ContextMark):
         return self._ends - time.monotonic()
 
     @property
+    def soft_timed_out(self) -> bool:
+        """Whether the soft time limit is reached: the handler should come to an end."""
+        return self.soft_limit is not None and self.soft_limit.reached
+
+    @property
     def created_at(self) -> datetime:
         """When the task was enqueued."""
         return self.task.created
@@ -147,6 +200,53 @@ class Context(ContextMark):
             except ValueError as error:
                 raise InvalidPayloadError(self.task.type, f"it is no JSON ({error})") from None
         return self._payload
+
+    def progress(self, current: float, total: float | None = None, text: str = "") -> None:
+        """
+        Say how far this run is. Never blocks, and no server can make it fail; from any thread.
+
+        It is told at once to who listens (``handle.events()``), and kept in the task's record, the last value of
+        all, about once a second (``handle.progress()``). A task that ended has none any more.
+
+        Args:
+            current: How much is done, in any unit.
+            total: How much there is; None if nobody knows.
+            text: What is being done; cut to 500 characters.
+
+        Raises:
+            InvalidSettingError: A number is none, negative or beyond 2**53, or the text is no string.
+        """
+        said = make_progress(current, total, text, datetime.now(UTC))
+        if self._reporter is not None:
+            self._reporter.report(self.task, said)
+
+    def extend(self, duration: Duration) -> None:
+        """
+        Let this run take *duration* from now on, whatever its limits said; shorter than what is left shortens it.
+
+        The lease of the task is kept as long. The soft limit moves with the hard one, unless less time is left than lay
+        between them: then there is none any more. Never blocks; from any thread. (asyncjobs calls it MarkInProgress.)
+
+        Args:
+            duration: Seconds or timedelta, more than 0.
+
+        Raises:
+            InvalidSettingError: It is no such duration.
+            OutsideTaskError: The run was told to end already, or has ended.
+        """
+        left = seconds("the extension", duration, least=0.001)
+        runner = self.runner
+        if runner is not None and runner.is_over:
+            raise OutsideTaskError("this run was told to end, or has ended; extend it before its limit")
+        self._ends = time.monotonic() + left
+        if self._reporter is not None:
+            self._reporter.extended(self.task, self._ends)
+        if runner is not None:
+            runner.extended()
+
+    async def aextend(self, duration: Duration) -> None:
+        """Let this run take *duration* from now on; see :meth:`extend`."""
+        self.extend(duration)
 
     def enqueue(self, task_type: str, payload: Any = None, **options: Any) -> Any:
         """

@@ -5,6 +5,9 @@ executor: run a handler once and say what happened.
 turns everything that can come of it into an outcome. It never raises; only when its coroutine is closed, perhaps in
 another context by the garbage collector, does it let that pass.
 
+A soft limit asks a run to end before its limit (`soft_limit`); what the handler makes of that is its outcome. The
+limits may move while it runs, by the handler's own word.
+
 Stopping has one way: at the time limit, or by :meth:`Execution.stop`, the outcome is fixed and the asyncio task is
 cancelled. A handler may catch the cancellation, clean up, return or raise as it likes: the fixed outcome stands. One
 that goes on all the same is cancelled again each grace. Cancellations that this module asked for are taken back before
@@ -13,17 +16,19 @@ a CancelledError that nobody asked for is the handler's own failure.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 from jetq.errors import InvalidPayloadError, Signal
-from jetq.execution.context import Context, Enqueuer, current_context
+from jetq.execution.context import Context, Enqueuer, Reporter, current_context
 from jetq.execution.deciding import decided
 from jetq.execution.ending import after_error, after_return
 from jetq.execution.failure import MAX_MESSAGE, leaves, shorten
 from jetq.execution.middleware import CallNext, Middleware, compose
 from jetq.execution.pools import GRACE, HandlerStopped, ThreadPool, on_loop
+from jetq.execution.soft_limit import SoftLimit
 from jetq.model.outcome import Failed, Interrupted, Invalid, Outcome, TimedOut
 from jetq.model.record import TaskRecord
 from jetq.observe.scope import TaskScope, current_scope
@@ -31,6 +36,18 @@ from jetq.routing.error_rules import ErrorRules
 from jetq.routing.handler import Handler, check_middleware
 
 _NO_RULES: Final = ErrorRules()
+
+
+class _Over:
+    """Stands in the context of a run that has ended, for threads that outlive it."""
+
+    is_over = True
+
+    def extended(self) -> None:
+        """Nothing is left to be extended."""
+
+
+_OVER: Final = _Over()
 
 
 class Executor:
@@ -68,7 +85,16 @@ class Executor:
         self._threads = ThreadPool(threads, grace=grace)
         self._calls: dict[Handler, tuple[CallNext, ErrorRules | None]] = {}
 
-    def start(self, handler: Handler, record: TaskRecord, *, limit: float, worker: str = "") -> "Execution":
+    def start(
+        self,
+        handler: Handler,
+        record: TaskRecord,
+        *,
+        limit: float,
+        soft: float | None = None,
+        worker: str = "",
+        reporter: Reporter | None = None,
+    ) -> "Execution":
         """
         Prepare a run.
 
@@ -76,13 +102,27 @@ class Executor:
             handler: What runs.
             record: As the claim wrote it.
             limit: Seconds that it may take.
+            soft: Seconds after which it is asked to end; None, and what is not below *limit*, is never.
             worker: This worker's id.
+            reporter: Hears what it says while it goes on.
         """
         known = self._calls.get(handler)
         if known is None:
             known = self._calls[handler] = self._composed(handler), self._rules_of(handler)
         call, rules = known
-        context = Context(record, worker=worker, limit=limit, logger=self._logger, enqueuer=self._enqueuer)
+        soft_limit = None
+        if soft is not None and soft < limit:
+            soft_limit = SoftLimit(soft, limit)
+            call = soft_limit.around(call)
+        context = Context(
+            record,
+            worker=worker,
+            limit=limit,
+            logger=self._logger,
+            enqueuer=self._enqueuer,
+            reporter=reporter,
+            soft_limit=soft_limit,
+        )
         return Execution(handler, call, context, limit=limit, grace=self._grace, rules=rules)
 
     def _composed(self, handler: Handler) -> CallNext:
@@ -169,10 +209,10 @@ class Execution:
             outcome = self._returned(await self._call(context))
         except BaseException as error:
             if isinstance(error, GeneratorExit) and not self._is_running():
-                self._timer.cancel()
+                self._end()
                 raise
             outcome = self._raised(error)
-        self._timer.cancel()
+        self._end()
         self.duration = time.perf_counter() - started
         current_context.reset(current)
         current_scope.reset(scope)
@@ -183,8 +223,45 @@ class Execution:
         if self._fixed is None:
             self._fixed = outcome
             if self._task is not None:
+                if (soft := self.context.soft_limit) is not None:
+                    soft.close()
                 self._timer.cancel()
                 self._cancel()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run was told to end."""
+        return self._fixed is not None
+
+    def extended(self) -> None:
+        """Follow the context's new limit, from any thread; until the loop gets to it, :meth:`_expire` looks there."""
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._move()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
+                self._loop.call_soon_threadsafe(self._move)
+
+    def _end(self) -> None:
+        """Stop the clock."""
+        self._timer.cancel()
+        self.context.runner = _OVER
+        if (soft := self.context.soft_limit) is not None:
+            soft.close()
+
+    def _move(self) -> None:
+        if self.is_over or self._task is None or self.deadline is None:
+            return
+        left = max(0.0, self.context.time_left)
+        before, self.deadline = self.deadline, self._loop.time() + left
+        self.limit += self.deadline - before
+        self._timer.cancel()
+        self._timer = self._loop.call_at(self.deadline, self._expire)
+        if (soft := self.context.soft_limit) is not None:
+            soft.move(left)
 
     def _begin(self) -> float:
         """Start the clock."""
@@ -194,10 +271,16 @@ class Execution:
         self._timer = self._loop.call_at(self.deadline, self._expire)
         if self._task is not None:
             self._cancelled_before = self._task.cancelling()
+        self.context.runner = self
+        if (soft := self.context.soft_limit) is not None:
+            soft.begin(self._loop, self._task)
         return time.perf_counter()  # finer than the time of a uvloop
 
     def _expire(self) -> None:
-        self.stop(TimedOut(self.limit))
+        if self.context.time_left > 0:  # a thread extended it, and the word of that is behind this call
+            self._move()
+        else:
+            self.stop(TimedOut(self.limit))
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -216,12 +299,16 @@ class Execution:
         return self._ended() or after_return(value)
 
     def _raised(self, error: BaseException) -> Outcome:
-        task = self._task
+        task, soft = self._task, self.context.soft_limit
+        if soft is not None:
+            soft.close()
         asked_outside = task is not None and task.cancelling() - self._cancels > self._cancelled_before
         if fixed := self._ended():
             return fixed
         if isinstance(error, HandlerStopped) or (isinstance(error, asyncio.CancelledError) and asked_outside):
             return Interrupted()
+        if soft is not None and soft.ended(error):
+            return self._ruled(TimedOut(soft.seconds, soft=True))
         return self._failed(error)
 
     def _failed(self, error: BaseException) -> Outcome:
@@ -240,6 +327,10 @@ class Execution:
             self._cancels -= 1
             task.uncancel()
         fixed = self._fixed
-        if isinstance(fixed, TimedOut) and self._rules is not None:
-            return decided(fixed, TimeoutError(fixed.error.message), self._rules, self.context)
-        return fixed
+        return self._ruled(fixed) if isinstance(fixed, TimedOut) else fixed
+
+    def _ruled(self, outcome: TimedOut) -> Outcome:
+        """Say what a time-out means, about which there may be rules."""
+        if self._rules is None:
+            return outcome
+        return decided(outcome, TimeoutError(outcome.error.message), self._rules, self.context)

@@ -9,11 +9,14 @@ takes effect at the next Python instruction, so not within a blocking call; if t
 the thread is given up: it ends whenever its handler does, what that returns is dropped, and another thread takes its
 place. Threads are daemons: one that hangs does not keep the process.
 
-The exception must not hit anything but the handler. A job is interrupted at most once. Interrupter and thread share a
-ticket, a lock of one job: the interrupter holds it while it raises the exception, and only if it gets it without
-waiting; the thread takes it when the handler has ended, never gives it back, and then takes back what is pending. So
-nothing is raised in a thread after :meth:`_Thread._close`. Between the handler's end and there the one exception may
-still come, and is caught around both; the ticket is reentrant, since it may come right after it was taken.
+At a soft time limit SoftTimeout is raised in the same way, which a handler may catch.
+
+The exceptions must not hit anything but the handler. A job is interrupted at most once by each of the two. Interrupter
+and thread share a ticket, a lock of one job: the interrupter holds it while it raises an exception, and only if it gets
+it without waiting; the thread takes it when the handler has ended, never gives it back, and then takes back what is
+pending. So nothing is raised in a thread after :meth:`_Thread._close`. Between the handler's end and there the two may
+still come, and each is caught around all that was before; the ticket is reentrant, since one may come right after it
+was taken.
 """
 
 import asyncio
@@ -27,8 +30,10 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final
 
+from jetq.errors import SoftTimeout
 from jetq.execution.context import Context
 from jetq.execution.middleware import CallNext
+from jetq.execution.soft_limit import SoftLimit
 from jetq.routing.handler import Handler
 
 GRACE: Final = 5.0
@@ -37,6 +42,9 @@ GRACE: Final = 5.0
 
 class HandlerStopped(BaseException):
     """Raised in the thread of a sync handler that must end; ``except Exception`` lets it by."""
+
+
+_INTERRUPTIONS: Final = (HandlerStopped, SoftTimeout)
 
 
 def on_loop(handler: Handler) -> CallNext:
@@ -82,7 +90,21 @@ def plain_call(handler: Handler, ctx: Context) -> Callable[[], Any]:
 class _Job:
     """One call in a thread."""
 
-    __slots__ = ("call", "claim", "done", "error", "finished", "gone", "loop", "thread", "ticket", "unwanted", "value")
+    __slots__ = (
+        "call",
+        "claim",
+        "done",
+        "error",
+        "finished",
+        "gone",
+        "loop",
+        "returned",
+        "softened",
+        "thread",
+        "ticket",
+        "unwanted",
+        "value",
+    )
 
     def __init__(self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self.call = call
@@ -95,6 +117,8 @@ class _Job:
         self.ticket = threading.RLock()
         self.thread: _Thread | None = None
         self.unwanted = False
+        self.softened = False
+        self.returned = False
         self.value: Any = None
         self.error: BaseException | None = None
 
@@ -113,11 +137,25 @@ class _Job:
         if self.unwanted:
             return
         self.unwanted = True
+        self._raise(HandlerStopped)
+
+    def soften(self) -> None:
+        """Raise SoftTimeout in the job's thread, unless its call has ended or is told to end anyway."""
+        if not self.unwanted and not self.softened:
+            self.softened = True
+            self._raise(SoftTimeout)
+
+    def _raise(self, error: type[BaseException]) -> None:
         if self.thread is not None and self.ticket.acquire(blocking=False):
             try:
-                _raise_in(self.thread.ident, HandlerStopped)
+                _raise_in(self.thread.ident, error)
             finally:
                 self.ticket.release()
+
+    def interrupted(self, error: BaseException) -> None:
+        """Take note of an exception that came after the call had ended; what was returned in time counts."""
+        if self.error is None and not (self.returned and isinstance(error, SoftTimeout)):
+            self.error = error
 
 
 class _Thread(threading.Thread):
@@ -146,16 +184,26 @@ class _Thread(threading.Thread):
         """Run a job, and come back only when nothing can be raised in this thread any more."""
         try:
             try:
-                job.thread = self
-                if job.unwanted:
-                    raise HandlerStopped  # noqa: TRY301 - the interrupter came before the thread had a name
-                job.value = job.call()
-            except BaseException as error:  # noqa: BLE001 - whatever the handler raises, the thread lives on
-                job.error = error
+                self._call(job)
+                self._close(job)
+            except _INTERRUPTIONS as error:
+                job.interrupted(error)
+                self._close(job)
+        except _INTERRUPTIONS as error:
+            job.interrupted(error)
             self._close(job)
-        except HandlerStopped as error:
-            job.error = job.error or error
-            self._close(job)
+
+    def _call(self, job: _Job) -> None:
+        try:
+            job.thread = self
+            if job.unwanted:
+                raise HandlerStopped  # noqa: TRY301 - the interrupter came before the thread had a name
+            if job.softened:
+                raise SoftTimeout  # noqa: TRY301 - as above
+            job.value = job.call()
+            job.returned = True
+        except BaseException as error:  # noqa: BLE001 - whatever the handler raises, the thread lives on
+            job.error = error
 
     def _close(self, job: _Job) -> None:
         job.ticket.acquire()
@@ -198,12 +246,12 @@ class ThreadPool:
         """Return what calls a sync handler with the arguments of its context."""
 
         async def call(ctx: Context) -> Any:
-            return await self.run(plain_call(handler, ctx))
+            return await self.run(plain_call(handler, ctx), ctx.soft_limit)
 
         return call
 
-    async def run(self, call: Callable[[], Any]) -> Any:
-        """Call a function in a thread. Cancelling stops it, or gives its thread up after the grace."""
+    async def run(self, call: Callable[[], Any], soft: SoftLimit | None = None) -> Any:
+        """Call a function in a thread. Cancelling stops it, or gives its thread up after the grace; *soft* asks it."""
         if self._closed:
             raise RuntimeError("the pool is closed")
         self.loop = loop = asyncio.get_running_loop()
@@ -211,12 +259,17 @@ class ThreadPool:
         self._running.add(job)
         self.jobs.put(job)
         self._start_threads()
+        if soft is not None:
+            soft.interrupt = job.soften
         try:
             await job.done
         except asyncio.CancelledError:
             if not job.finished:
                 await self._stop(job)
             raise
+        finally:
+            if soft is not None:
+                soft.interrupt = None
         return job.outcome()
 
     def _start_threads(self) -> None:

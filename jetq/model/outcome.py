@@ -25,15 +25,24 @@ class Failed(Struct, frozen=True):
 
 
 class TimedOut(Struct, frozen=True):
-    """The handler ran beyond its time limit of *limit* seconds. The *note* is shown beside the error."""
+    """
+    The handler ran beyond its time limit, or ended when it was asked to at its soft limit.
+
+    Attributes:
+        limit: Of which, in seconds.
+        note: Shown beside the error.
+        soft: It was the soft limit.
+    """
 
     limit: float
     note: str = ""
+    soft: bool = False
 
     @property
     def error(self) -> ErrorInfo:
         """The time-out as an error, as which it counts."""
-        return ErrorInfo(type="TimeoutError", message=f"ran longer than its limit of {self.limit:g} s")
+        kind = "soft limit" if self.soft else "limit"
+        return ErrorInfo(type="TimeoutError", message=f"ran longer than its {kind} of {self.limit:g} s")
 
 
 class GivenUp(Struct, frozen=True):

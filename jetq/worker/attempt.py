@@ -13,7 +13,7 @@ from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.puller import Delivery
 from jetq.jetstream.topology import BoundQueue
 from jetq.model.events import AttemptFailed
-from jetq.model.outcome import Interrupted, Outcome, Unroutable
+from jetq.model.outcome import Cancelled, Interrupted, Outcome, Unroutable
 from jetq.model.record import TaskRecord
 from jetq.model.retry import Exponential
 from jetq.model.verdict import Rules, max_tries
@@ -25,6 +25,7 @@ from jetq.worker.claims import Claim, Claims, Contested
 from jetq.worker.desk import Desk
 from jetq.worker.lease_table import LeaseEntry
 from jetq.worker.ownership import Ownership
+from jetq.worker.progress import Reports
 from jetq.worker.settler import Settler
 from jetq.worker.slots import Slot
 
@@ -58,6 +59,7 @@ class Attempts:
         self._ownership = Ownership(desk)
         self._settler = Settler(desk)
         self._running: dict[str, Execution] = {}
+        self._reports = Reports(desk, self._running, self.lose)
         self._asking: set[asyncio.Task[bool]] = set()
         self._interrupted = False
 
@@ -121,6 +123,8 @@ class Attempts:
             return
         outcome, duration = await self._execute(claim, handler)
         fault_point(Point.HANDLER_ENDED)
+        if self._reports.has(claim):
+            await self._reports.finish(claim)
         rules = self._rules.of(record, handler, queue_max_tries=claim.queue.max_tries)
         await self._settler.settle(claim, outcome, rules, pattern=handler.pattern, duration=duration)
 
@@ -128,9 +132,18 @@ class Attempts:
         if self._interrupted:
             return Interrupted(), None
         record, entry = claim.stored.record, claim.entry
+        if entry.cancel is not None:
+            return Cancelled(entry.cancel.by), None
         limit = run_limit(record, handler, claim.queue)
         entry.ends = time.monotonic() + limit + RUN_GRACE
-        execution = self._executor.start(handler, record, limit=limit, worker=self._desk.worker)
+        execution = self._executor.start(
+            handler,
+            record,
+            limit=limit,
+            soft=soft_limit(record, handler),
+            worker=self._desk.worker,
+            reporter=self._reports,
+        )
         self._running[entry.run.nonce] = execution
         try:
             return await execution.run(), execution.duration
@@ -142,6 +155,12 @@ class Attempts:
         execution = self._running.get(entry.run.nonce)
         if execution is not None:
             execution.stop(Interrupted())
+
+    def cancel(self, entry: LeaseEntry) -> None:
+        """Stop the handler of a run that somebody cancelled; one that has not begun does not begin."""
+        execution = self._running.get(entry.run.nonce)
+        if execution is not None and entry.cancel is not None:
+            execution.stop(Cancelled(entry.cancel.by))
 
     def interrupt(self) -> int:
         """Stop all handlers, since the worker ends; return how many there were."""
@@ -158,3 +177,9 @@ def run_limit(record: TaskRecord, handler: Handler, queue: BoundQueue) -> float:
     if wanted is None:
         wanted = handler.options.timeout
     return queue.max_run_time if wanted is None else min(wanted, queue.max_run_time)
+
+
+def soft_limit(record: TaskRecord, handler: Handler) -> float | None:
+    """Return the seconds after which a run is asked to end: the task's or the handler's; None is never."""
+    wanted = record.options.soft_timeout if record.options is not None else None
+    return handler.options.soft_timeout if wanted is None else wanted

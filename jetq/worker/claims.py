@@ -9,14 +9,14 @@ import asyncio
 import time
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from jetq.errors import MalformedItemError, MalformedRecordError, SequenceConflictError, ServerError, ServerTimeoutError
 from jetq.jetstream.puller import Delivery
 from jetq.jetstream.task_store import Stored
 from jetq.jetstream.topology import BoundQueue
 from jetq.model.events import SignatureRefused, TaskTakenOver, UpdateConflict
-from jetq.model.record import Run
+from jetq.model.record import ABSENT, Run
 from jetq.model.state import State
 from jetq.model.transition import claimed, closed
 from jetq.model.verdict import Verdict, distrusted, max_tries, refusal
@@ -43,11 +43,13 @@ class Claim(Struct, gc=False):
         stored: The active record that the claim wrote.
         queue: The task's queue.
         entry: In the lease table; its ``reply`` acknowledges the item.
+        progress: What the handler said last, where the closing write has to put it into the record.
     """
 
     stored: Stored
     queue: BoundQueue
     entry: LeaseEntry
+    progress: Raw = ABSENT
 
 
 class Contested(Struct):

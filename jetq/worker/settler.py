@@ -48,8 +48,6 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
-from msgspec.structs import replace
-
 from jetq.errors import (
     JetqError,
     MalformedRecordError,
@@ -61,8 +59,7 @@ from jetq.errors import (
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import AttemptFailed, RunLost, UpdateConflict
 from jetq.model.outcome import Outcome
-from jetq.model.record import TaskRecord
-from jetq.model.record import ABSENT
+from jetq.model.record import ABSENT, TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import closed
 from jetq.model.verdict import Rules, Settlement, Verdict, judge
