@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jetq.cli import keys, operations, options, queues, tasks, worker
+from jetq.cli import keys, operations, options, queues, stores, tasks, worker
 from jetq.cli.exits import FAILED, status_of
 from jetq.errors import AppLoadError, JetqError
 
@@ -29,6 +29,10 @@ tasks.commands.command("run-now")(operations.run_now)
 tasks.commands.command("change")(operations.change)
 tasks.commands.command("delete")(operations.delete)
 tasks.commands.command("rm", hidden=True)(operations.delete)
+tasks.commands.command("purge")(stores.purge)
+tasks.commands.command("initialize")(stores.initialize)
+tasks.commands.command("init", hidden=True)(stores.initialize)
+tasks.commands.command("configure")(stores.configure)
 app.add_typer(tasks.commands, name="tasks")
 app.add_typer(queues.commands, name="queues")
 app.add_typer(keys.commands, name="keys")

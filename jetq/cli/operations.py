@@ -139,6 +139,13 @@ def delete(
 
     With --force also those that run: the run goes on, and its result is dropped.
     """
+    delete_tasks(task_ids, filters, bulk, where, yes=yes, force=force)
+
+
+def delete_tasks(
+    task_ids: list[str] | None, filters: Filters, bulk: Bulk, where: Where, *, yes: bool, force: bool
+) -> None:
+    """Do what delete does; see there."""
     from jetq.cli.chosen import settings_at, tasks_meant
     from jetq.cli.operating import Act, operate
     from jetq.model.operation import Operation

@@ -56,6 +56,7 @@ class Limits:
     max_run_time: float | None
     max_concurrent: int | None
     lease: float | None
+    replicas: int | None = None
 
     @classmethod
     def parse(cls, *, max_age: str | None, max_run_time: str | None, lease: str | None, **numbers: Any) -> Self:
@@ -75,7 +76,7 @@ class Limits:
     def _given(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if value is not None}
 
-    def queue(self, name: str, *, replicas: int, storage: str) -> Queue:
+    def queue(self, name: str, *, storage: str) -> Queue:
         """
         Return the queue to create.
 
@@ -86,7 +87,7 @@ class Limits:
         for unlimited in ("max_age", "max_entries"):
             if not given.get(unlimited):
                 given.pop(unlimited, None)
-        return Queue(name, replicas=replicas, storage=cast("Storage", storage), **given)
+        return Queue(name, storage=cast("Storage", storage), **given)
 
     def changes(self) -> QueueChanges:
         """

@@ -63,8 +63,9 @@ def add(
         max_run_time=max_run_time,
         max_concurrent=max_concurrent,
         lease=lease,
+        replicas=replicas,
     )
-    queue = limits.queue(name, replicas=replicas, storage=storage)
+    queue = limits.queue(name, storage=storage)
 
     async def work(session: Session) -> None:
         created = await session.operator.add_queue(queue)
@@ -118,6 +119,7 @@ def configure(
     max_run_time: MaxRunTime = None,
     max_concurrent: MaxConcurrent = None,
     lease: Lease = None,
+    replicas: Annotated[int | None, typer.Option(metavar="N", help="Copies in a cluster, 1 to 5.")] = None,
     servers: options.Servers = None,
     context: options.Context = None,
     namespace: options.Namespace = None,
@@ -139,6 +141,7 @@ def configure(
         max_run_time=max_run_time,
         max_concurrent=max_concurrent,
         lease=lease,
+        replicas=replicas,
     )
     changes = limits.changes()
     changed = in_session(

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from jetq.admin.inspector import Inspector
 from jetq.admin.operator import Operator
+from jetq.admin.store_keeper import StoreKeeper
 from jetq.admin.task_operations import TaskOperations
 from jetq.jetstream.address import Address, find_address
 from jetq.jetstream.backend import Backend
@@ -30,7 +31,7 @@ class Session:
         address: Where it leads, and who said so.
         names: Of the namespace.
         backend: Writes records and items.
-        inspector, operator: What looks, and what changes.
+        inspector, operator, keeper: What looks, what changes queues, and what changes the task store.
     """
 
     def __init__(self, backend: Backend, address: Address) -> None:
@@ -40,6 +41,7 @@ class Session:
         self.names = backend.names
         self.inspector = Inspector(self.connection, self.names)
         self.operator = Operator(backend)
+        self.keeper = StoreKeeper(backend)
 
     @cached_property
     def operations(self) -> TaskOperations:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from jetq.errors import InvalidSettingError
 from jetq.jetstream.blueprint import NANOSECONDS, Config, consumer_times
 from jetq.jetstream.bound_queue import BoundQueue
+from jetq.jetstream.store_changes import replicated
 from jetq.settings import MIN_LEASE, Duration, seconds, whole
 
 
@@ -24,6 +25,7 @@ class QueueChanges(Struct, frozen=True, kw_only=True):
         max_concurrent: Tasks that may run at one time.
         lease: Seconds. Workers learn of it when they start: one that began with a lease three times as long, or longer,
             would renew too late and lose its tasks, so stop the workers before you shorten it as much.
+        replicas: Copies in a cluster, 1 to 5.
     """
 
     max_age: Duration | None = None
@@ -33,6 +35,7 @@ class QueueChanges(Struct, frozen=True, kw_only=True):
     max_run_time: Duration | None = None
     max_concurrent: int | None = None
     lease: Duration | None = None
+    replicas: int | None = None
 
     def checked(self) -> "QueueChanges":
         """
@@ -47,6 +50,8 @@ class QueueChanges(Struct, frozen=True, kw_only=True):
             whole("max_tries", self.max_tries, least=0)
         if self.max_concurrent is not None:
             whole("max_concurrent", self.max_concurrent, least=1)
+        if self.replicas is not None:
+            whole("replicas", self.replicas, least=1, most=5)
         age = _duration("max_age", self.max_age, 0.0)
         if age is not None and 0 < age < 1:
             raise InvalidSettingError("max_age", self.max_age, "0, or a duration of at least 1 s")
@@ -64,7 +69,7 @@ def _duration(setting: str, value: Duration | None, least: float) -> float | Non
 
 def changed_stream(config: Config, changes: QueueChanges) -> Config:
     """Return the configuration of a queue's stream with checked *changes*."""
-    changed = dict(config)
+    changed = replicated(config, changes.replicas)
     if changes.max_entries is not None:
         changed["max_msgs"] = changes.max_entries or -1
     if changes.discard_old is not None:
