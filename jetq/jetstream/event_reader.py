@@ -139,8 +139,10 @@ class EventReader:
         self._arrived.set()
 
     def _on_end(self, denied: PermissionDeniedError | None) -> None:
-        self._end(denied)
+        """Nothing comes any more. Who may read tasks and no elections, as with Go's own permissions, reads tasks."""
+        if denied is None or denied.subject != self._names.leader_event("*"):
+            self._end(denied)
 
     def _end(self, denied: PermissionDeniedError | None) -> None:
-        self._denied, self._ended = denied or self._denied, True
+        self._denied, self._ended = self._denied or denied, True
         self._arrived.set()
