@@ -11,6 +11,7 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.remains import Remains
 from jetq.model.record import TaskRecord
+from jetq.observe.fault_points import Point, fault_point
 from jetq.wire.control import ControlRequest, encode_control
 
 _ANSWER: Final = 1.0
@@ -41,6 +42,7 @@ class Placement:
 
     async def bring(self, done: Changed) -> None:
         """Put the item of a runnable record into its queue, or schedule a waiting one; then clear up behind it."""
+        fault_point(Point.RECORD_CHANGED)
         stored, queues = done.stored, self._backend.queues
         if stored.record.is_waiting:
             await queues.schedule(stored)
@@ -49,6 +51,7 @@ class Placement:
                 await queues.put(stored)
             except LimitReachedError:
                 await queues.schedule(stored)
+        fault_point(Point.CHANGE_PLACED)
         for queue in done.queues:
             remains, moved = Remains.of(stored, queue), queue != stored.record.queue
             if moved or (done.waited and not stored.record.is_waiting):
@@ -57,7 +60,10 @@ class Placement:
                 await remains.remove_item(self._backend)
 
     async def withdraw(self, done: Changed) -> None:
-        """Take away the item and the schedule of a task that ended."""
+        """Free the unique key of a task that ended, and take away its item and its schedule."""
+        if done.stored.record.key:
+            with contextlib.suppress(ServerError):  # it is not valid any more; who waits looks now and then
+                await self._backend.keys.leave(done.stored.record)
         for queue in done.queues:
             remains = Remains.of(done.stored, queue)
             await remains.remove_item(self._backend)

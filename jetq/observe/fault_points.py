@@ -18,6 +18,8 @@ class Point(StrEnum):
     KEY_TAKEN = "enqueue: the unique key is taken"
     KEY_LOST = "enqueue: another task has the unique key, and the own record is still there"
     PAYLOAD_REPLACED = "enqueue: the task that waits has the new payload in its record"
+    RECORD_CHANGED = "operator: the changed record is acknowledged"
+    CHANGE_PLACED = "operator: what the changed record asks for is acknowledged"
     ITEM_DELIVERED = "worker: an item was delivered"
     RUN_CLAIMED = "worker: the claim is acknowledged"
     HANDLER_ENDED = "worker: the handler ended"
