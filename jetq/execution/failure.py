@@ -16,6 +16,8 @@ MAX_TRACEBACK: Final = 16 * 1024
 """Bytes."""
 MAX_MESSAGE: Final = 4 * 1024
 """Bytes."""
+MAX_KIND: Final = 256
+"""Bytes of the exception's class."""
 _HEAD: Final = 2 * 1024
 """Bytes of a long traceback's beginning that are kept; the rest of what is kept is its end, which says more."""
 _MAX_PARTS: Final = 3
@@ -26,7 +28,8 @@ _ROOM: Final = str(Path(__file__).parent)
 
 def describe(error: BaseException) -> ErrorInfo:
     """Return *error* as text."""
-    return ErrorInfo(type=_kind(error), message=shorten(_message(error), MAX_MESSAGE), traceback=_traceback(error))
+    kind = shorten(_kind(error), MAX_KIND)
+    return ErrorInfo(type=kind, message=shorten(_message(error), MAX_MESSAGE), traceback=_traceback(error))
 
 
 def shorten(text: str, limit: int, head: int = 0) -> str:

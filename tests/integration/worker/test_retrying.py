@@ -13,6 +13,7 @@ from jetq.app.application import App
 from jetq.client.handle import TaskHandle
 from jetq.errors import Retry, Signal, Snooze, TaskTerminatedError, Terminate
 from jetq.execution.context import Context
+from jetq.execution.failure import MAX_KIND, MAX_MESSAGE, MAX_TRACEBACK
 from jetq.execution.middleware import CallNext
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.server import EmbeddedServer
@@ -470,3 +471,31 @@ async def test_a_dead_run_is_taken_over_by_the_item_that_the_task_left_behind(op
         assert await handle.aresult(25) == ["BULK", 2]
     async with Worker(app, settings=SETTINGS):
         await eventually(lambda: are_empty(app))
+
+
+# Sizes
+
+
+async def test_an_error_of_any_size_is_kept_cut_beside_a_payload_of_any_size(open_app: Callable[..., App]) -> None:
+    app = open_app(retry=Fixed(0), on_error=lambda _error, _ctx: Retry(0, "y" * 1_000_000))
+
+    class LongError(Exception):
+        pass
+
+    LongError.__qualname__ = "L" * 100_000
+
+    @app.task("big", max_tries=2)
+    async def big(data: str) -> None:
+        try:
+            raise ValueError(data)
+        except ValueError as error:
+            raise LongError("x" * 1_000_000) from error
+
+    record = await ended(app, await big.aenqueue("d" * 690_000))
+
+    assert (record.end, record.tries) == ("max_tries", 2)
+    assert len(record.payload or b"") > 690_000
+    assert record.error is not None
+    sizes = [len(text.encode()) for text in (record.error.type, record.error.message, record.error.traceback)]
+    assert sizes == [MAX_KIND, MAX_MESSAGE, MAX_TRACEBACK]
+    assert len(record.last_err) <= MAX_KIND + 2 * MAX_MESSAGE + 10

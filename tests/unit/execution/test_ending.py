@@ -15,6 +15,8 @@ SIGNALS: list[tuple[Signal, Outcome]] = [
     (Retry(5, "later"), Retried(5.0, "later")),
     (Retry(timedelta(minutes=1)), Retried(60.0, "the handler asked for a retry")),
     (Retry(0), Retried(0.0, "the handler asked for a retry")),
+    (Retry(queue="BULK"), Retried(None, "the handler asked for a retry", "BULK")),
+    (Retry(1, "busy", "BULK"), Retried(1.0, "busy", "BULK")),
     (Snooze(2), Snoozed(2.0)),
     (Snooze(timedelta(hours=1)), Snoozed(3600.0)),
 ]
@@ -66,6 +68,14 @@ def test_a_delay_that_cannot_be_waited_is_a_failure(signal: Signal) -> None:
         assert isinstance(outcome, Failed)
         assert outcome.error.type == "jetq.errors.InvalidSettingError"
         assert f"the delay of {type(signal).__name__}" in outcome.error.message
+
+
+@pytest.mark.parametrize("queue", ["", "two words", "x" * 1000, 5])
+def test_a_queue_that_cannot_exist_is_a_failure(queue: Any) -> None:
+    for outcome in (after_error(Retry(queue=queue)), after_return(Retry(queue=queue))):
+        assert isinstance(outcome, Failed)
+        assert outcome.error.type == "jetq.errors.InvalidNameError"
+        assert "is not a legal queue" in outcome.error.message
 
 
 def test_reasons_are_bounded_texts() -> None:

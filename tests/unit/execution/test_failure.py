@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jetq.execution import failure
-from jetq.execution.failure import MAX_MESSAGE, MAX_TRACEBACK, describe, leaves, shorten
+from jetq.execution.failure import MAX_KIND, MAX_MESSAGE, MAX_TRACEBACK, describe, leaves, shorten
 
 
 def caught(raise_it: Any) -> BaseException:
@@ -119,6 +119,12 @@ def test_long_texts_are_cut_and_the_end_of_the_traceback_is_kept() -> None:
     assert told.traceback.startswith("Traceback")
     assert "bytes left out" in told.traceback
     assert told.traceback.rstrip().endswith("the end")
+
+
+def test_a_long_name_of_a_class_is_cut() -> None:
+    kind = type("K" * 10_000, (Exception,), {})
+
+    assert len(describe(kind("x")).type) == MAX_KIND
 
 
 def test_lone_surrogates_are_escaped() -> None:

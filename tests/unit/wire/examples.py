@@ -65,7 +65,7 @@ records: st.SearchStrategy[TaskRecord] = st.builds(
     crashes=counts,
     runs=counts,
     cancel_requested=st.none() | st.builds(CancelRequest, texts, st.none() | moments),
-    options=st.none() | st.builds(StoredOptions, timeout=st.none() | st.floats(0, 1e9)),
+    options=st.none() | st.builds(StoredOptions, timeout=st.none() | st.floats(0, 1e9), retry=raws | st.just(ABSENT)),
     progress=raws | st.just(ABSENT),
     schedule=texts,
     scheduled_for=st.none() | moments,

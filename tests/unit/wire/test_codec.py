@@ -51,6 +51,26 @@ def test_an_update_leaves_the_document_as_it_was() -> None:
     assert document.encode() == before
 
 
+@pytest.mark.parametrize(
+    "value", [b'"gentle"', b'{"kind":"square"}', b"null", b"[1,{}]", b"17", b"1e999", b'{"a":[[[]]]}']
+)
+def test_a_retry_option_of_another_program_makes_no_record_malformed(value: bytes) -> None:
+    data = with_key(b'"options":{"timeout":5.0,"retry":' + value + b"}")
+    document = decode_record(data)
+
+    assert document.record.options is not None
+    assert bytes(document.record.options.retry) == value
+    assert document.updated(replace(document.record, last_err="no")).encode() == data[:-1] + b',"last_err":"no"}'
+
+
+def test_options_without_a_policy_spell_none() -> None:
+    options = decode_record(with_key(b'"options":{"timeout":5.0}')).record.options
+    assert options is not None
+
+    assert encode_json(options) == b'{"timeout":5.0}'
+    assert encode_json(replace(options, retry=Raw(b'"1m"'))) == b'{"timeout":5.0,"retry":"1m"}'
+
+
 @pytest.mark.parametrize("value", [b"null", b"[1]", b'{"done":1}', b'"half"', b"0.5"])
 def test_progress_may_be_any_json(value: bytes) -> None:
     document = decode_record(with_key(b'"progress":' + value))
