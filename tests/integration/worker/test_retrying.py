@@ -486,10 +486,7 @@ async def test_an_error_of_any_size_is_kept_cut_beside_a_payload_of_any_size(ope
 
     @app.task("big", max_tries=2)
     async def big(data: str) -> None:
-        try:
-            raise ValueError(data)
-        except ValueError as error:
-            raise LongError("x" * 1_000_000) from error
+        raise LongError("x" * 1_000_000) from ValueError(data)
 
     record = await ended(app, await big.aenqueue("d" * 690_000))
 
