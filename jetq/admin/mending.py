@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from jetq.admin.census import HeldKey, QueueFacts, Suspect, subjects_of
+from jetq.admin.census import HeldKey, QueueFacts, Suspect
 from jetq.errors import (
     LimitReachedError,
     MalformedRecordError,
@@ -75,17 +75,13 @@ class Mender:
         Raises:
             ServerError: No answer, or a refusal.
         """
-        for place in subjects_of(self._backend.names, suspect):
-            if await self._there(*place):
-                return False
+        if await self._is_placed(suspect):
+            return False
         stored = await self._read(suspect.task_id)
         if stored is None or stored.sequence != suspect.sequence or stored.written is None:
             return False
-        names = self._backend.names
-        if await self._there(names.links, names.marker(suspect.task_id)):
-            return False
         record = stored.record
-        owns_key = not record.key or await self._backend.keys.holder(record.key) == record.id
+        owns_key = not record.key or await self._backend.keys.names(record.key, record.id)
         finding = judge_missing(
             record.state,
             stored.written,
@@ -98,6 +94,27 @@ class Mender:
         elif finding is Finding.END:
             await self._end(stored, owns_key=owns_key)
         return finding is Finding.REMEMBER
+
+    async def _is_placed(self, suspect: Suspect) -> bool:
+        """
+        Whether something brings the task to a worker: a schedule, a due message, an item, or those that it waits for.
+
+        They are looked at in the order in which one becomes the next. A task that does not wait may have a schedule all
+        the same, published for its very record, that brings it into a queue that was full.
+        """
+        names, queue, task_id = self._backend.names, suspect.queue, suspect.task_id
+        scheduled = await self._last(names.schedules, names.schedule(queue, task_id))
+        if scheduled is not None and (suspect.need is Need.SCHEDULE or published_for(scheduled) >= suspect.sequence):
+            return True
+        places = (
+            (names.schedules, names.due(queue, task_id)),
+            (names.queue(queue), names.item(queue, task_id)),
+            (names.links, names.marker(task_id)),
+        )
+        for stream, subject in places:
+            if await self._last(stream, subject) is not None:
+                return True
+        return False
 
     async def _may_publish(self, stored: Stored, written: datetime, *, owns_key: bool) -> bool:
         """Whether what is missing may be put in place, as far as the queue and the unique key have a say."""
@@ -267,6 +284,8 @@ class Mender:
             ServerError: No answer, or a refusal.
         """
         entry, stored = held.entry, await self._read(held.entry.task)
+        if entry.after and (other := await self._read(entry.after)) is not None and not other.record.is_final:
+            return
         if stored is None and not await self._is_gone(entry.task):
             return
         if entry.is_held(None if stored is None else stored.record):
@@ -294,9 +313,6 @@ class Mender:
         """Whether there is nothing where the record belongs."""
         names = self._backend.names
         return await self._last(names.tasks, names.record(task_id)) is None
-
-    async def _there(self, stream: str, subject: str) -> bool:
-        return await self._last(stream, subject) is not None
 
     async def _last(self, stream: str, subject: str) -> StreamMessage | None:
         try:

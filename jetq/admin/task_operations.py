@@ -33,6 +33,7 @@ from datetime import datetime
 from typing import Final
 
 from jetq.admin.amendment import Amendment, Signer
+from jetq.admin.key_claim import KeyClaim
 from jetq.admin.placement import Placement
 from jetq.admin.record_changes import Changed, RecordChanges, Wish
 from jetq.admin.task_removal import remove_task
@@ -131,8 +132,8 @@ class TaskOperations:
             max_tries: Another number of tries; 0 is unlimited.
 
         Raises:
-            OperationRefusedError: It runs, or waits for other tasks; its deadline has passed; or what is signed would
-                change, and there is no key to sign it with.
+            OperationRefusedError: It runs, or waits for other tasks; its deadline has passed; another task has its
+                unique key; or what is signed would change, and there is no key to sign it with.
             TaskNotFoundError: There is no record of it.
             UnknownQueueError: Its queue does not exist.
             InvalidSettingError: A change cannot be meant.
@@ -143,6 +144,8 @@ class TaskOperations:
             Operation.RETRY, Changes(payload=payload, deadline=deadline, max_tries=max_tries, queue=moved)
         )
 
+        key = KeyClaim(self._backend)
+
         async def decide(stored: Stored) -> Document | None:
             rule = rule_for(stored.record, Operation.RETRY)
             document = amendment.applied(stored.document)
@@ -150,6 +153,7 @@ class TaskOperations:
                 return None
             amendment.refuse_late(document.record)
             await self._placement.check_queue(document.record.queue)
+            await key.check(stored)
             return document.updated(retried(document.record))
 
         def is_mine(record: TaskRecord) -> bool:
@@ -157,6 +161,8 @@ class TaskOperations:
             return runs and amendment.is_in(record)
 
         done = await self._records.make(task_id, Wish(Operation.RETRY, decide, is_mine, once=True))
+        if done.wrote:
+            await key.take(done)
         queued = not done.wrote and done.stored.record.is_runnable
         if done.wrote or queued:
             await self._placement.bring(done)

@@ -6,12 +6,13 @@ nothing brings back what is removed after that. A run that is under way goes on,
 task.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
 
-from jetq.errors import MalformedRecordError, RequestRefusedError, TaskNotFoundError
+from jetq.errors import MalformedRecordError, RequestRefusedError, ServerError, TaskNotFoundError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.faults import MESSAGE_DELETE_FAILED, STREAM_NOT_FOUND
 from jetq.jetstream.remains import Remains
@@ -66,6 +67,8 @@ async def remove_task(backend: Backend, task_id: str, check: Callable[[TaskRecor
     names = backend.names
     message, record = await _remove_record(backend, task_id, check)
     scheduled = [await _purge(backend, names.schedules, subject) for subject in names.waiting_subjects(task_id)]
+    if record is not None and record.key:
+        await _leave_key(backend, record)
     queued = False
     if record is not None and record.queue:
         queued = await Remains(task_id, record.queue, message.seq + 1, 0).remove_item(backend)
@@ -110,6 +113,11 @@ async def _read(backend: Backend, task_id: str) -> StreamMessage:
     if found is None:
         raise TaskNotFoundError(task_id)
     return found
+
+
+async def _leave_key(backend: Backend, record: TaskRecord) -> None:
+    with contextlib.suppress(ServerError):  # it is not valid without its task; who waits looks now and then
+        await backend.keys.leave(record, gone=True)
 
 
 async def _purge(backend: Backend, stream: str, subject: str) -> int:

@@ -251,12 +251,15 @@ class KeyedEnqueuer:
         A text says that there is to be a new one: empty, or the id of the task whose end it must wait for.
         """
         while True:
-            holder = await self._read_task(entry.task)
-            if not entry.is_held(None if holder is None else holder.record):
+            try:
+                holder = await self._backend.keys.holding(entry, timeout=self._timeout)
+            except ServerTimeoutError as silent:
+                raise EnqueueTimeoutError(request.task_id, self._timeout) from silent
+            if holder is None:
                 return ""
-            if holder is None or holder.record.is_final:  # its period is not over yet
-                return ExistingTask(entry.task, request.queue if holder is None else holder.record.queue)
-            found = await self._deal_with(holder, request, unique)
+            if holder.stored is None or holder.stored.record.is_final:  # its period is not over yet
+                return ExistingTask(holder.id, request.queue if holder.stored is None else holder.stored.record.queue)
+            found = await self._deal_with(holder.stored, request, unique)
             if found is not None:
                 return found
 

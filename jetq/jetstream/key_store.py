@@ -13,7 +13,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from jetq.errors import LimitReachedError, RequestRefusedError, SequenceConflictError, ServerError
+from jetq.errors import (
+    LimitReachedError,
+    MalformedRecordError,
+    RequestRefusedError,
+    SequenceConflictError,
+    ServerError,
+)
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.faults import MESSAGE_DELETE_FAILED
 from jetq.jetstream.publisher import Publication, Publisher, expecting
@@ -38,6 +44,19 @@ class StoredKey(Struct, frozen=True, gc=False):
 
 
 _NOBODY: Final = StoredKey(KeyEntry(), 0)
+
+
+class Holder(Struct, frozen=True, gc=False):
+    """
+    The task that has a key.
+
+    Attributes:
+        id: Its id.
+        stored: Its record; None if that is gone, and its period is not over yet.
+    """
+
+    id: str
+    stored: Stored | None
 
 
 class KeyStore:
@@ -79,6 +98,32 @@ class KeyStore:
         """Return the id of the task that a key names, ended or not; empty if it names none."""
         return (await self.read(key, timeout=timeout)).entry.task
 
+    async def names(self, key: str, task_id: str) -> bool:
+        """Whether a key names a task, as the one that has it or as the one that is waited for."""
+        entry = (await self.read(key)).entry
+        return task_id in {entry.task, entry.after}
+
+    async def holding(self, entry: KeyEntry, *, timeout: float | None = None) -> Holder | None:
+        """
+        Return the task that has the key; None if it is free.
+
+        The newest one that an entry names has it until its end; if that end came before it began (it was cancelled, or
+        deleted, while it waited for another one's end), that other one has it again.
+
+        Raises:
+            ServerTimeoutError: No answer.
+        """
+        for task_id in (entry.task, entry.after):
+            if not task_id:
+                break
+            try:
+                stored = await self._tasks.read(task_id, timeout=timeout)
+            except MalformedRecordError:
+                continue
+            if entry.is_held(None if stored is None else stored.record):
+                return Holder(task_id, stored)
+        return None
+
     async def take(self, entry: KeyEntry, expect: int, *, timeout: float | None = None) -> int:
         """
         Write an entry over the one with the sequence *expect* (0: there must be none), and return its sequence.
@@ -106,12 +151,17 @@ class KeyStore:
                 return True
         return False
 
-    async def leave(self, record: TaskRecord) -> None:
+    async def leave(self, record: TaskRecord, *, gone: bool = False) -> None:
         """
         Do what follows for its key when a task ends, or waits again after a run. Idempotent.
 
-        A key that names it is freed, unless it was taken for a period. If another task waits for the end of this one,
-        that task is woken. Who takes the key meanwhile is seen, since exactly what was read is removed.
+        A key that names it is freed, unless it was taken for a period; if it waited for the end of another one, the key
+        goes back to that. If another task waits for the end of this one, that task is woken. Who takes the key
+        meanwhile is seen, since exactly what was read is removed.
+
+        Args:
+            record: The task's.
+            gone: The record was removed.
 
         Raises:
             ServerError: No answer, or a refusal; the next one that wants the key looks at the record, and a task that
@@ -123,10 +173,22 @@ class KeyStore:
             if entry.after == record.id:
                 await self._wake(entry.task, record.id)
                 return
-            if entry.task != record.id or entry.period or not record.is_final:
+            if entry.task != record.id or entry.period or not (record.is_final or gone):
                 return
-            if await self._remove(found.sequence):
+            if await self._hand_back(found) or await self._remove(found.sequence):
                 return
+
+    async def _hand_back(self, found: StoredKey) -> bool:
+        """Give a key back to the task that is waited for, if it has not ended; False if there is none."""
+        after = found.entry.after
+        holder = await self.holding(KeyEntry(task=after)) if after else None
+        if holder is None:
+            return False
+        entry = KeyEntry(found.entry.key, after, found.entry.mode)
+        with contextlib.suppress(SequenceConflictError):
+            await self.take(entry, found.sequence)
+            return True
+        return False
 
     async def _remove(self, sequence: int) -> bool:
         """Remove an entry as it was read; False if somebody wrote since."""
@@ -147,7 +209,10 @@ class KeyStore:
         cancel) comes first; the record is read again then.
         """
         for _ in range(_TRIES):
-            waiting = await self._tasks.read(task_id)
+            try:
+                waiting = await self._tasks.read(task_id)
+            except MalformedRecordError:
+                return
             if waiting is None or not waiting.record.is_waiting or waiting.record.after != after:
                 return
             try:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from jetq.errors import MalformedRecordError, ServerError
+from jetq.errors import ServerError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.puller import Delivery
 from jetq.jetstream.retention import DISCARD_AFTER
@@ -113,7 +113,7 @@ class Desk:
         A server that refuses is not asked again: a key is not valid for longer than its task is unfinished anyway, and
         who waits looks now and then.
         """
-        with contextlib.suppress(ServerError, MalformedRecordError):
+        with contextlib.suppress(ServerError):
             await self.backend.keys.leave(record)
         fault_point(Point.KEY_FREED)
 
