@@ -21,6 +21,7 @@ from jetq.errors import (
     Retry,
     ServerError,
     Snooze,
+    SoftTimeout,
     TaskCancelledError,
     TaskExpiredError,
     TaskFailedError,
@@ -32,7 +33,9 @@ from jetq.execution.context import Context, current
 from jetq.execution.middleware import Middleware
 from jetq.jetstream.event_reader import EventsMissed
 from jetq.jetstream.server import EmbeddedServer
+from jetq.model.progress import Progress
 from jetq.model.record import TaskRecord
+from jetq.model.retention import Retention
 from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy
 from jetq.model.state import State
 from jetq.routing.payload import Payload
@@ -59,15 +62,18 @@ __all__ = [
     "Linear",
     "Middleware",
     "Payload",
+    "Progress",
     "Queue",
     "QueueFullError",
     "ResultGoneError",
     "ResultTimeoutError",
+    "Retention",
     "Retry",
     "RetryPolicy",
     "ServerError",
     "Settings",
     "Snooze",
+    "SoftTimeout",
     "State",
     "StoreSettings",
     "Task",

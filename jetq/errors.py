@@ -549,10 +549,16 @@ class HistoryNotKeptError(TaskError):
 
 
 class ResultGoneError(TaskError):
-    """The task's record is gone, and its result with it."""
+    """The task's record is gone, and its result with it; *ended* says how it ended, where that was heard."""
 
-    def __init__(self, task_id: str) -> None:
-        super().__init__(task_id, f"the record of task {task_id} is gone; results are kept for the queue's retention")
+    def __init__(self, task_id: str, ended: str = "") -> None:
+        self.ended = ended
+        how = f"task {task_id} ended as {ended}, and its record" if ended else f"the record of task {task_id}"
+        super().__init__(
+            task_id,
+            f"{how} is gone; results are kept as long as the task's retention says, and with a retention of 0 only for"
+            " who waits when it ends",
+        )
 
 
 class ResultTimeoutError(TaskError, TimeoutError):

@@ -13,8 +13,10 @@ from jetq.admin.task_listing import TaskListing
 from jetq.cli.render import age, limit, print_json, print_table, size, stamp
 from jetq.cli.table import Column
 from jetq.cli.terminal import say
+from jetq.model.progress import Progress
 from jetq.model.record import TaskRecord
 from jetq.wire.codec import Document
+from jetq.wire.progress import decode_progress
 from jetq.wire.summary import TaskSummary
 
 _COLUMNS: Final = (
@@ -94,6 +96,7 @@ def view_fields(view: TaskView, signature: str = "") -> list[tuple[str, str]]:
         ("Tried", stamp(record.tried)),
         ("Due", stamp(record.due)),
         ("Deadline", stamp(record.deadline)),
+        ("Progress", progress_line(decode_progress(record.progress))),
         ("Completed", stamp(record.result.completed if record.result else None)),
         ("Worker", record.run.worker if record.run else ""),
         ("Item", ", ".join(view.places)),
@@ -112,6 +115,18 @@ def _state(record: TaskRecord) -> str:
         if record.end and record.end != record.display_state
         else record.display_state
     )
+
+
+def progress_line(progress: Progress | None) -> str:
+    """Return what a handler said of its progress on one line; nothing for none."""
+    if progress is None:
+        return ""
+    done = f"{progress.current:,}"
+    if progress.total is not None:
+        done += f" of {progress.total:,}"
+    if progress.fraction is not None:
+        done += f" ({progress.fraction:.0%})"
+    return f"{done}{': ' if progress.text else ''}{progress.text}, {stamp(progress.at)}"
 
 
 def _payload(record: TaskRecord) -> Any:

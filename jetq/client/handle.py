@@ -20,9 +20,11 @@ from jetq.errors import (
     TaskUnreachableError,
 )
 from jetq.jetstream.task_store import Stored
+from jetq.model.progress import Progress
 from jetq.model.record import TaskRecord
 from jetq.model.state import End, State
 from jetq.settings import seconds
+from jetq.wire.progress import decode_progress
 
 R = TypeVar("R")
 Timeout = float | timedelta | None
@@ -99,6 +101,17 @@ class TaskHandle(Generic[R]):
         """
         return (await self.arecord()).display_state
 
+    async def aprogress(self) -> Progress | None:
+        """
+        Return what the handler last said of its progress, as its record keeps it about once a second.
+
+        None if it said nothing (``ctx.progress``), and once the task ended.
+
+        Raises:
+            TaskNotFoundError: There is no record (any more).
+        """
+        return decode_progress((await self.arecord()).progress)
+
     async def await_end(self, timeout: Timeout = None) -> TaskRecord:
         """
         Wait until the task ends, however it does, and return its record.
@@ -137,6 +150,11 @@ class TaskHandle(Generic[R]):
         """Return the task's state as people see it; blocking :meth:`astate`."""
         forbid_in_loop("state", "astate")
         return self._clients.blocking(self._read).display_state
+
+    def progress(self) -> Progress | None:
+        """Return what the handler last said of its progress; blocking :meth:`aprogress`."""
+        forbid_in_loop("progress", "aprogress")
+        return decode_progress(self._clients.blocking(self._read).progress)
 
     def wait(self, timeout: Timeout = None) -> TaskRecord:
         """Wait until the task ends, however it does; blocking :meth:`await_end`."""

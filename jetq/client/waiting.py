@@ -14,6 +14,7 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Incoming
 from jetq.jetstream.task_store import Stored
 from jetq.settings import RESULT_POLL
+from jetq.wire.events import TaskStateEvent, decode_event
 
 _LEAST_READ: Final = 0.5
 """Seconds for a reading, however little time is left: who does not wait at all wants to know how it stands."""
@@ -37,10 +38,15 @@ async def wait_for_end(backend: Backend, task_id: str, seconds: float | None) ->
     deadline = None if seconds is None else loop.time() + seconds
     changed = asyncio.Event()
 
-    def on_event(_message: Incoming) -> None:
+    state, ended = "unknown", ""
+
+    def on_event(message: Incoming) -> None:
+        nonlocal ended
+        event = decode_event(message.data)
+        if isinstance(event, TaskStateEvent) and event.is_final:
+            ended = event.display_state
         changed.set()
 
-    state = "unknown"
     subscription = await backend.connection.subscribe(backend.names.task_event(task_id), on_event)
     try:
         while True:
@@ -49,7 +55,7 @@ async def wait_for_end(backend: Backend, task_id: str, seconds: float | None) ->
             with contextlib.suppress(ServerTimeoutError, NoResponderError):
                 stored = await backend.tasks.read(task_id, timeout=_reading_time(left))
                 if stored is None:
-                    raise ResultGoneError(task_id)
+                    raise ResultGoneError(task_id, ended)
                 if stored.record.is_final:
                     return stored
                 state = stored.record.display_state

@@ -334,3 +334,18 @@ class Execution:
         if self._rules is None:
             return outcome
         return decided(outcome, TimeoutError(outcome.error.message), self._rules, self.context)
+
+
+def time_limits(record: TaskRecord, handler: Handler, most: float) -> tuple[float, float | None]:
+    """
+    Return the seconds that a run may take, and after which it is asked to end.
+
+    Args:
+        record: Its own word counts before the handler's.
+        handler: Of the run.
+        most: The limit of the queue, which always holds.
+    """
+    own, handlers = record.options, handler.options
+    limit = handlers.timeout if own is None or own.timeout is None else own.timeout
+    soft = handlers.soft_timeout if own is None or own.soft_timeout is None else own.soft_timeout
+    return most if limit is None else min(limit, most), soft

@@ -18,9 +18,10 @@ from jetq.app.submission import encode_payload
 from jetq.app.task import TaskCall
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.handle import failure
-from jetq.execution.executor import Executor
+from jetq.execution.executor import Executor, time_limits
 from jetq.execution.retry_rules import RetryRules
 from jetq.model.outcome import Outcome, Unroutable
+from jetq.model.progress import Progress
 from jetq.model.record import Run, TaskRecord
 from jetq.model.retry import Exponential
 from jetq.model.state import State
@@ -55,6 +56,7 @@ class InlineRun:
         outcome: What happened.
         verdict: What follows from it; the wait before a retry is without its random part.
         enqueued: What the handler enqueued through its context.
+        progress: What it said of its progress.
         handler: What ran; None if no handler takes the type.
     """
 
@@ -62,6 +64,7 @@ class InlineRun:
     outcome: Outcome
     verdict: Verdict
     enqueued: list[InlineEnqueue]
+    progress: list[Progress]
     handler: Handler | None
 
     def result(self) -> Any:
@@ -79,9 +82,10 @@ class InlineRun:
 
 @dataclass
 class _Notebook:
-    """Stands in for the application behind ``ctx.enqueue``."""
+    """Stands in for the application behind ``ctx.enqueue``, and for the worker behind ``ctx.progress``."""
 
     entries: list[InlineEnqueue] = field(default_factory=list[InlineEnqueue])
+    said: list[Progress] = field(default_factory=list[Progress])
 
     def enqueue(self, task_type: str, payload: Any = None, **options: Any) -> None:
         """Write the task down, if it is one that could be enqueued."""
@@ -92,6 +96,13 @@ class _Notebook:
     async def aenqueue(self, task_type: str, payload: Any = None, **options: Any) -> None:
         """Write the task down."""
         self.enqueue(task_type, payload, **options)
+
+    def report(self, task: TaskRecord, progress: Progress) -> None:  # noqa: ARG002 - there is one task
+        """Write down what the handler says of its progress."""
+        self.said.append(progress)
+
+    def extended(self, task: TaskRecord, ends: float) -> None:
+        """No lease is there to be kept."""
 
 
 def run_inline(app: App, task: str | TaskCall[Any], payload: Any = None, *, attempt: int = 1) -> InlineRun:
@@ -124,7 +135,7 @@ async def arun_inline(app: App, task: str | TaskCall[Any], payload: Any = None, 
         threads=1, middleware=app.middleware, logger=app.logger, enqueuer=notebook, errors=app.error_rules
     )
     try:
-        outcome = await _outcome(executor, handler, record, queue)
+        outcome = await _outcome(executor, handler, record, queue, notebook)
     finally:
         await executor.close()
     if handler is None:
@@ -132,7 +143,9 @@ async def arun_inline(app: App, task: str | TaskCall[Any], payload: Any = None, 
     else:
         rules = RetryRules(app.settings).of(record, handler, queue_max_tries=queue.max_tries)
     verdict = judge(outcome, record, rules, now=datetime.now(UTC), chance=0.0)
-    return InlineRun(closed(record, verdict, datetime.now(UTC)), outcome, verdict, notebook.entries, handler)
+    return InlineRun(
+        closed(record, verdict, datetime.now(UTC)), outcome, verdict, notebook.entries, notebook.said, handler
+    )
 
 
 def _claimed_record(app: App, task: str | TaskCall[Any], payload: Any, attempt: int, now: datetime) -> TaskRecord:
@@ -148,10 +161,10 @@ def _claimed_record(app: App, task: str | TaskCall[Any], payload: Any, attempt: 
     return record
 
 
-async def _outcome(executor: Executor, handler: Handler | None, record: TaskRecord, queue: Queue) -> Outcome:
+async def _outcome(
+    executor: Executor, handler: Handler | None, record: TaskRecord, queue: Queue, notebook: _Notebook
+) -> Outcome:
     if handler is None:
         return Unroutable(record.type)
-    own = record.options.timeout if record.options is not None else None
-    wanted = handler.options.timeout if own is None else own
-    limit = queue.run_time if wanted is None else min(wanted, queue.run_time)
-    return await executor.start(handler, record, limit=limit, worker=WORKER).run()
+    limit, soft = time_limits(record, handler, queue.run_time)
+    return await executor.start(handler, record, limit=limit, soft=soft, worker=WORKER, reporter=notebook).run()

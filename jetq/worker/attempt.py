@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from jetq.errors import ServerError
-from jetq.execution.executor import Execution, Executor
+from jetq.execution.executor import Execution, Executor, time_limits
 from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.puller import Delivery
-from jetq.jetstream.topology import BoundQueue
 from jetq.model.events import AttemptFailed
 from jetq.model.outcome import Cancelled, Interrupted, Outcome, Unroutable
-from jetq.model.record import TaskRecord
 from jetq.model.retry import Exponential
 from jetq.model.verdict import Rules, max_tries
 from jetq.observe.fault_points import Point, fault_point
@@ -134,13 +132,13 @@ class Attempts:
         record, entry = claim.stored.record, claim.entry
         if entry.cancel is not None:
             return Cancelled(entry.cancel.by), None
-        limit = run_limit(record, handler, claim.queue)
+        limit, soft = time_limits(record, handler, claim.queue.max_run_time)
         entry.ends = time.monotonic() + limit + RUN_GRACE
         execution = self._executor.start(
             handler,
             record,
             limit=limit,
-            soft=soft_limit(record, handler),
+            soft=soft,
             worker=self._desk.worker,
             reporter=self._reports,
         )
@@ -169,17 +167,3 @@ class Attempts:
         for execution in executions:
             execution.stop(Interrupted())
         return len(executions)
-
-
-def run_limit(record: TaskRecord, handler: Handler, queue: BoundQueue) -> float:
-    """Return the seconds that a run may take: the task's or the handler's limit, within the queue's."""
-    wanted = record.options.timeout if record.options is not None else None
-    if wanted is None:
-        wanted = handler.options.timeout
-    return queue.max_run_time if wanted is None else min(wanted, queue.max_run_time)
-
-
-def soft_limit(record: TaskRecord, handler: Handler) -> float | None:
-    """Return the seconds after which a run is asked to end: the task's or the handler's; None is never."""
-    wanted = record.options.soft_timeout if record.options is not None else None
-    return handler.options.soft_timeout if wanted is None else wanted

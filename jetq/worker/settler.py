@@ -60,7 +60,7 @@ from jetq.jetstream.task_store import Stored
 from jetq.model.events import AttemptFailed, RunLost, UpdateConflict
 from jetq.model.outcome import Outcome
 from jetq.model.record import ABSENT, TaskRecord
-from jetq.model.state import State
+from jetq.model.state import End, State
 from jetq.model.transition import closed
 from jetq.model.verdict import Rules, Settlement, Verdict, judge
 from jetq.observe.fault_points import Point, fault_point
@@ -153,7 +153,9 @@ class Settler:
             if found.record.state is not State.ACTIVE:
                 # an earlier copy of this write may have drawn another wait, so only whether there is one is compared
                 waits = (found.record.due is None) == (document.record.due is None)
-                mine = waits and found.record.state is document.record.state
+                # what did not fit ends otherwise than was judged (`worker.writing`)
+                same = found.record.state is document.record.state or found.record.end == End.TOO_LARGE
+                mine = waits and same
                 return (verdict, found) if mine else None
             stored = found
 

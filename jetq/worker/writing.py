@@ -21,32 +21,35 @@ from jetq.wire.codec import Document, new_document
 _KEPT_TEXT: Final = 1000
 
 
-def _without_traceback(record: TaskRecord) -> TaskRecord:
+def _without_traceback(record: TaskRecord, _refused: MessageTooLargeError) -> TaskRecord:
     error = record.error
     return record if error is None else replace(record, error=ErrorInfo(error.type, error.message))
 
 
-def _without_error_text(record: TaskRecord) -> TaskRecord:
+def _without_error_text(record: TaskRecord, _refused: MessageTooLargeError) -> TaskRecord:
     error = record.error
     short = error and ErrorInfo(error.type[:_KEPT_TEXT], error.message[:_KEPT_TEXT])
     return replace(record, error=short, last_err=record.last_err[:_KEPT_TEXT])
 
 
-def _without_result(record: TaskRecord) -> TaskRecord:
+def _without_result(record: TaskRecord, refused: MessageTooLargeError) -> TaskRecord:
     if record.result is None:
         return record
-    size = len(bytes(record.result.payload))
-    reason = f"the result has {size:,} bytes, more than the record can hold; store it elsewhere and return a reference"
+    result = len(bytes(record.result.payload))
+    reason = (
+        f"the result has {result:,} bytes, and with it the record {refused.size:,}, more than the server's limit of"
+        f" {refused.limit:,} bytes; store it elsewhere and return a reference"
+    )
     return replace(record, result=None, state=State.TERMINATED, end=End.TOO_LARGE, last_err=reason)
 
 
-_DROPS: Final[tuple[Callable[[TaskRecord], TaskRecord], ...]] = (
-    lambda record: replace(record, dependency_results=ABSENT),
-    lambda record: replace(record, progress=ABSENT),
+_DROPS: Final[tuple[Callable[[TaskRecord, MessageTooLargeError], TaskRecord], ...]] = (
+    lambda record, _: replace(record, dependency_results=ABSENT),
+    lambda record, _: replace(record, progress=ABSENT),
     _without_traceback,
     _without_error_text,
     _without_result,
-    lambda record: replace(record, payload=None),
+    lambda record, _: replace(record, payload=None),
 )
 
 
@@ -68,8 +71,8 @@ async def write_fitting(
     for drop in _DROPS:
         try:
             return await store.write(document, expect, ttl=ttl(document.record))
-        except MessageTooLargeError:
-            document = document.updated(drop(document.record))
+        except MessageTooLargeError as refused:
+            document = document.updated(drop(document.record, refused))
     try:
         return await store.write(document, expect, ttl=ttl(document.record))
     except MessageTooLargeError:
