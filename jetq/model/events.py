@@ -57,7 +57,7 @@ def state_change(
     record: TaskRecord,
     at: datetime,
     *,
-    sequence: int = 0,
+    sequence: int,
     repeated: bool = False,
     worker: str = "",
     pattern: str = "",
