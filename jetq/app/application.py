@@ -7,7 +7,7 @@ connections are opened by whoever first needs one in a loop.
 
 import importlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self, Unpack
@@ -16,7 +16,8 @@ from jetq.admin.task_history import task_history
 from jetq.app.group import Tasks
 from jetq.app.options import CallOptions, OptionValues, build_request
 from jetq.app.register import Registry
-from jetq.app.submission import EnqueueOutcome, Entry, OnErrors, Submission, encode_payload, in_chunks, raised
+from jetq.app.streaming import Streaming
+from jetq.app.submission import Entry, OnErrors, Submission, encode_payload
 from jetq.app.task import existing_task
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
@@ -241,14 +242,16 @@ class App(Registry):
 
     def enqueue_many(self, entries: Iterable[Entry], *, errors: OnErrors = "raise") -> list[Any]:
         """
-        Enqueue many tasks, pipelined; returns when all have ended.
+        Enqueue many tasks, pipelined; returns when all have ended. For a stream of any length see :meth:`enqueue_iter`.
 
         Args:
-            entries: Task calls (``task.s(...)``) and (type, payload) pairs; nothing is sent unless all are sound.
-            errors: ``raise`` raises if any task was not enqueued, ``return`` leaves its error in the list.
+            entries: Task calls (``task.s(...)``) and (type, payload) pairs. What the iterable raises passes through;
+                nothing was sent then.
+            errors: ``raise`` sends nothing unless every entry is sound, and raises if a task was not enqueued then;
+                ``return`` leaves in the list what is wrong with an entry, or was with its task.
 
         Returns:
-            Handles, in order.
+            Handles, in order, and with ``errors="return"`` errors among them.
 
         Raises:
             InvalidPayloadError: A payload is not JSON; nothing was sent.
@@ -257,31 +260,41 @@ class App(Registry):
         """
         forbid_in_loop("enqueue_many", "aenqueue_many")
         listed = list(entries)
-        return raised(self.clients.blocking(lambda client: self._submission.send(client, listed)), errors)
+        return self.clients.blocking(lambda client: self._submission.send_all(client, listed, errors))
 
-    async def aenqueue_many(self, entries: Iterable[Entry], *, errors: OnErrors = "raise") -> list[Any]:
-        """Enqueue many tasks, pipelined; see :meth:`enqueue_many`."""
-        client = await self.clients.current()
-        return raised(await self._submission.send(client, list(entries)), errors)
+    async def aenqueue_many(
+        self, entries: Iterable[Entry] | AsyncIterable[Entry], *, errors: OnErrors = "raise"
+    ) -> list[Any]:
+        """Enqueue many tasks, pipelined; see :meth:`enqueue_many`. The iterable may be an async one."""
+        listed = [entry async for entry in entries] if isinstance(entries, AsyncIterable) else list(entries)
+        return await self._submission.send_all(await self.clients.current(), listed, errors)
 
-    def enqueue_iter(self, entries: Iterable[Entry], *, errors: OnErrors = "raise") -> Iterator[EnqueueOutcome]:
+    def enqueue_iter(self, entries: Iterable[Entry], *, errors: OnErrors = "raise") -> Generator[Any, None, None]:
         """
-        Enqueue a stream of tasks, a thousand at a time, and yield their handles in order.
+        Enqueue a stream of tasks of any length, and yield their handles in order. Its memory is bounded.
+
+        Entries are sent in chunks of up to 250, several under way at one time, and read ahead of the handles. What an
+        iterable gives before it raises is enqueued and yielded, then its exception passes through. Closing the
+        generator waits for what was sent.
+
+        Args:
+            entries: As of :meth:`enqueue_many`.
+            errors: ``raise`` ends the stream at the first entry that is not sound, and at the first task that was not
+                enqueued; ``return`` yields the error in its place and goes on.
 
         Raises:
-            EnqueueManyError: Some tasks of the current thousand were not enqueued.
+            EnqueueManyError: A task was not enqueued; it carries its error and the outcomes of what was sent after it.
+            ServerError: No connection; nothing was read.
             BlockingCallError: Called inside a running event loop; use :meth:`aenqueue_iter` there.
         """
-        for chunk in in_chunks(entries):
-            yield from self.enqueue_many(chunk, errors=errors)
+        forbid_in_loop("enqueue_iter", "aenqueue_iter")
+        return Streaming(self._submission, self.clients).stream(entries, errors)
 
-    async def aenqueue_iter(
-        self, entries: Iterable[Entry], *, errors: OnErrors = "raise"
-    ) -> AsyncIterator[EnqueueOutcome]:
-        """Enqueue a stream of tasks; see :meth:`enqueue_iter`."""
-        for chunk in in_chunks(entries):
-            for outcome in await self.aenqueue_many(chunk, errors=errors):
-                yield outcome
+    def aenqueue_iter(
+        self, entries: Iterable[Entry] | AsyncIterable[Entry], *, errors: OnErrors = "raise"
+    ) -> AsyncGenerator[Any, None]:
+        """Enqueue a stream of tasks; see :meth:`enqueue_iter`. The iterable may be an async one."""
+        return Streaming(self._submission, self.clients).astream(entries, errors)
 
     def handle(self, task_id: str, task_type: str = "", queue: str = "") -> TaskHandle[Any]:
         """Return a handle of a task that somebody enqueued, by its id."""

@@ -2,8 +2,9 @@
 submission: many tasks at once, from any mixture of task calls and (type, payload) pairs.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, cast
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, Literal, cast
 
 from jetq.app.options import CallOptions, build_request
 from jetq.app.task import TaskCall, existing_task
@@ -18,8 +19,8 @@ from jetq.routing.router import Router
 from jetq.routing.values import decode_value
 from jetq.settings import Settings
 
-CHUNK = 1000
-"""Tasks of a stream that are sent together."""
+_SLICE: Final = 250
+"""Entries that are turned into requests before other work of the loop gets its turn."""
 
 Entry = TaskCall[Any] | tuple[str, Any]
 """What can be enqueued among many: a task call, or a task type with its payload."""
@@ -69,11 +70,52 @@ class Submission:
         handler = self._router.match(task_type)
         return build_request(task_type, encode_payload(task_type, payload), CallOptions(), handler, self._settings)
 
+    async def send_all(self, client: Client, entries: Sequence[Entry], errors: OnErrors) -> list[EnqueueOutcome]:
+        """
+        Enqueue entries together, and raise or return what is wrong with one.
+
+        Raises:
+            EnqueueError, ConfigurationError: An entry is not sound, and why; nothing was sent.
+            EnqueueManyError: Some tasks were not enqueued.
+        """
+        if errors == "return":
+            return await self.send_each(client, entries)
+        outcomes = await self.send(client, entries)
+        if any(isinstance(outcome, JetqError) for outcome in outcomes):
+            raise EnqueueManyError(outcomes)
+        return outcomes
+
     async def send(self, client: Client, entries: Sequence[Entry]) -> list[EnqueueOutcome]:
-        """Enqueue entries together; nothing is sent unless every one of them is sound."""
-        requests = [self.request(entry) for entry in entries]
+        """
+        Enqueue entries together; nothing is sent unless every one of them is sound.
+
+        Raises:
+            EnqueueError, ConfigurationError: One is not, and why.
+        """
+        requests: list[EnqueueRequest] = []
+        for start in range(0, len(entries), _SLICE):
+            requests += [self.request(entry) for entry in entries[start : start + _SLICE]]
+            await asyncio.sleep(0)
         results = await client.enqueuer.enqueue_many(requests)
         return [self._outcome(entry, result) for entry, result in zip(entries, results, strict=True)]
+
+    async def send_each(self, client: Client, entries: Sequence[Entry]) -> list[EnqueueOutcome]:
+        """Enqueue entries together, those that are sound; what is wrong with another one is its outcome."""
+        wishes: list[EnqueueRequest | JetqError] = []
+        for start in range(0, len(entries), _SLICE):
+            wishes += [self._request_or_error(entry) for entry in entries[start : start + _SLICE]]
+            await asyncio.sleep(0)
+        refused = await client.enqueuer.refused_queues({wish.queue for wish in _sound(wishes)})
+        wishes = [refused.get(wish.queue, wish) if isinstance(wish, EnqueueRequest) else wish for wish in wishes]
+        made = iter(await client.enqueuer.enqueue_many(_sound(wishes)))
+        results = [next(made) if isinstance(wish, EnqueueRequest) else wish for wish in wishes]
+        return [self._outcome(entry, result) for entry, result in zip(entries, results, strict=True)]
+
+    def _request_or_error(self, entry: Entry) -> EnqueueRequest | JetqError:
+        try:
+            return self.request(entry)
+        except JetqError as error:
+            return error
 
     def _outcome(self, entry: Entry, result: TaskRecord | ExistingTask | JetqError) -> EnqueueOutcome:
         if isinstance(result, DuplicateTaskError):
@@ -93,6 +135,10 @@ class Submission:
         return TaskHandle(task_id, task_type, queue, clients=self._clients, decode=decode_value, is_new=is_new)
 
 
+def _sound(wishes: list[EnqueueRequest | JetqError]) -> list[EnqueueRequest]:
+    return [wish for wish in wishes if isinstance(wish, EnqueueRequest)]
+
+
 def _pair(entry: object) -> tuple[str, Any]:
     """Take a pair apart, and say what is wanted if it is none: users' programs are not always type-checked."""
     match cast("tuple[Any, ...]", entry):
@@ -100,27 +146,3 @@ def _pair(entry: object) -> tuple[str, Any]:
             return task_type, payload
         case _:
             raise InvalidSettingError("entry", entry, "a task call (task.s(...)) or a (type, payload) pair")
-
-
-def raised(outcomes: list[EnqueueOutcome], errors: OnErrors) -> list[EnqueueOutcome]:
-    """
-    Return the outcomes, or raise if the caller wants errors raised and there are some.
-
-    Raises:
-        EnqueueManyError: Some tasks were not enqueued.
-    """
-    if errors == "raise" and any(isinstance(outcome, JetqError) for outcome in outcomes):
-        raise EnqueueManyError(list(outcomes))
-    return outcomes
-
-
-def in_chunks(entries: Iterable[Entry]) -> Iterable[list[Entry]]:
-    """Cut a stream into lists of :data:`CHUNK`."""
-    chunk: list[Entry] = []
-    for entry in entries:
-        chunk.append(entry)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -30,7 +30,7 @@ acknowledged before.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -164,6 +164,16 @@ class Enqueuer:
             [draft.document.record if done else next(finished) for draft, done in zip(fit, queued, strict=True)]
         )
         return [next(ends) if isinstance(draft, _Draft) else draft for draft in drafts]
+
+    async def refused_queues(self, names: Iterable[str]) -> dict[str, JetqError]:
+        """Return the error of each queue that does not exist and cannot be made."""
+        refused: dict[str, JetqError] = {}
+        for name in names:
+            try:
+                await self._know_queue(name)
+            except JetqError as error:
+                refused[name] = error
+        return refused
 
     async def _know_queue(self, name: str) -> None:
         await self._backend.queue(self._declared.get(name) or Queue(name))
