@@ -14,7 +14,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -135,6 +135,65 @@ class TestServer:
             self.thaw()
         self.stop()
         shutil.rmtree(self.folder)
+
+
+class TestCluster:
+    """
+    Servers that form a cluster, each of which a test may stop, kill or freeze.
+
+    Attributes:
+        servers: They.
+    """
+
+    __test__ = False
+
+    def __init__(self, servers: list[TestServer]) -> None:
+        self.servers = servers
+
+    @classmethod
+    def start(cls, size: int = 3) -> Self:
+        """Start one, and wait until its JetStream has a leader."""
+        routes = [f"127.0.0.1:{free_port()}" for _ in range(size)]
+        listed = ", ".join(f'"nats://{route}"' for route in routes)
+        cluster = cls([])
+        try:
+            for number, route in enumerate(routes):
+                extra = f'server_name: "n{number}"\ncluster {{ name: "c", listen: "{route}", routes: [{listed}] }}'
+                cluster.servers.append(TestServer.start(extra))
+            cluster.await_leader()
+        except BaseException:
+            cluster.__exit__(None, None, None)
+            raise
+        return cluster
+
+    def await_leader(self, timeout: float = 20.0) -> None:
+        """Wait until one of the servers says that it leads all of JetStream."""
+        limit = time.monotonic() + timeout
+        while not any("JetStream cluster new metadata leader" in log for log in self._logs()):
+            assert time.monotonic() < limit, list(self._logs())
+            time.sleep(0.02)
+
+    def _logs(self) -> Iterator[str]:
+        return (server.process.log() for server in self.servers if server.process is not None)
+
+    @property
+    def url(self) -> str:
+        """Where all of them are."""
+        return ",".join(server.url for server in self.servers)
+
+    @property
+    def address(self) -> Address:
+        """Where all of them are."""
+        return Address.of(self.url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for server in self.servers:
+            server.__exit__(kind, error, traceback)
 
 
 async def until(condition: Callable[[], object], timeout: float = 10) -> None:
