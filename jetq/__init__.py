@@ -36,7 +36,7 @@ from jetq.jetstream.server import EmbeddedServer
 from jetq.model.progress import Progress
 from jetq.model.record import TaskRecord
 from jetq.model.retention import Retention
-from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy
+from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy, Steps
 from jetq.model.state import State
 from jetq.routing.payload import Payload
 from jetq.settings import ConnectionSettings, Queue, Settings, StoreSettings, WorkerSettings
@@ -75,6 +75,7 @@ __all__ = [
     "Snooze",
     "SoftTimeout",
     "State",
+    "Steps",
     "StoreSettings",
     "Task",
     "TaskCall",

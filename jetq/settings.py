@@ -219,7 +219,7 @@ class StoreSettings:
 @dataclass(frozen=True, kw_only=True)
 class JanitorSettings:
     """
-    How what crashes leave behind is mended; see docs/explanation/delivery-guarantees.md.
+    How what crashes leave behind is mended.
 
     Attributes:
         every: Seconds between two passes over all tasks.
@@ -344,8 +344,7 @@ class Settings:
         default_queue: Where tasks go whose handler and caller name no queue.
         max_tries: Tries of a task whose handler and caller say nothing; 0 is unlimited.
         enqueue_timeout: Seconds until an enqueue must be acknowledged.
-        retry: The waits between tries of a task whose handler and caller say nothing: a policy, a name, seconds, or a
-            function.
+        retry: The waits between tries where handler and caller say nothing: a policy, a name, seconds, or a function.
         retry_policies: Policies by the names that handlers and callers may use, beside those of asyncjobs.
         retention: How long tasks are kept after their end where neither they nor their handlers say: seconds, or by
             end; None leaves it to *store*.
