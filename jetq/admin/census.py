@@ -29,7 +29,6 @@ from jetq.model.state import FINAL, State
 from jetq.model.unique import KeyEntry
 from jetq.model.upkeep import Horizon, Need, need_of
 from jetq.wire.keys import decode_key
-from jetq.wire.names import Names
 
 MOST_KEPT: Final = 10_000
 """Records without a time to live that one pass gives one; a store that Go made is caught up with over some passes."""
@@ -271,12 +270,3 @@ def _nanoseconds(moment: datetime) -> int:
 def stray(places: Places) -> list[tuple[str, str]]:
     """Return queue and task id of what is left."""
     return [(queue, task_id) for queue, known in places.items() for task_id in known]
-
-
-def subjects_of(names: Names, suspect: Suspect) -> list[tuple[str, str]]:
-    """Return streams and subjects that may hold what a suspect lacks, in the order in which it moves through them."""
-    queue, task_id = suspect.queue, suspect.task_id
-    places = [(names.schedules, names.due(queue, task_id)), (names.queue(queue), names.item(queue, task_id))]
-    if suspect.need is Need.SCHEDULE:
-        places.insert(0, (names.schedules, names.schedule(queue, task_id)))
-    return places

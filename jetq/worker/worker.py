@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Final, Self
 
+from jetq.admin.janitor_duty import JanitorDuty
 from jetq.app.application import App
 from jetq.errors import ServerError
 from jetq.execution.executor import Executor
@@ -168,6 +169,10 @@ class Worker:
         self._parts.push_async_callback(self._executor.close)
         await self._start_fetching(desk)
         self._parts.callback(asyncio.create_task(watch_retention(backend.retention)).cancel)
+        if settings.janitor and not settings.burst:
+            duty = JanitorDuty(backend, app.settings.janitor, name=self.id)
+            duty.start()
+            self._parts.push_async_callback(duty.stop)
         self._bus.emit(
             WorkerStarted(
                 worker=self.id,
