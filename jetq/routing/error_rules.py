@@ -7,7 +7,7 @@ Classes say which of them are worth another try, and a function may decide about
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, cast
 
 from jetq.errors import InvalidSettingError, Signal
 
@@ -62,13 +62,16 @@ class ErrorRules:
 def _classes(setting: str, value: object) -> tuple[type[BaseException], ...] | None:
     if value is None:
         return None
-    many = [value] if isinstance(value, type) or not isinstance(value, Iterable) else list[Any](value)
-    for each in many:
+    several = (
+        cast("Iterable[object]", value) if isinstance(value, Iterable) and not isinstance(value, type) else (value,)
+    )
+    classes: list[type[BaseException]] = []
+    for each in several:
         if not isinstance(each, type) or not issubclass(each, BaseException) or issubclass(each, Signal):
-            raise InvalidSettingError(
-                setting, each, "an exception class, or several (Retry, Terminate and Snooze decide by themselves)"
-            )
-    return tuple(many)
+            wanted = "an exception class, or several (Retry, Terminate and Snooze decide by themselves)"
+            raise InvalidSettingError(setting, each, wanted)
+        classes.append(each)
+    return tuple(classes)
 
 
 def _function(value: object) -> Callable[..., Any]:
