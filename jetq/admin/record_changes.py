@@ -128,18 +128,16 @@ class RecordChanges:
 
     async def _write(self, document: Document, expect: int) -> Stored:
         """Write a record; one that ends its task is kept as long as that of any other end."""
+        ttl = None
         if document.record.is_final:
             await self._backend.know_store()
-        return await self._backend.tasks.write(document, expect, ttl=kept(self._backend, document.record))
+            ttl = self._backend.retention.ttl(document.record)
+        return await self._backend.tasks.write(document, expect, ttl=ttl)
 
     def _told(self, changed: Changed) -> Changed:
         """Tell of a new state; a wish or a change that leaves the state is seen in the record alone."""
         record, before = changed.stored.record, changed.before
         if (record.state, record.due, record.end) != (before.state, before.due, before.end):
-            self._backend.bus.emit(state_change(record, self._backend.connection.clock.now()))
+            now = self._backend.connection.clock.now()
+            self._backend.bus.emit(state_change(record, now, sequence=changed.stored.sequence))
         return changed
-
-
-def kept(backend: Backend, record: TaskRecord) -> float | None:
-    """Return the seconds that a record is kept once written; None keeps it, since the task goes on."""
-    return backend.retention.ttl(record) if record.is_final else None

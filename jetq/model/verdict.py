@@ -27,7 +27,7 @@ from jetq.model.outcome import (
     Unroutable,
     Unstorable,
 )
-from jetq.model.record import ErrorInfo, TaskRecord
+from jetq.model.record import CancelRequest, ErrorInfo, TaskRecord
 from jetq.model.retry import MAX_WAIT, RetryPolicy, next_wait
 from jetq.model.state import End, State
 
@@ -35,7 +35,6 @@ MAX_CRASHES = 3
 """Take-overs after which a task is ended: it is likelier to kill its workers than to be unlucky."""
 
 _TOO_LATE: Final = "the deadline passes before the task can start"
-_CANCELLED: Final = "cancelled while it ran"
 
 
 class Settlement(Enum):
@@ -110,7 +109,7 @@ def refusal(record: TaskRecord, *, limit: int, now: datetime, crashed: bool = Fa
     """
     crashes = record.crashes + crashed
     if record.cancel_requested is not None:
-        return _expired(End.CANCELLED, record, "cancelled before it could start", crashed=crashed)
+        return _cancelled(record, record.cancel_requested, crashed=crashed)
     if crashes >= MAX_CRASHES:
         text = f"the worker died {crashes} times while it ran this task"
         return Verdict(state=State.TERMINATED, end=End.CRASH, crashed=crashed, last_err=text, error=record.error)
@@ -124,6 +123,17 @@ def refusal(record: TaskRecord, *, limit: int, now: datetime, crashed: bool = Fa
 def distrusted(complaint: str, *, crashed: bool = False) -> Verdict:
     """Say what becomes of a task whose signature does not count, which no try and no time would mend."""
     return Verdict(state=State.TERMINATED, end=End.SIGNATURE, crashed=crashed, last_err=complaint)
+
+
+def _cancelled(record: TaskRecord, request: CancelRequest, *, refund: bool = False, crashed: bool = False) -> Verdict:
+    return Verdict(
+        state=State.EXPIRED,
+        end=End.CANCELLED,
+        refund=refund,
+        crashed=crashed,
+        last_err=request.text,
+        error=record.error,
+    )
 
 
 def _expired(end: End, record: TaskRecord, text: str, *, refund: bool = False, crashed: bool = False) -> Verdict:
@@ -158,7 +168,7 @@ def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, 
         case Unstorable():
             return _terminated(End.INVALID, outcome.error)
         case Cancelled():
-            return _expired(End.CANCELLED, record, _CANCELLED)
+            return _cancelled(record, record.cancel_requested or CancelRequest(outcome.by))
         case Expired():
             return _expired(End.DEADLINE, record, _TOO_LATE)
         case Interrupted() | Snoozed():
@@ -178,7 +188,7 @@ def _terminated(end: End, error: ErrorInfo) -> Verdict:
 def _another_time(outcome: Interrupted | Snoozed, record: TaskRecord, now: datetime) -> Verdict:
     """Give the try back. Who wants the task to stop need not wait until it is claimed again."""
     if record.cancel_requested is not None:
-        return _expired(End.CANCELLED, record, _CANCELLED, refund=True)
+        return _cancelled(record, record.cancel_requested, refund=True)
     if isinstance(outcome, Interrupted):
         return Verdict(state=State.RETRY, settlement=Settlement.RELEASE, refund=True, error=record.error)
     due, error = _later(now, outcome.delay), outcome.error or record.error

@@ -8,7 +8,7 @@ atomic, and the reader takes copies.
 
 from dataclasses import dataclass, field
 
-from jetq.model.record import Run
+from jetq.model.record import CancelRequest, Run
 
 
 @dataclass(slots=True)
@@ -28,6 +28,7 @@ class LeaseEntry:
         checked: Monotonic time of the last reading of the record.
         claimed: The claim is known to stand.
         lost: Another worker seems to have the task; the closing write finds out.
+        cancel: Somebody wants the run to stop.
     """
 
     task_id: str
@@ -41,6 +42,7 @@ class LeaseEntry:
     checked: float = field(default=0.0)
     claimed: bool = False
     lost: bool = False
+    cancel: CancelRequest | None = None
 
 
 class LeaseTable:
