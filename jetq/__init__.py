@@ -4,10 +4,12 @@ jetq: a task framework on NATS JetStream.
 This module is the public API; everything that is not in ``__all__`` may change.
 """
 
+from jetq.admin.bulk_report import BulkReport
 from jetq.app.application import App
 from jetq.app.events import events
 from jetq.app.group import Tasks
 from jetq.app.options import CallOptions
+from jetq.app.selection import TaskSelection
 from jetq.app.task import Task, TaskCall
 from jetq.client.event_stream import EventStream
 from jetq.client.handle import TaskHandle
@@ -38,6 +40,7 @@ from jetq.model.record import TaskRecord
 from jetq.model.retention import Retention
 from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy, Steps
 from jetq.model.state import State
+from jetq.model.unique import Unique, UniqueMode
 from jetq.routing.payload import Payload
 from jetq.settings import ConnectionSettings, Queue, Settings, StoreSettings, WorkerSettings
 from jetq.wire.events import LeaderElectedEvent, TaskProgressEvent, TaskStateEvent
@@ -47,6 +50,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "App",
+    "BulkReport",
     "CallOptions",
     "ConnectionSettings",
     "Context",
@@ -85,11 +89,14 @@ __all__ = [
     "TaskHandle",
     "TaskProgressEvent",
     "TaskRecord",
+    "TaskSelection",
     "TaskStateEvent",
     "TaskTerminatedError",
     "TaskUnreachableError",
     "Tasks",
     "Terminate",
+    "Unique",
+    "UniqueMode",
     "Worker",
     "WorkerSettings",
     "current",

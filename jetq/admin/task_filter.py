@@ -27,10 +27,11 @@ class TaskFilter:
     Which tasks, and how many of them. A task must match all that is given.
 
     Args:
-        states: As people see them: ``scheduled`` and ``cancelled`` beside the protocol's; empty for all.
+        states: One or several, as people see them: ``scheduled`` and ``cancelled`` beside the protocol's; empty for
+            all.
         queue: The queue's name; None for all.
         task_type: A type, in which ``*`` stands for any run of characters; None for all.
-        ids: Only these tasks; empty for all.
+        ids: Only this task or these; empty for all.
         end: Why the task ended, such as ``max_tries``; ``*`` as above; None for all.
         error: Part of the last error's type or text, in whatever case, with ``*`` as above; None for all.
         created_since: Only tasks that were created then or later.
@@ -47,10 +48,10 @@ class TaskFilter:
     def __init__(
         self,
         *,
-        states: Iterable[str] = (),
+        states: str | Iterable[str] = (),
         queue: str | None = None,
         task_type: str | None = None,
-        ids: Iterable[str] = (),
+        ids: str | Iterable[str] = (),
         end: str | None = None,
         error: str | None = None,
         created_since: datetime | None = None,
@@ -59,11 +60,11 @@ class TaskFilter:
         changed_before: datetime | None = None,
         limit: int = DEFAULT_LIMIT,
     ) -> None:
-        self.states = frozenset(states)
+        self.states = frozenset(_several(states))
         for state in sorted(self.states - DISPLAY_STATES):
             raise InvalidSettingError("state", state, f"one of {', '.join(sorted(DISPLAY_STATES))}")
         self.queue = None if queue is None else check_name("queue", queue)
-        self.ids = tuple(dict.fromkeys(check_name("task id", task_id) for task_id in ids))
+        self.ids = tuple(dict.fromkeys(check_name("task id", task_id) for task_id in _several(ids)))
         self.created_since = _moment("created_since", created_since)
         self.created_before = _moment("created_before", created_before)
         self.changed_since = _moment("changed_since", changed_since)
@@ -116,6 +117,10 @@ class TaskFilter:
         if error.search(task.last_err) is not None:
             return True
         return task.error is not None and error.search(task.error.type) is not None
+
+
+def _several(values: str | Iterable[str]) -> Iterable[str]:
+    return (values,) if isinstance(values, str) else values
 
 
 def _pattern(text: str, flags: int = 0) -> re.Pattern[str]:

@@ -16,6 +16,7 @@ from jetq.admin.task_history import task_history
 from jetq.app.group import Tasks
 from jetq.app.options import CallOptions, OptionValues, build_request
 from jetq.app.register import Registry
+from jetq.app.selection import FilterValues, TaskSelection, filter_of
 from jetq.app.streaming import Streaming
 from jetq.app.submission import Entry, OnErrors, Submission, encode_payload
 from jetq.app.task import existing_task
@@ -332,6 +333,20 @@ class App(Registry):
     async def ahistory(self, task_id: str) -> list[TaskStateEvent]:
         """Return what happened to a task; see :meth:`history`."""
         return await _history(await self.clients.current(), task_id)
+
+    def select(self, *, everything: bool = False, **wanted: Unpack[FilterValues]) -> TaskSelection:
+        """
+        Return tasks to cancel, retry, run now or delete, all of them at once.
+
+        Args:
+            everything: All tasks, of whatever kind.
+            **wanted: What they are like; see `FilterValues`.
+
+        Raises:
+            InvalidSettingError: A value cannot be used, or nothing is asked for.
+            InvalidNameError: An illegal queue or id.
+        """
+        return TaskSelection(self.clients, self.settings, filter_of(wanted, everything=everything))
 
     # life
 

@@ -26,7 +26,7 @@ class QueueChanges(Struct, frozen=True, kw_only=True):
         lease: Seconds. Workers learn of it when they start: one that began with a lease three times as long, or longer,
             would renew too late and lose its tasks, so stop the workers before you shorten it as much.
         replicas: Copies in a cluster, 1 to 5. When the first copies are made, the server takes nothing for the queue
-            for some ten seconds (seen with 2.14 and 2.15, for a stream with a consumer); who enqueues then waits.
+            for some ten seconds (seen with 2.15.1, for a stream with a consumer); who enqueues then waits.
     """
 
     max_age: Duration | None = None
