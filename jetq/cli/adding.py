@@ -16,9 +16,10 @@ from jetq.cli.render import print_json
 from jetq.cli.task_page import task_object
 from jetq.cli.terminal import say
 from jetq.client.handle import failure
-from jetq.errors import InvalidPayloadError
+from jetq.errors import InvalidPayloadError, InvalidSettingError
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
+from jetq.model.unique import Unique
 from jetq.settings import Settings
 from jetq.wire.codec import new_document
 
@@ -48,6 +49,7 @@ class Wish:
         delay: str | None,
         deadline: str | None,
         max_tries: int | None,
+        unique: Unique | None = None,
     ) -> Self:
         """
         Read the words.
@@ -56,11 +58,29 @@ class Wish:
             InvalidPayloadError: The payload is not JSON.
             InvalidSettingError: A duration is none.
         """
-        options: dict[str, Any] = {"queue": queue, "id": task_id, "max_tries": max_tries}
+        options: dict[str, Any] = {"queue": queue, "id": task_id, "max_tries": max_tries, "unique": unique}
         for name, text in (("delay", delay), ("deadline", deadline)):
             if text is not None:
                 options[name] = parse_duration(f"--{name}", text)
         return cls(task_type, None if payload is None else _json(task_type, payload), options)
+
+
+def parse_unique(key: str | None, mode: str | None, period: str | None) -> Unique | None:
+    """
+    Read what is said about a unique task; None if nothing is.
+
+    Raises:
+        InvalidSettingError: A mode or a period without a key, or what cannot be meant.
+    """
+    if key is None:
+        if mode is not None or period is not None:
+            option = "--unique-mode" if period is None else "--unique-period"
+            raise InvalidSettingError("--unique", key, f"a key: {option} is about unique tasks")
+        return None
+    seconds = None if period is None else parse_duration("--unique-period", period)
+    if mode is None:
+        return Unique(key, period=seconds)
+    return Unique(key, mode, seconds)
 
 
 def _json(task_type: str, text: str) -> msgspec.Raw:
@@ -90,6 +110,8 @@ def enqueue(wish: Wish, settings: Settings, *, wait: bool, timeout: str | None, 
             handle = await app.aenqueue(wish.task_type, wish.payload, **wish.options)
             if not as_json:
                 (say if wait else typer.echo)(handle.id)
+            if not handle.is_new:
+                say(f"jetq: no new task: {handle.id} has this key")
             if wait:
                 return await handle.await_end(seconds)
             return await handle.arecord() if as_json else None

@@ -33,6 +33,15 @@ def add(
         str | None, typer.Option(metavar="TIME", help="Is not started any more after that much time.")
     ] = None,
     max_tries: Annotated[int | None, typer.Option(metavar="N", help="How often it may run; 0 is unlimited.")] = None,
+    unique: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Only if no unfinished task of the type has this key.")
+    ] = None,
+    unique_mode: Annotated[
+        str | None, typer.Option(metavar="MODE", help="With --unique: unfinished, period, replace or latest.")
+    ] = None,
+    unique_period: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --unique: one in this time, even if it has ended.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end and print its result.")] = False,
     timeout: Annotated[str | None, typer.Option(metavar="TIME", help="With --wait: give up after that.")] = None,
     sign: options.Sign = None,
@@ -46,7 +55,7 @@ def add(
 
     With --wait, print its result as JSON; the exit status is 1 if it ended without one.
     """
-    from jetq.cli.adding import Wish, enqueue
+    from jetq.cli.adding import Wish, enqueue, parse_unique
     from jetq.cli.session import settings_for
     from jetq.cli.signing import with_keys
 
@@ -58,6 +67,7 @@ def add(
         delay=delay,
         deadline=deadline,
         max_tries=max_tries,
+        unique=parse_unique(unique, unique_mode, unique_period),
     )
     settings = with_keys(settings_for(servers, context, namespace), sign=sign)
     enqueue(wish, settings, wait=wait, timeout=timeout, as_json=as_json)

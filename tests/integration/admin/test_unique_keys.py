@@ -25,7 +25,8 @@ KEY = "x:y k"
 def request(mode: UniqueMode = UniqueMode.UNFINISHED, **more: Any) -> EnqueueRequest:
     fields: dict[str, Any] = {"type": "x:y", "queue": "DEFAULT", "payload": b'{"a":1}', "max_tries": 5}
     period = 60 if mode is UniqueMode.PERIOD else 0
-    return EnqueueRequest(**(fields | {"unique": UniqueKey(KEY, mode, period)} | more))
+    fields["unique"] = UniqueKey(KEY, mode, period)
+    return EnqueueRequest(**(fields | more))
 
 
 @pytest.fixture

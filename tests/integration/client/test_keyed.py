@@ -1,8 +1,9 @@
 """Unique keys, without a worker: who gets the key, and what becomes of the task that waits."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from jetq.errors import DuplicateTaskError, JetqError, PayloadTooLargeError, Que
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.server import EmbeddedServer
+from jetq.jetstream.stream_message import last_message
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import Event, TaskDeduplicated
 from jetq.model.record import TaskRecord
@@ -28,9 +30,12 @@ from tests.integration.watching import eventually
 KEY = "x:y k"
 
 
-def request(mode: UniqueMode = UniqueMode.UNFINISHED, *, key: str = KEY, period: int = 0, **more: object):  # type: ignore[no-untyped-def]
-    fields: dict[str, object] = {"type": "x:y", "queue": "DEFAULT", "payload": b'{"a":1}', "max_tries": 5}
-    return EnqueueRequest(**(fields | {"unique": UniqueKey(key, mode, period)} | more))  # type: ignore[arg-type]
+def request(
+    mode: UniqueMode = UniqueMode.UNFINISHED, *, key: str = KEY, period: int = 0, **more: Any
+) -> EnqueueRequest:
+    fields: dict[str, Any] = {"type": "x:y", "queue": "DEFAULT", "payload": b'{"a":1}', "max_tries": 5}
+    fields["unique"] = UniqueKey(key, mode, period)
+    return EnqueueRequest(**(fields | more))
 
 
 REPLACE, LATEST, PERIOD = UniqueMode.REPLACE, UniqueMode.LATEST, UniqueMode.PERIOD
@@ -74,14 +79,14 @@ async def records(backend: Backend) -> int:
     return count
 
 
-async def die_at(point: Point, enqueue: Callable[[], object]) -> None:
+async def die_at(point: Point, enqueue: Callable[[], Awaitable[object]]) -> None:
     def die() -> None:
         raise Killed
 
     disarm = arm(point, die)
     try:
         with pytest.raises(Killed):
-            await enqueue()  # type: ignore[misc]
+            await enqueue()
     finally:
         disarm()
 
@@ -358,7 +363,8 @@ async def test_a_queued_task_is_delivered_with_the_newest_payload(enqueuer: Enqu
         await existing(enqueuer, request(REPLACE, payload=b'{"a":%d}' % number))
 
     stored = await read(backend, first.id)
-    item = await backend.queues._item(stored, None)
+    names = backend.names
+    item = await last_message(backend.connection, names.queue("DEFAULT"), names.item("DEFAULT", first.id))
     assert item is not None
     assert item.data == backend.queues.publication(stored).data
 

@@ -66,6 +66,10 @@ def gate(app: App) -> Gate:
     return gate
 
 
+def addressee(to: str, **_rest: object) -> str | None:
+    return to if to != "all" else None
+
+
 async def holder(app: App, key: str) -> str:
     return await (await app.clients.current()).backend.keys.holder(key)
 
@@ -120,7 +124,7 @@ async def test_a_task_keeps_its_key_over_its_retries(app: App) -> None:
 
 
 async def test_a_handler_says_which_of_its_tasks_are_the_same(app: App) -> None:
-    @app.task("mail", unique=lambda to, **_: to if to != "all" else None)
+    @app.task("mail", unique=addressee)
     async def mail(to: str, text: str = "") -> str:
         return to + text
 
@@ -174,7 +178,7 @@ async def test_a_handler_enqueues_a_unique_task_once(app: App) -> None:
 
 
 async def test_many_at_once_and_streams_know_keys(app: App) -> None:
-    @app.task("mail", unique=lambda to: to)
+    @app.task("mail", unique=addressee)
     async def mail(to: str) -> None: ...
 
     many = await app.aenqueue_many([mail.s("ann"), ("mail", {"to": "bob"}), mail.s("ann"), ("mail", {"to": "ann"})])
@@ -255,6 +259,7 @@ async def test_a_debounced_task_runs_once_with_the_last_payload_however_often_it
     gate.open.set()
     unique = Unique("k", mode="replace")
     async with Worker(app, settings=SETTINGS):
+        handle = await app.aenqueue("gate", {"number": -1}, unique=unique, delay=0.5)
         for number in range(20):
             handle = await app.aenqueue("gate", {"number": number}, unique=unique, delay=0.5)
             await asyncio.sleep(0.02)
@@ -295,6 +300,7 @@ async def test_the_latest_are_never_two_however_they_come_and_the_last_one_runs(
         running[0] -= 1
 
     async with Worker(app, settings=SETTINGS), Worker(app, settings=SETTINGS):
+        handle = await latest.aenqueue(-1)
         for number in range(150):
             handle = await latest.aenqueue(number)
             await asyncio.sleep(0.003 * (number % 5))
