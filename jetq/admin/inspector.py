@@ -215,6 +215,7 @@ class Inspector:
             names.schedules: "waiting tasks",
             names.keys: "unique keys",
             names.links: "dependencies and flows",
+            names.events: "events",
             names.bucket_stream(names.configuration): "stored schedules",
             names.bucket_stream(names.elections): "elections",
             names.bucket_stream(names.workers): "presence of workers",

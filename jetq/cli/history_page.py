@@ -5,7 +5,7 @@ What happened to a task is in the stream of events, where one is kept; where it 
 kept. Whichever is there is shown, and what is not is said.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 
 import msgspec
@@ -29,7 +29,7 @@ _COLUMNS: Final = (
     Column("STATE"),
     Column("TRIES", right=True),
     Column("AFTER", right=True),
-    Column("RAN", right=True),
+    Column("RAN", right=True, from_width=100),
     Column("WORKER", from_width=120),
     Column("REASON", cut=True),
 )
@@ -84,23 +84,29 @@ async def _gather(session: Session, task_id: str) -> _Told:
 
 
 def _rows(events: list[TaskStateEvent]) -> list[tuple[str, ...]]:
-    before: datetime | None = None
+    before: TaskStateEvent | None = None
     rows: list[tuple[str, ...]] = []
     for event in events:
-        after = "" if before is None else format_duration(max((event.timestamp - before).total_seconds(), 0.0))
+        passed = 0.0 if before is None else (event.timestamp - before.timestamp).total_seconds()
         rows.append(
             (
                 f"{event.timestamp.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3],
                 event.display_state,
                 str(event.tries),
-                after,
+                "" if before is None else format_duration(max(passed, 0.0)),
                 format_duration(event.duration / 1e9) if event.duration else "",
                 event.worker,
-                reason_of(event),
+                _reason(event, before),
             )
         )
-        before = event.timestamp
+        before = event
     return rows
+
+
+def _reason(event: TaskStateEvent, before: TaskStateEvent | None) -> str:
+    if event.crashes > (0 if before is None else before.crashes):
+        return reason_of(event) or "the run before died"
+    return reason_of(event)
 
 
 def _as_object(task_id: str, told: _Told) -> dict[str, object]:

@@ -9,6 +9,7 @@ from jetq.cli.render import print_json_line, print_state_line
 from jetq.cli.session import Session, in_session
 from jetq.cli.terminal import say
 from jetq.jetstream.event_reader import EventReader, EventsMissed
+from jetq.model.state import State
 from jetq.settings import Settings
 from jetq.wire.event_filter import EventFilter
 from jetq.wire.events import LeaderElectedEvent, TaskProgressEvent, TaskStateEvent
@@ -83,4 +84,7 @@ def progress_text(event: TaskProgressEvent) -> str:
 def reason_of(event: TaskStateEvent) -> str:
     """Say why a task is in its state, as far as its event tells."""
     end = event.end if event.end != event.display_state else ""
-    return ": ".join(part for part in (end, event.last_error) if part)
+    told = ": ".join(part for part in (end, event.last_error) if part)
+    if told or event.state is State.COMPLETE:
+        return told
+    return event.outcome or (f"due {event.due:%Y-%m-%d %H:%M:%S}" if event.due is not None else "")

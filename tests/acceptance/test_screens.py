@@ -129,3 +129,19 @@ def test_the_log_is_for_people_at_a_terminal_and_for_programs_elsewhere(shop: Fo
 
     assert re.search(r"\[.*info.*\].*worker started", shown)
     assert elsewhere.startswith('{"event": "connecting", ')
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_history_fits(width: int, shop: Folder) -> None:
+    shop.run("tasks", "initialize")
+    shop.run("tasks", "configure", "--events-kept", "1d", "--force")
+    shop.run("tasks", "add", "no:handler:of:this:name", "--id", "one")
+    shop.run("worker", "shop", "--burst")
+
+    status, shown = at_terminal(shop, "tasks", "history", "one", width=width)
+
+    lines = COLOR.sub("", shown).splitlines()
+    assert status == 0, shown
+    assert [line.split()[2] for line in lines[1:]] == ["new", "active", "retry"]
+    assert ("WORKER" in lines[0]) == (width == 140)
+    assert max(map(len, lines)) <= width, shown
