@@ -3,7 +3,6 @@ amendment: what an operator changes in a task, checked, and applied to its recor
 """
 
 from datetime import UTC, datetime
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -14,16 +13,9 @@ from jetq.model.operation import Changes, Operation, Unchanged
 from jetq.model.record import TaskRecord
 from jetq.settings import RECORD_MARGIN, whole
 from jetq.wire.codec import Document
+from jetq.wire.signature import Signer
 
 _UNSIGNABLE = "it is signed, and to change its queue, payload, deadline or tries takes the signing key"
-
-
-class Signer(Protocol):
-    """Who holds the signing key."""
-
-    def sign(self, document: Document) -> str:
-        """Return the signature of a task, in hexadecimal."""
-        ...
 
 
 class Amendment:
@@ -84,7 +76,7 @@ class Amendment:
         if record.signature:
             if self._signer is None:
                 raise OperationRefusedError(record.id, self._operation, record.display_state, _UNSIGNABLE)
-            changed = changed.updated(replace(changed.record, signature=self._signer.sign(changed)))
+            changed = self._signer.signed(changed)
         size, limit = len(changed.encode()), self._backend.connection.max_payload - RECORD_MARGIN
         if "payload" in self._given and size > limit:
             raise PayloadTooLargeError(record.type, size, limit)

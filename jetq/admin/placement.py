@@ -10,6 +10,9 @@ from jetq.errors import LimitReachedError, ServerError, UnknownQueueError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.remains import Remains
+from jetq.jetstream.retention import DISCARD_AFTER
+from jetq.jetstream.task_store import Stored
+from jetq.model.events import state_change
 from jetq.model.record import TaskRecord
 from jetq.observe.fault_points import Point, fault_point
 from jetq.wire.control import ControlRequest, encode_control
@@ -41,10 +44,17 @@ class Placement:
             raise UnknownQueueError(queue)
 
     async def bring(self, done: Changed) -> None:
-        """Put the item of a runnable record into its queue, or schedule a waiting one; then clear up behind it."""
+        """
+        Put the item of a runnable record into its queue, or schedule a waiting one; then clear up behind it.
+
+        A full queue takes the item when there is room: until then it waits among the schedules.
+        """
         fault_point(Point.RECORD_CHANGED)
         stored, queues = done.stored, self._backend.queues
-        if stored.record.is_waiting:
+        record = stored.record
+        if done.wrote and (record.state, record.due) != (done.before.state, done.before.due):
+            self._tell(stored)
+        if record.is_waiting:
             await queues.schedule(stored)
         else:
             try:
@@ -53,21 +63,39 @@ class Placement:
                 await queues.schedule(stored)
         fault_point(Point.CHANGE_PLACED)
         for queue in done.queues:
-            remains, moved = Remains.of(stored, queue), queue != stored.record.queue
-            if moved or (done.waited and not stored.record.is_waiting):
+            remains, moved = Remains.of(stored, queue), queue != record.queue
+            if moved or (done.waited and not record.is_waiting):
                 await remains.remove_schedule(self._backend)
             if moved:
                 await remains.remove_item(self._backend)
 
     async def withdraw(self, done: Changed) -> None:
-        """Free the unique key of a task that ended, and take away its item and its schedule."""
-        if done.stored.record.key:
-            with contextlib.suppress(ServerError):  # it is not valid any more; who waits looks now and then
-                await self._backend.keys.leave(done.stored.record)
+        """Do what follows from the end of a task that did not run, and take away its item and its schedule."""
+        fault_point(Point.RECORD_CHANGED)
+        await self.free_key(done.stored.record)
+        if done.wrote:
+            self._tell(done.stored)
         for queue in done.queues:
             remains = Remains.of(done.stored, queue)
             await remains.remove_item(self._backend)
             await remains.remove_schedule(self._backend)
+        if done.wrote:
+            await self.discard(done.stored)
+
+    async def free_key(self, record: TaskRecord) -> None:
+        """Free the unique key of a task that ended; one that cannot be freed does not count any more all the same."""
+        if record.key:
+            with contextlib.suppress(ServerError):
+                await self._backend.keys.leave(record)
+
+    def _tell(self, stored: Stored) -> None:
+        now = self._backend.connection.clock.now()
+        self._backend.bus.emit(state_change(stored.record, now, sequence=stored.sequence))
+
+    async def discard(self, stored: Stored) -> None:
+        """Let a record go that nobody wants kept; the last step, since what comes before is repeated from it."""
+        if self._backend.retention.of(stored.record) == 0:
+            await self._backend.tasks.expire(stored, DISCARD_AFTER)
 
     async def stop_run(self, record: TaskRecord) -> None:
         """Tell a worker that its run is to stop; one that is dead, or does not hear it, is not waited for."""

@@ -16,7 +16,7 @@ from jetq.errors import RequestRefusedError, SequenceConflictError, ServerTimeou
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.task_store import Stored
-from jetq.model.events import UpdateConflict, state_change
+from jetq.model.events import UpdateConflict
 from jetq.model.name import check_name
 from jetq.model.operation import Operation
 from jetq.model.record import TaskRecord
@@ -84,7 +84,7 @@ class RecordChanges:
 
     async def make(self, task_id: str, wish: Wish) -> Changed:
         """
-        Fulfil a wish, and tell of the new state.
+        Fulfil a wish.
 
         Raises:
             InvalidNameError: No task can have this id.
@@ -98,7 +98,7 @@ class RecordChanges:
         before, doubt = stored.record, None
         for _ in range(_TRIES):
             if doubt is not None and wish.is_mine(stored.record):
-                return self._told(Changed(before, replaced.record, stored, wrote=True))
+                return Changed(before, replaced.record, stored, wrote=True)
             if wish.once and isinstance(doubt, ServerTimeoutError) and stored.sequence != replaced.sequence:
                 return Changed(before, replaced.record, stored, wrote=False)
             replaced = stored
@@ -112,7 +112,7 @@ class RecordChanges:
                 self._backend.bus.emit(UpdateConflict(task_id=task_id, what=wish.operation))
                 stored = await self._read(task_id)
             else:
-                return self._told(Changed(before, replaced.record, written, wrote=True))
+                return Changed(before, replaced.record, written, wrote=True)
         raise doubt or TaskNotFoundError(task_id)
 
     async def _read(self, task_id: str) -> Stored:
@@ -133,11 +133,3 @@ class RecordChanges:
             await self._backend.know_store()
             ttl = self._backend.retention.ttl(document.record)
         return await self._backend.tasks.write(document, expect, ttl=ttl)
-
-    def _told(self, changed: Changed) -> Changed:
-        """Tell of a new state; a wish or a change that leaves the state is seen in the record alone."""
-        record, before = changed.stored.record, changed.before
-        if (record.state, record.due, record.end) != (before.state, before.due, before.end):
-            now = self._backend.connection.clock.now()
-            self._backend.bus.emit(state_change(record, now, sequence=changed.stored.sequence))
-        return changed

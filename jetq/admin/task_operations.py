@@ -32,7 +32,7 @@ operator and a worker, do not take away what the other has just put there.
 from datetime import datetime
 from typing import Final
 
-from jetq.admin.amendment import Amendment, Signer
+from jetq.admin.amendment import Amendment
 from jetq.admin.key_claim import KeyClaim
 from jetq.admin.placement import Placement
 from jetq.admin.record_changes import Changed, RecordChanges, Wish
@@ -46,6 +46,7 @@ from jetq.model.record import CancelRequest, TaskRecord
 from jetq.model.state import End, State
 from jetq.model.transition import ended, hastened, retried, stopping
 from jetq.wire.codec import Document
+from jetq.wire.signature import Signer
 
 LONGEST_NAME: Final = 200
 _DETAILS: Final = {
