@@ -1,0 +1,46 @@
+"""
+One pass over a large store, as a process: ``python -m tests.integration.admin.janitor_at_scale URL NAMESPACE``.
+
+Prints, as JSON, what was read and mended, the processor seconds and the seconds that the pass took, and the largest
+resident size in bytes.
+"""
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from collections import Counter
+
+from jetq.admin.janitor import Janitor
+from jetq.jetstream.address import Address
+from jetq.jetstream.backend import Backend
+from jetq.model.events import TaskRepaired
+from jetq.observe.bus import Bus
+from jetq.settings import JanitorSettings, Settings
+
+
+async def measure(url: str, namespace: str) -> None:
+    backend = await Backend.open(Address.of(url), Settings(namespace=namespace), name="scale", bus=Bus())
+    kinds: Counter[str] = Counter()
+
+    def tell(repaired: TaskRepaired) -> None:
+        kinds[repaired.kind] += 1
+
+    janitor = Janitor(backend, JanitorSettings(patience=0.0))
+    began, processor = time.monotonic(), time.process_time()
+    passed = await janitor.run_pass(tell=tell)
+    figures = {
+        "records": passed.records,
+        "repairs": dict(kinds),
+        "complete": passed.complete,
+        "processor": time.process_time() - processor,
+        "seconds": time.monotonic() - began,
+        "resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    await backend.close()
+    print(json.dumps(figures))  # noqa: T201 - the test reads it
+
+
+if __name__ == "__main__":
+    asyncio.run(measure(*sys.argv[1:]))
