@@ -11,7 +11,7 @@ from msgspec import Raw
 from jetq.errors import IllegalTransitionError
 from jetq.model.record import ABSENT, CancelRequest, ErrorInfo, Result, Run, StoredOptions, TaskRecord
 from jetq.model.state import FINAL, RUNNABLE, State
-from jetq.model.transition import claimed, closed, refused, renewed, retried, waiting
+from jetq.model.transition import claimed, closed, refused, renewed, replaced, retried, waiting
 from jetq.model.verdict import Settlement, Verdict
 from tests.unit.wire.examples import Move, moves, records
 
@@ -63,6 +63,8 @@ def test_what_ended_is_neither_claimed_nor_closed_nor_put_off_nor_refused(state:
         lambda: waiting(ended, LATER),
         lambda: refused(ended, "full"),
         lambda: renewed(ended, record()),
+        lambda: replaced(ended, record()),
+        lambda: replaced(record(State.ACTIVE), record()),
     ]
 
     for move in attempts:
@@ -208,3 +210,41 @@ def test_no_walk_of_moves_leaves_an_end_but_an_operators_retry(start: TaskRecord
         )
         assert after.tries >= 0
         now = after
+
+
+def test_a_task_that_does_not_run_takes_over_what_another_would_have_brought_with_all_its_tries() -> None:
+    before = record(
+        State.RETRY,
+        queue="Q",
+        key="t k",
+        payload=b"1",
+        tries=2,
+        runs=3,
+        crashes=1,
+        due=NOW,
+        deadline=LATER,
+        last_err="no",
+        error=BOOM,
+        signature="aa",
+        nonce="n1",
+    )
+    wanted = record(queue="OTHER", key="t k", payload=b"2", max_tries=7, nonce="n2")
+
+    assert changes(before, replaced(before, wanted)) == {
+        "payload": b"2",
+        "tries": 0,
+        "crashes": 0,
+        "deadline": None,
+        "max_tries": 7,
+        "last_err": "",
+        "error": None,
+        "signature": "",
+        "nonce": "n2",
+    }
+
+
+def test_a_replaced_task_waits_for_the_time_that_the_new_one_names_and_else_for_its_own() -> None:
+    before = record(due=NOW)
+
+    assert replaced(before, record()).due == NOW
+    assert replaced(before, record(due=LATER)).due == LATER
