@@ -51,7 +51,7 @@ from jetq.errors import (
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.task_store import Stored
-from jetq.model.events import state_change
+from jetq.model.events import EnqueueFailed, state_change
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import refused, renewed
@@ -95,12 +95,16 @@ class Enqueuer:
             EnqueueError: See its subclasses.
             ServerError: The server refused for a reason of its own.
         """
-        await self._know_queue(request.queue)
-        if request.unique is not None:
-            return await self._keyed.enqueue(request, request.unique)
-        draft = self._draft(request)
-        (answer,) = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
-        return await self._finish(draft, answer)
+        try:
+            await self._know_queue(request.queue)
+            if request.unique is not None:
+                return await self._keyed.enqueue(request, request.unique)
+            draft = self._draft(request)
+            (answer,) = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
+            return await self._finish(draft, answer)
+        except JetqError as error:
+            self._tell_failure(request, error)
+            raise
 
     async def store(self, request: EnqueueRequest) -> Stored:
         """Write the record of a new task, and nothing else; see :meth:`enqueue` for what it raises."""
@@ -119,6 +123,13 @@ class Enqueuer:
         """
         for queue in {request.queue for request in requests}:
             await self._know_queue(queue)
+        results = await self._enqueue_all(requests)
+        for request, result in zip(requests, results, strict=True):
+            if isinstance(result, JetqError):
+                self._tell_failure(request, result)
+        return results
+
+    async def _enqueue_all(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | ExistingTask | JetqError]:
         keyed = [request for request in requests if request.unique is not None]
         if not keyed:
             return [*await self._enqueue_plain(requests)]
@@ -293,6 +304,10 @@ class Enqueuer:
             tasks, ttl = self._backend.tasks, _QUEUE_ERROR_TTL
             written = await tasks.write(document, stored.sequence, ttl=ttl, timeout=self._timeout)
             self._tell(written.record, written.sequence)
+
+    def _tell_failure(self, request: EnqueueRequest, error: JetqError) -> None:
+        name = type(error).__name__
+        self._backend.bus.emit(EnqueueFailed(task_type=request.type, queue=request.queue, error=name))
 
     def _tell(self, record: TaskRecord, sequence: int) -> None:
         self._backend.bus.emit(state_change(record, self._backend.connection.clock.now(), sequence=sequence))

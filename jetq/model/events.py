@@ -29,6 +29,7 @@ class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
         outcome: What led here, as the outcome's name in lower case; empty without a run.
         duration: Seconds that the handler ran.
         due: When a waiting task becomes runnable.
+        runnable_since: When a task that was started could have been; None where nobody knows any more.
         end: Why a final state was reached.
     """
 
@@ -48,6 +49,7 @@ class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
     outcome: str = ""
     duration: float | None = None
     due: datetime | None = None
+    runnable_since: datetime | None = None
     end: str = ""
     last_err: str = ""
     error: ErrorInfo | None = None
@@ -63,6 +65,7 @@ def state_change(
     pattern: str = "",
     outcome: str = "",
     duration: float | None = None,
+    runnable_since: datetime | None = None,
 ) -> TaskStateChanged:
     """Return the event of a record that was just written, with the *sequence* that the server gave it."""
     return TaskStateChanged(
@@ -82,6 +85,7 @@ def state_change(
         outcome=outcome,
         duration=duration,
         due=record.due,
+        runnable_since=runnable_since,
         end=record.end,
         last_err=record.last_err,
         error=record.error,
@@ -136,6 +140,14 @@ class UpdateConflict(Struct, frozen=True, kw_only=True):
 
     task_id: str
     what: str
+
+
+class EnqueueFailed(Struct, frozen=True, kw_only=True):
+    """A task was not enqueued, or nobody knows; *error* is the class of what its caller got."""
+
+    task_type: str
+    queue: str
+    error: str
 
 
 class SignatureRefused(Struct, frozen=True, kw_only=True):
@@ -324,6 +336,7 @@ Event = (
     | DeliveryDiscarded
     | RunLost
     | UpdateConflict
+    | EnqueueFailed
     | SignatureRefused
     | AttemptFailed
     | TaskTakenOver

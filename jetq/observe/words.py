@@ -13,6 +13,7 @@ from jetq.model.events import (
     ConnectionLost,
     ConnectionRestored,
     DeliveryDiscarded,
+    EnqueueFailed,
     Event,
     JanitorFailed,
     JanitorPassed,
@@ -96,6 +97,11 @@ def _run_lost(event: RunLost) -> Told:
     return logging.WARNING, "run lost, its result is dropped", fields
 
 
+def _enqueue_failed(event: EnqueueFailed) -> Told:
+    fields = {"task_type": event.task_type, "queue": event.queue, "error": event.error}
+    return logging.DEBUG, "task not enqueued", fields
+
+
 def _signature_refused(event: SignatureRefused) -> Told:
     fields = {
         "task_id": event.task_id,
@@ -129,7 +135,7 @@ def _progressed(event: TaskProgressed) -> Told:
 
 
 def _leader_elected(event: LeaderElected) -> Told:
-    return logging.INFO, "leader elected", {"component": event.component, "name": event.name}
+    return logging.INFO, "leader elected", {"component": event.component, "leader": event.name}
 
 
 def _deduplicated(event: TaskDeduplicated) -> Told:
@@ -173,7 +179,7 @@ def _stopped(event: WorkerStopped) -> Told:
 
 
 def _leads_no_more(event: LeadershipEnded) -> Told:
-    fields = {"component": event.component, "name": event.name, "reason": one_line(event.reason)}
+    fields = {"component": event.component, "leader": event.name, "reason": one_line(event.reason)}
     return logging.INFO, "leads no more", fields
 
 
@@ -208,6 +214,7 @@ _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     DeliveryDiscarded: _discarded,
     RunLost: _run_lost,
     UpdateConflict: _conflict,
+    EnqueueFailed: _enqueue_failed,
     SignatureRefused: _signature_refused,
     TaskTakenOver: _taken_over,
     TaskDeduplicated: _deduplicated,

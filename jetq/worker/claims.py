@@ -174,7 +174,8 @@ class Claims:
         fault_point(Point.RUN_CLAIMED)
         if crashed:
             self._tell_take_over(stored, written)
-        self._desk.tell(written.record, sequence=written.sequence)
+        since = record.due or (None if record.runs else record.created)
+        self._desk.tell(written.record, sequence=written.sequence, runnable_since=since)
         return Claim(written, queue, entry)
 
     async def _distrust(self, stored: Stored, complaint: str, delivery: Delivery, *, crashed: bool) -> Stored | None:

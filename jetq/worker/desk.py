@@ -92,6 +92,7 @@ class Desk:
         pattern: str = "",
         outcome: str = "",
         duration: float | None = None,
+        runnable_since: datetime | None = None,
     ) -> None:
         """Emit the event of a state that this worker wrote, with the *sequence* of the record."""
         self.backend.bus.emit(
@@ -103,6 +104,7 @@ class Desk:
                 pattern=pattern,
                 outcome=outcome,
                 duration=duration,
+                runnable_since=runnable_since,
             )
         )
 

@@ -1,0 +1,192 @@
+"""
+metrics: what happens, as numbers for Prometheus.
+
+A listener of the bus counts events; nothing in the flow of a task counts anything. Each process counts what it does
+itself: a worker its runs, a producer its enqueues. Labels are bounded: ``type`` is the pattern of a handler and never a
+task's type, which callers choose; no label holds an id or the text of an error.
+
+The numbers are prometheus_client's own, in its default registry unless another is given: so what handlers count by
+themselves is on the same page, and so are its numbers about the process. The children of labels are kept here, since
+looking one up costs more than counting.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+from msgspec import Struct
+
+from jetq.model.events import (
+    ConnectionLost,
+    ConnectionRestored,
+    DeliveryDiscarded,
+    EnqueueFailed,
+    Event,
+    RunLost,
+    SignatureRefused,
+    TaskRepaired,
+    TaskStateChanged,
+    TaskTakenOver,
+    UpdateConflict,
+    WorkerStarted,
+)
+from jetq.model.state import State
+
+BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+"""Seconds; prometheus_client's own end at 10, and tasks run and wait for longer."""
+
+
+class Metric(Struct, frozen=True):
+    """
+    A metric.
+
+    Attributes:
+        name: As Prometheus shows it.
+        kind: ``Counter``, ``Gauge`` or ``Histogram``.
+        labels: Their names.
+        help: What it counts or measures.
+    """
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    help: str
+
+
+METRICS: Final = (
+    Metric("jetq_tasks_enqueued_total", "Counter", ("queue",), "Records of new tasks that this process stored."),
+    Metric(
+        "jetq_enqueue_errors_total",
+        "Counter",
+        ("queue", "error"),
+        "Tasks that this process did not enqueue, by the class of the error that its caller got.",
+    ),
+    Metric(
+        "jetq_tasks_processed_total",
+        "Counter",
+        ("queue", "type", "outcome"),
+        "Runs that ended here, by the handler's pattern and what happened; type is empty where no handler was found.",
+    ),
+    Metric("jetq_task_duration_seconds", "Histogram", ("queue", "type"), "How long handlers ran."),
+    Metric(
+        "jetq_task_wait_seconds",
+        "Histogram",
+        ("queue",),
+        "From when a task could run (its creation, or the time that it was to wait for) to the start of its run.",
+    ),
+    Metric("jetq_tasks_running", "Gauge", (), "Tasks under way in this worker."),
+    Metric("jetq_slots", "Gauge", (), "Tasks that may be under way in this worker at one time."),
+    Metric(
+        "jetq_deliveries_discarded_total", "Counter", ("queue", "reason"), "Items removed that no handler could see."
+    ),
+    Metric("jetq_task_updates_total", "Counter", ("state",), "Records that this process wrote with a state."),
+    Metric("jetq_update_conflicts_total", "Counter", (), "Writes that lost to somebody else's, and were decided anew."),
+    Metric("jetq_leases_lost_total", "Counter", ("queue",), "Runs that another worker took over; their results drop."),
+    Metric("jetq_take_overs_total", "Counter", ("queue",), "Tasks that this worker took from dead ones."),
+    Metric("jetq_signatures_refused_total", "Counter", ("queue",), "Tasks ended, since nobody trusted signed them."),
+    Metric("jetq_janitor_repairs_total", "Counter", ("kind",), "What the janitor of this process mended."),
+    Metric(
+        "jetq_connection_up",
+        "Gauge",
+        (),
+        "0 while the connection to the server is lost and not yet renewed, else 1.",
+    ),
+    Metric("jetq_reconnects_total", "Counter", (), "Connections that were lost and renewed."),
+)
+"""Every metric of jetq; docs/reference/metrics.md is made of it."""
+
+
+class Metrics:
+    """
+    A listener that counts: ``app.bus.listen(Metrics())``, once a process.
+
+    Args:
+        registry: Of prometheus_client; None is its default one, ``prometheus_client.REGISTRY``.
+
+    Raises:
+        ValueError: The registry has metrics of these names already.
+    """
+
+    def __init__(self, registry: Any = None) -> None:
+        import prometheus_client  # noqa: PLC0415 - costs start-up time that not every process needs to pay
+
+        kept = registry or prometheus_client.REGISTRY
+        made: dict[str, Any] = {}
+        for metric in METRICS:
+            options = {"buckets": BUCKETS} if metric.kind == "Histogram" else {}
+            kind = getattr(prometheus_client, metric.kind)
+            made[metric.name] = kind(metric.name, metric.help, metric.labels, registry=kept, **options)
+        self._running, self._slots = made["jetq_tasks_running"], made["jetq_slots"]
+        self._up = made["jetq_connection_up"]
+        self._up.set(1)
+        self._made, self._registry = made, kept
+
+        @cache
+        def count(name: str, *labels: str) -> Callable[[], None]:
+            child: Any = made[name].labels(*labels) if labels else made[name]
+            return child.inc  # type: ignore[no-any-return]  # as prometheus_client makes it
+
+        @cache
+        def measure(name: str, *labels: str) -> Callable[[float], None]:
+            child: Any = made[name].labels(*labels)
+            return child.observe  # type: ignore[no-any-return]  # as prometheus_client makes it
+
+        self._count, self._measure = count, measure
+
+    def watch(self, running: Callable[[], int]) -> None:
+        """Let *running* say how many tasks are under way, whenever somebody looks."""
+        self._running.set_function(running)
+
+    def forget(self) -> None:
+        """Take the metrics out of their registry."""
+        for metric in self._made.values():
+            self._registry.unregister(metric)
+
+    def __call__(self, event: Event) -> None:
+        """Count an event."""
+        if isinstance(event, TaskStateChanged):
+            if not event.repeated:
+                self._task(event)
+            return
+        if (count := _COUNTS.get(type(event))) is not None:
+            self._count(*count(event))()
+        self._process(event)
+
+    def _task(self, event: TaskStateChanged) -> None:
+        count, measure, queue = self._count, self._measure, event.queue
+        count("jetq_task_updates_total", event.state.value or "unknown")()
+        if event.state is State.ACTIVE:
+            if event.runnable_since is not None:
+                waited = (event.at - event.runnable_since).total_seconds()
+                measure("jetq_task_wait_seconds", queue)(max(0.0, waited))
+        elif event.outcome:
+            count("jetq_tasks_processed_total", queue, event.pattern, event.outcome)()
+            if event.duration is not None:
+                measure("jetq_task_duration_seconds", queue, event.pattern)(event.duration)
+        elif event.state is State.NEW:
+            count("jetq_tasks_enqueued_total", queue)()
+
+    def _process(self, event: Event) -> None:
+        match event:
+            case WorkerStarted():
+                self._slots.set(event.slots)
+                self._up.set(1)
+            case ConnectionRestored():
+                self._up.set(1)
+            case ConnectionLost():
+                self._up.set(0)
+            case _:
+                pass
+
+
+_COUNTS: Final[dict[type, Callable[[Any], tuple[str, ...]]]] = {
+    EnqueueFailed: lambda event: ("jetq_enqueue_errors_total", event.queue, event.error),
+    DeliveryDiscarded: lambda event: ("jetq_deliveries_discarded_total", event.queue, event.reason),
+    UpdateConflict: lambda _: ("jetq_update_conflicts_total",),
+    RunLost: lambda event: ("jetq_leases_lost_total", event.queue),
+    TaskTakenOver: lambda event: ("jetq_take_overs_total", event.queue),
+    SignatureRefused: lambda event: ("jetq_signatures_refused_total", event.queue),
+    TaskRepaired: lambda event: ("jetq_janitor_repairs_total", event.kind),
+    ConnectionRestored: lambda _: ("jetq_reconnects_total",),
+}
+"""The count that an event raises, and its labels."""

@@ -1,0 +1,196 @@
+"""Numbers of what happens: each event counts once, under labels that are bounded."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+
+from jetq.model.events import (
+    ConnectionLost,
+    ConnectionRestored,
+    DeliveryDiscarded,
+    EnqueueFailed,
+    Event,
+    RunLost,
+    SignatureRefused,
+    TaskRepaired,
+    TaskStateChanged,
+    TaskTakenOver,
+    UpdateConflict,
+    WorkerStarted,
+)
+from jetq.model.state import State
+from jetq.observe.bus import Bus
+from jetq.observe.metrics import BUCKETS, METRICS, Metrics
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+
+class Page:
+    """What a scrape shows."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
+
+    def tell(self, *events: Event) -> "Page":
+        for event in events:
+            self.metrics(event)
+        return self
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+    def shown(self) -> dict[str, float]:
+        """Return every series that is not 0, and not a bucket or a creation time."""
+        lines = [line for line in generate_latest(self.registry).decode().splitlines() if not line.startswith("#")]
+        pairs = [line.rsplit(" ", 1) for line in lines if "_bucket" not in line and "_created" not in line]
+        return {name: float(value) for name, value in pairs if float(value)}
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+def changed(state: State, **changes: Any) -> TaskStateChanged:
+    values: dict[str, Any] = {"task_id": "T1", "task_type": "email:new", "queue": "Q", "state": state, "tries": 1}
+    return TaskStateChanged(**(values | {"created": NOW, "at": NOW} | changes))
+
+
+UP = {"jetq_connection_up": 1.0}
+
+
+def test_a_new_task_is_enqueued_and_its_record_updated(page: Page) -> None:
+    page.tell(changed(State.NEW), changed(State.NEW, queue="R"), changed(State.NEW))
+
+    assert page.shown() == UP | {
+        'jetq_tasks_enqueued_total{queue="Q"}': 2,
+        'jetq_tasks_enqueued_total{queue="R"}': 1,
+        'jetq_task_updates_total{state="new"}': 3,
+    }
+
+
+def test_a_run_counts_under_its_pattern_and_its_outcome(page: Page) -> None:
+    end = {"pattern": "email:*", "worker": "W1"}
+    page.tell(
+        changed(State.ACTIVE, worker="W1", runnable_since=NOW - timedelta(seconds=2)),
+        changed(State.COMPLETE, outcome="succeeded", duration=0.25, **end),
+        changed(State.RETRY, outcome="failed", duration=40.0, **end),
+        changed(State.RETRY, outcome="unroutable", worker="W1"),
+    )
+
+    assert page.shown() == UP | {
+        'jetq_task_updates_total{state="active"}': 1,
+        'jetq_task_updates_total{state="complete"}': 1,
+        'jetq_task_updates_total{state="retry"}': 2,
+        'jetq_task_wait_seconds_count{queue="Q"}': 1,
+        'jetq_task_wait_seconds_sum{queue="Q"}': 2.0,
+        'jetq_tasks_processed_total{outcome="succeeded",queue="Q",type="email:*"}': 1,
+        'jetq_tasks_processed_total{outcome="failed",queue="Q",type="email:*"}': 1,
+        'jetq_tasks_processed_total{outcome="unroutable",queue="Q",type=""}': 1,
+        'jetq_task_duration_seconds_count{queue="Q",type="email:*"}': 2,
+        'jetq_task_duration_seconds_sum{queue="Q",type="email:*"}': 40.25,
+    }
+    assert page.value("jetq_task_duration_seconds_bucket", queue="Q", type="email:*", le="0.25") == 1
+    assert page.value("jetq_task_duration_seconds_bucket", queue="Q", type="email:*", le="60.0") == 2
+
+
+def test_what_is_told_again_counts_once(page: Page) -> None:
+    end = changed(State.EXPIRED, end="deadline")
+    page.tell(end, changed(State.EXPIRED, end="deadline", repeated=True))
+
+    assert page.shown() == UP | {'jetq_task_updates_total{state="expired"}': 1}
+
+
+def test_a_start_whose_wait_nobody_knows_measures_none(page: Page) -> None:
+    page.tell(changed(State.ACTIVE, worker="W1"))
+
+    assert page.shown() == UP | {'jetq_task_updates_total{state="active"}': 1}
+
+
+def test_no_wait_is_negative(page: Page) -> None:
+    page.tell(changed(State.ACTIVE, worker="W1", runnable_since=NOW + timedelta(seconds=1)))
+
+    assert page.value("jetq_task_wait_seconds_sum", queue="Q") == 0
+
+
+COUNTED: list[tuple[Event, dict[str, float]]] = [
+    (
+        EnqueueFailed(task_type="x:y", queue="Q", error="QueueFullError"),
+        {'jetq_enqueue_errors_total{error="QueueFullError",queue="Q"}': 1},
+    ),
+    (
+        DeliveryDiscarded(queue="Q", reason="not_found"),
+        {'jetq_deliveries_discarded_total{queue="Q",reason="not_found"}': 1},
+    ),
+    (UpdateConflict(task_id="T1", what="claim"), {"jetq_update_conflicts_total": 1}),
+    (RunLost(task_id="T1", queue="Q", worker="W1"), {'jetq_leases_lost_total{queue="Q"}': 1}),
+    (
+        TaskTakenOver(task_id="T1", queue="Q", worker="W1", dead_worker="W0", crashes=1),
+        {'jetq_take_overs_total{queue="Q"}': 1},
+    ),
+    (
+        SignatureRefused(task_id="T1", task_type="x:y", queue="Q", worker="W1", reason="not signed"),
+        {'jetq_signatures_refused_total{queue="Q"}': 1},
+    ),
+    (TaskRepaired(kind="item", task_id="T1"), {'jetq_janitor_repairs_total{kind="item"}': 1}),
+    (WorkerStarted(worker="W1", queues=("Q",), patterns=("a",), slots=3), {"jetq_slots": 3}),
+]
+
+
+@pytest.mark.parametrize(("event", "counted"), COUNTED, ids=lambda value: type(value).__name__)
+def test_an_event_counts(page: Page, event: Event, counted: dict[str, float]) -> None:
+    assert page.tell(event).shown() == UP | counted
+    assert page.tell(event).shown() == UP | {
+        name: value if name == "jetq_slots" else 2 * value for name, value in counted.items()
+    }
+
+
+def test_a_connection_is_up_or_lost(page: Page) -> None:
+    page.tell(ConnectionLost(reason="gone"), ConnectionLost(reason="still gone"))
+    assert page.value("jetq_connection_up") == 0
+
+    page.tell(ConnectionRestored(server="nats://h:1", generation=2))
+    assert page.value("jetq_connection_up") == 1
+    assert page.value("jetq_reconnects_total") == 1
+
+
+def test_what_runs_is_asked_for_when_somebody_looks(page: Page) -> None:
+    running = [1, 2]
+    page.metrics.watch(lambda: len(running))
+    running.append(3)
+
+    assert page.value("jetq_tasks_running") == 3
+
+
+def test_every_metric_is_there_from_the_start(page: Page) -> None:
+    text = generate_latest(page.registry).decode()
+
+    for metric in METRICS:
+        assert f"# HELP {metric.name} {metric.help}" in text
+    assert all(metric.name.startswith("jetq_") for metric in METRICS)
+    assert list(BUCKETS) == sorted(BUCKETS)
+
+
+def test_the_default_registry_is_that_of_prometheus() -> None:
+    metrics = Metrics()
+    try:
+        metrics(changed(State.NEW, queue="DEFAULTS"))
+        assert REGISTRY.get_sample_value("jetq_tasks_enqueued_total", {"queue": "DEFAULTS"}) == 1
+        with pytest.raises(ValueError, match="Duplicated timeseries"):
+            Metrics()
+    finally:
+        metrics.forget()
+    assert REGISTRY.get_sample_value("jetq_tasks_enqueued_total", {"queue": "DEFAULTS"}) is None
+
+
+def test_metrics_listen_to_a_bus(page: Page) -> None:
+    bus = Bus()
+    forget = bus.listen(page.metrics)
+    bus.emit(changed(State.NEW))
+    forget()
+    bus.emit(changed(State.NEW))
+
+    assert page.value("jetq_tasks_enqueued_total", queue="Q") == 1
