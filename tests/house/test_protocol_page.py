@@ -10,6 +10,7 @@ from msgspec.structs import fields
 from jetq.jetstream.presence import WorkerPresence
 from jetq.model.record import TaskRecord
 from jetq.model.state import End
+from jetq.model.unique import KeyEntry
 from jetq.wire.codec import Item
 from jetq.wire.control import ControlReply, ControlRequest
 from jetq.wire.events import TaskStateEvent
@@ -28,6 +29,7 @@ def section(title: str) -> str:
     [
         ("Task record", [TaskRecord]),
         ("Item", [Item]),
+        ("Unique key", [KeyEntry]),
         ("Lifecycle event", [TaskStateEvent]),
         ("Presence of a worker", [WorkerPresence]),
         ("Control of a worker", [ControlRequest, ControlReply]),
