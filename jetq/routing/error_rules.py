@@ -7,7 +7,7 @@ Classes say which of them are worth another try, and a function may decide about
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from jetq.errors import InvalidSettingError, Signal
 
@@ -62,16 +62,22 @@ class ErrorRules:
 def _classes(setting: str, value: object) -> tuple[type[BaseException], ...] | None:
     if value is None:
         return None
-    several = (
-        cast("Iterable[object]", value) if isinstance(value, Iterable) and not isinstance(value, type) else (value,)
-    )
     classes: list[type[BaseException]] = []
-    for each in several:
-        if not isinstance(each, type) or not issubclass(each, BaseException) or issubclass(each, Signal):
+    for each in _several(value):
+        if not _is_error_class(each):
             wanted = "an exception class, or several (Retry, Terminate and Snooze decide by themselves)"
             raise InvalidSettingError(setting, each, wanted)
         classes.append(each)
     return tuple(classes)
+
+
+def _several(value: object) -> list[object]:
+    alone = isinstance(value, type) or not isinstance(value, Iterable)
+    return [value] if alone else list(cast("Iterable[object]", value))
+
+
+def _is_error_class(value: object) -> TypeGuard[type[BaseException]]:
+    return isinstance(value, type) and issubclass(value, BaseException) and not issubclass(value, Signal)
 
 
 def _function(value: object) -> Callable[..., Any]:
