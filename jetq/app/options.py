@@ -130,15 +130,16 @@ def build_request(
         InvalidPayloadError: The unique key is to be had from arguments, and the payload does not fit the handler.
     """
     own = _NO_HANDLER if handler is None else handler.options
-    now = datetime.now(UTC)
-    deadline = _deadline(own.deadline if call.deadline is None else call.deadline, now)
+    setting, start = ("delay", call.delay) if call.run_at is None else ("run_at", call.run_at)
+    deadline = own.deadline if call.deadline is None else call.deadline
+    _check_order(setting, start, deadline)
     return EnqueueRequest(
         type=check_name("task type", task_type),
         queue=call.queue or own.queue or settings.default_queue,
         payload=payload,
         max_tries=next(n for n in (call.max_tries, own.max_tries, settings.max_tries) if n is not None),
-        deadline=deadline,
-        due=_due(call, now, deadline),
+        deadline=_when("deadline", deadline),
+        due=_when(setting, start),
         task_id=call.id or "",
         options=_stored(call, settings),
         unique=_unique(task_type, payload, call, handler),
@@ -184,28 +185,29 @@ def check_soft_timeout(soft: Duration | None, hard: Duration | None) -> float | 
     return checked
 
 
-def _deadline(value: Deadline | None, now: datetime) -> datetime | None:
-    moment = _moment("deadline", value, now)
-    if moment is not None and moment <= now:
-        raise InvalidSettingError("deadline", value, f"in the future (it is {now.isoformat()} now)")
-    return moment
+def _check_order(setting: str, start: Deadline | None, deadline: Deadline | None) -> None:
+    """Refuse a deadline that has passed, and a task that would start after it."""
+    if deadline is None:
+        return
+    now = datetime.now(UTC)
+    last = _moment("deadline", deadline, now)
+    if last <= now:
+        raise InvalidSettingError("deadline", deadline, f"in the future (it is {now.isoformat()} now)")
+    if start is not None and _moment(setting, start, now) >= last:
+        wanted = f"before the deadline ({last.isoformat()}), after which the task is not started any more"
+        raise InvalidSettingError(setting, start, wanted)
 
 
-def _due(call: CallOptions, now: datetime, deadline: datetime | None) -> datetime | None:
-    setting, value = ("delay", call.delay) if call.run_at is None else ("run_at", call.run_at)
-    moment = _moment(setting, value, now)
-    if moment is not None and deadline is not None and moment >= deadline:
-        wanted = f"before the deadline ({deadline.isoformat()}), after which the task is not started any more"
-        raise InvalidSettingError(setting, value, wanted)
-    return moment
+def _moment(setting: str, value: Deadline, now: datetime) -> datetime:
+    when = _when(setting, value)
+    return when if isinstance(when, datetime) else now + (when or timedelta(0))
 
 
-def _moment(setting: str, value: Deadline | None, now: datetime) -> datetime | None:
+def _when(setting: str, value: Deadline | None) -> datetime | timedelta | None:
+    """Return a moment, or what is to be counted from when the task is stored."""
     if value is None:
         return None
-    if not isinstance(value, datetime):
-        return now + timedelta(seconds=seconds(setting, value))
-    return _aware(setting, value)
+    return _aware(setting, value) if isinstance(value, datetime) else timedelta(seconds=seconds(setting, value))
 
 
 def _aware(setting: str, value: object) -> datetime:

@@ -2,7 +2,7 @@
 request: what a caller wants enqueued, before it is a record.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 
@@ -20,7 +20,8 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
         queue: The queue's name.
         payload: JSON bytes; None for no payload.
         max_tries: 0 is unlimited.
-        deadline: After it a handler is not started.
+        deadline: After it a handler is not started. A timedelta counts from when the task is stored, by the server's
+            clock, as that of *due* does: this machine's may be wrong.
         due: When the task becomes runnable; None at once.
         task_id: The caller's own id; empty lets jetq choose.
         options: What the worker must know.
@@ -32,8 +33,8 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
     queue: str
     payload: bytes | None
     max_tries: int
-    deadline: datetime | None = None
-    due: datetime | None = None
+    deadline: datetime | timedelta | None = None
+    due: datetime | timedelta | None = None
     task_id: str = ""
     options: StoredOptions | None = None
     unique: UniqueKey | None = None
@@ -47,12 +48,16 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
             queue=self.queue,
             payload=self.payload,
             max_tries=self.max_tries,
-            deadline=self.deadline,
+            deadline=_moment(self.deadline, now),
             state=State.NEW,
             created=now,
-            due=self.due,
+            due=_moment(self.due, now),
             options=self.options,
             nonce=nonce,
             key="" if self.unique is None else self.unique.text,
             after=self.after,
         )
+
+
+def _moment(when: datetime | timedelta | None, now: datetime) -> datetime | None:
+    return now + when if isinstance(when, timedelta) else when

@@ -52,6 +52,24 @@ async def test_an_enqueued_task_is_stored_and_queued_and_told(
     assert [(event.task_id, event.state) for event in told] == [(record.id, State.NEW)]
 
 
+async def test_a_delay_and_a_deadline_count_by_the_servers_clock_and_moments_are_kept(
+    enqueuer: Enqueuer, backend: Backend
+) -> None:
+    moment = datetime.now(UTC) + timedelta(days=1)
+    backend.connection.clock.skew = timedelta(hours=1)  # this machine's clock is ahead
+
+    record = await enqueuer.enqueue(request(due=timedelta(seconds=30), deadline=timedelta(seconds=60)))
+    fixed = await enqueuer.enqueue(request(due=moment, deadline=moment + timedelta(1)))
+
+    assert record.due is not None
+    assert (record.due - record.created, record.deadline) == (
+        timedelta(seconds=30),
+        record.created + timedelta(minutes=1),
+    )
+    assert abs(record.due - datetime.now(UTC) + timedelta(hours=1)) < timedelta(seconds=40)
+    assert (fixed.due, fixed.deadline) == (moment, moment + timedelta(1))
+
+
 async def test_a_delayed_task_waits_outside_of_its_queue(enqueuer: Enqueuer, backend: Backend) -> None:
     record = await enqueuer.enqueue(request(due=datetime.now(UTC) + timedelta(seconds=0.6)))
 
