@@ -3,7 +3,20 @@
 from dataclasses import dataclass
 from typing import Any, assert_type
 
-from jetq import App, Context, Exponential, Payload, Queue, Task, TaskCall, TaskHandle, Tasks
+from jetq import (
+    App,
+    Context,
+    Exponential,
+    Payload,
+    Progress,
+    Queue,
+    Retention,
+    SoftTimeout,
+    Task,
+    TaskCall,
+    TaskHandle,
+    Tasks,
+)
 
 
 @dataclass
@@ -23,6 +36,16 @@ async def send_email(ctx: Context, to: str, subject: str = "hi") -> str:
 @app.task("email:*")
 def any_email(ctx: Context) -> None:
     ctx.logger.info("%s", ctx.payload)
+
+
+@app.task("report:make", timeout=300, soft_timeout=240, retention={"complete": 3600}, discard=["cancelled"])
+def report(ctx: Context, month: str) -> None:
+    try:
+        ctx.progress(1, 10, "collecting")
+        ctx.extend(600)
+        assert_type(ctx.soft_timed_out, bool)
+    except SoftTimeout:
+        return
 
 
 @tasks.task("order:paid")
@@ -47,6 +70,8 @@ async def use() -> None:
     assert_type(any_email.using(type="email:old").enqueue().result(), None)
     assert_type(app.enqueue("email:new", {"to": "x"}), TaskHandle[Any])
     app.enqueue_many([("email:new", {"to": "x"}), add.s(1, 2)])
+    assert_type(await handle.aprogress(), Progress | None)
+    assert_type(add.using(soft_timeout=5, retention=Retention(complete=0, failed=60)).s(1, 2), TaskCall[int])
 
     await send_email.aenqueue()  # E: call-arg reportCallIssue
     await send_email.aenqueue(to=1)  # E: arg-type reportArgumentType
@@ -55,6 +80,7 @@ async def use() -> None:
     add.enqueue(1, "2")  # E: arg-type reportArgumentType
     add.s(1)  # E: call-arg reportCallIssue
     send_email.using(dealy=3)  # E: call-arg reportCallIssue
+    send_email.using(retention="long")  # E: arg-type reportArgumentType
     app.enqueue("email:new", {}, queue=5)  # E: arg-type reportArgumentType
     app.enqueue_many([{"type": "x"}])  # E: list-item reportArgumentType
 

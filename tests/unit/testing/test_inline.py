@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from jetq.app.application import App
@@ -103,3 +105,28 @@ async def test_in_a_loop_there_is_the_async_form() -> None:
     assert (await arun_inline(app, number.s(5))).outcome == Succeeded(b'"5!"')
     with pytest.raises(BlockingCallError, match="arun_inline"):
         run_inline(app, number.s(5))
+
+
+async def test_progress_and_extensions_work_inline() -> None:
+    own = App("own")
+
+    @own.task("long", timeout=0.2)
+    async def long(ctx: Context) -> float:
+        ctx.progress(1, 2, "half")
+        await ctx.aextend(30)
+        await asyncio.sleep(0.3)
+        return ctx.time_left
+
+    @own.task("soft", soft_timeout=0.05)
+    async def soft(ctx: Context) -> bool:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            return ctx.soft_timed_out
+        return False
+
+    run = await arun_inline(own, long.s())
+
+    assert run.result() > 29
+    assert [(said.current, said.total, said.text) for said in run.progress] == [(1, 2, "half")]
+    assert (await arun_inline(own, soft.s())).result() is True
