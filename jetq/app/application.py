@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Self, Unpack
 
 from jetq.admin.task_history import task_history
+from jetq.admin.task_operations import TaskOperations
 from jetq.app.group import Tasks
 from jetq.app.options import CallOptions, OptionValues, build_request
 from jetq.app.register import Registry
@@ -93,17 +94,11 @@ class App(Registry):
     ) -> None:
         self.name = name
         base = settings or Settings.from_env()
-        if namespace is not None:
-            base = replace(base, namespace=namespace)
-        if retry_policies is not None:
-            base = replace(base, retry_policies={**base.retry_policies, **retry_policies})
-        if retry is not None:
-            base = replace(base, retry=retry)
-        if signing is not None:
-            base = replace(base, signing=signing)
-        base = replace(base, retention=as_retention(base.retention if retention is None else retention, discard))
-        joined = servers if servers is None or isinstance(servers, str) else ",".join(servers)
-        self.settings = base.with_connection(servers=joined, context=context)
+        given: dict[str, Any] = {"namespace": namespace, "retry": retry, "signing": signing}
+        given["retry_policies"] = {**base.retry_policies, **(retry_policies or {})}
+        given["retention"] = as_retention(base.retention if retention is None else retention, discard)
+        base = replace(base, **{setting: value for setting, value in given.items() if value is not None})
+        self.settings = base.with_connection(servers=_joined(servers), context=context)
         self.bus = Bus()
         self.router = Router()
         self.middleware = tuple(middleware)
@@ -187,7 +182,14 @@ class App(Registry):
         self._submission = Submission(self.settings, self.clients, self.router)
 
     def _new_clients(self) -> Clients:
-        return Clients(self.name, self.settings, declared=self._queues, address=self.address, bus=self.bus)
+        return Clients(
+            self.name,
+            self.settings,
+            declared=self._queues,
+            address=self.address,
+            bus=self.bus,
+            operate=lambda backend, signer: TaskOperations(backend, signer=signer),
+        )
 
     def address(self) -> Address:
         """
@@ -369,3 +371,7 @@ class App(Registry):
 
 async def _history(client: Client, task_id: str) -> list[TaskStateEvent]:
     return await task_history(client.backend.connection, client.backend.names, task_id)
+
+
+def _joined(servers: str | Sequence[str] | None) -> str | None:
+    return servers if servers is None or isinstance(servers, str) else ",".join(servers)

@@ -22,6 +22,7 @@ STDIN = "-"
 
 
 @commands.command("add")
+@expanded
 def add(
     task_type: Annotated[str, typer.Argument(metavar="TYPE", help="The task type, such as email:new.")],
     payload: Annotated[str | None, typer.Argument(metavar="JSON|-", help="The payload; - reads stdin.")] = None,
@@ -45,10 +46,7 @@ def add(
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end and print its result.")] = False,
     timeout: Annotated[str | None, typer.Option(metavar="TIME", help="With --wait: give up after that.")] = None,
     sign: options.Sign = None,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """
     Enqueue a task of any type and print its id.
@@ -56,21 +54,16 @@ def add(
     With --wait, print its result as JSON; the exit status is 1 if it ended without one.
     """
     from jetq.cli.adding import Wish, enqueue, parse_unique
-    from jetq.cli.session import settings_for
+    from jetq.cli.chosen import settings_at
     from jetq.cli.signing import with_keys
 
+    text = sys.stdin.read() if payload == STDIN else payload
+    key = parse_unique(unique, unique_mode, unique_period)
     wish = Wish.parse(
-        task_type,
-        sys.stdin.read() if payload == STDIN else payload,
-        queue=queue,
-        task_id=task_id,
-        delay=delay,
-        deadline=deadline,
-        max_tries=max_tries,
-        unique=parse_unique(unique, unique_mode, unique_period),
+        task_type, text, queue=queue, task_id=task_id, delay=delay, deadline=deadline, max_tries=max_tries, unique=key
     )
-    settings = with_keys(settings_for(servers, context, namespace), sign=sign)
-    enqueue(wish, settings, wait=wait, timeout=timeout, as_json=as_json)
+    settings = with_keys(settings_at(where), sign=sign)
+    enqueue(wish, settings, wait=wait, timeout=timeout, as_json=where.as_json)
 
 
 @commands.command("view")
