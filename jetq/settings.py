@@ -53,8 +53,6 @@ EVENT_BUFFER = 10_000
 RECORD_MARGIN = 64 * 1024
 """Bytes kept free below the server's max_payload when a task is enqueued, for what its runs will add."""
 
-_YES = frozenset({"1", "true", "yes", "on"})
-_NO = frozenset({"", "0", "false", "no", "off"})
 _LONGEST = 100 * 365 * 86_400.0
 """Seconds, a century; the server counts nanoseconds in 64 bits."""
 
@@ -307,22 +305,15 @@ class SigningSettings:
             UnusableCredentialsError: A key is none.
             InvalidSettingError: Two of them contradict each other.
         """
-        key = environ.get("JETQ_SIGNING_KEY") or None
-        if key is not None:
-            parse_key("JETQ_SIGNING_KEY", key)
-        verify = _listed("JETQ_VERIFY_KEYS", environ)
-        for listed in verify:
-            parse_key("JETQ_VERIFY_KEYS", listed)
-        optional = environ.get("JETQ_SIGNATURES_OPTIONAL", "").strip().lower()
-        if optional not in _YES | _NO:
+        key, file = (environ.get(name) or None for name in ("JETQ_SIGNING_KEY", "JETQ_SIGNING_KEY_FILE"))
+        verify, files = (_listed(name, environ) for name in ("JETQ_VERIFY_KEYS", "JETQ_VERIFY_KEY_FILES"))
+        for variable, keys in (("JETQ_SIGNING_KEY", (key,) if key else ()), ("JETQ_VERIFY_KEYS", verify)):
+            for each in keys:
+                parse_key(variable, each)
+        optional = environ.get("JETQ_SIGNATURES_OPTIONAL") or "0"
+        if optional not in {"0", "1"}:
             raise InvalidSettingError("JETQ_SIGNATURES_OPTIONAL", optional, "1 or 0")
-        return cls(
-            key=key,
-            key_file=environ.get("JETQ_SIGNING_KEY_FILE") or None,
-            verify=verify,
-            verify_files=_listed("JETQ_VERIFY_KEY_FILES", environ),
-            optional=optional in _YES,
-        )
+        return cls(key=key, key_file=file, verify=verify, verify_files=files, optional=optional == "1")
 
 
 def _listed(variable: str, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -375,8 +366,8 @@ class Settings:
         object.__setattr__(self, "retention", as_retention(self.retention))
         object.__setattr__(self, "enqueue_timeout", seconds("enqueue_timeout", self.enqueue_timeout, least=0.01))
         named = {check_name("retry policy", name): as_policy(value) for name, value in self.retry_policies.items()}
-        object.__setattr__(self, "retry_policies", named)
-        object.__setattr__(self, "retry", as_policy(self.retry, named))
+        for name, value in (("retry_policies", named), ("retry", as_policy(self.retry, named))):
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -175,7 +175,7 @@ BAD_KEYS = ["", "a1", "a1" * 33, "xy" * 32, "a" * 63, "a1 " * 16 + "  ", "é" * 
 
 
 def test_keys_are_found_in_the_environment() -> None:
-    environ = {"JETQ_SIGNING_KEY": SEED, "JETQ_VERIFY_KEYS": f"{PUBLIC}, {SEED},", "JETQ_SIGNATURES_OPTIONAL": "true"}
+    environ = {"JETQ_SIGNING_KEY": SEED, "JETQ_VERIFY_KEYS": f"{PUBLIC}, {SEED},", "JETQ_SIGNATURES_OPTIONAL": "1"}
     files = {"JETQ_SIGNING_KEY_FILE": "seed", "JETQ_VERIFY_KEY_FILES": "one,two"}
 
     by_value = Settings.from_env(environ).signing
