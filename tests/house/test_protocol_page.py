@@ -7,13 +7,14 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import fields
 
+from jetq.jetstream.janitor_mark import JanitorMark
 from jetq.jetstream.presence import WorkerPresence
 from jetq.model.record import TaskRecord
 from jetq.model.state import End
 from jetq.model.unique import KeyEntry
 from jetq.wire.codec import Item
 from jetq.wire.control import ControlReply, ControlRequest
-from jetq.wire.events import TaskStateEvent
+from jetq.wire.events import TaskProgressEvent, TaskStateEvent
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "protocol.md"
 KEY = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
@@ -30,8 +31,10 @@ def section(title: str) -> str:
         ("Task record", [TaskRecord]),
         ("Item", [Item]),
         ("Unique key", [KeyEntry]),
+        ("Progress", [TaskProgressEvent]),
         ("Lifecycle event", [TaskStateEvent]),
         ("Presence of a worker", [WorkerPresence]),
+        ("The janitor's last pass", [JanitorMark]),
         ("Control of a worker", [ControlRequest, ControlReply]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
