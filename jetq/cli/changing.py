@@ -12,6 +12,7 @@ import typer
 
 from jetq.cli.durations import parse_duration
 from jetq.errors import InvalidSettingError
+from jetq.settings import whole
 
 STDIN: Final = "-"
 NONE: Final = "none"
@@ -45,7 +46,7 @@ class Changes:
         if self.deadline is not None:
             given["deadline"] = None if self.deadline == NONE else _later(self.deadline)
         if self.max_tries is not None:
-            given["max_tries"] = self.max_tries
+            given["max_tries"] = whole("max_tries", self.max_tries, least=0)
         return given
 
 

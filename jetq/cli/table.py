@@ -25,7 +25,8 @@ class Column:
         title: Its heading.
         right: Numbers stand to the right.
         cut: May be cut short.
-        from_width: Shown on terminals of at least so many characters; other programs always get it.
+        from_width: Shown on terminals of at least so many characters, if any row has something there; other programs
+            always get it.
     """
 
     title: str
@@ -46,7 +47,11 @@ def lay_out(
         width: Of the terminal.
         style: Given a cell, and the cell as it is to be printed, returns the latter with colours.
     """
-    shown = [number for number, column in enumerate(columns) if width >= column.from_width]
+    shown = [
+        number
+        for number, column in enumerate(columns)
+        if not column.from_width or (width >= column.from_width and any(row[number] for row in rows))
+    ]
     kept = [columns[number] for number in shown]
     cells = [[row[number] for number in shown] for row in rows]
     widths = _fitted(kept, cells, width - len(_GAP) * (len(kept) - 1))

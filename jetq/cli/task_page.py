@@ -19,6 +19,7 @@ from jetq.wire.codec import Document
 from jetq.wire.progress import decode_progress
 from jetq.wire.summary import TaskSummary
 
+_WIDE: Final = 110
 _COLUMNS: Final = (
     Column("ID"),
     Column("TYPE", cut=True),
@@ -26,7 +27,11 @@ _COLUMNS: Final = (
     Column("STATE"),
     Column("TRIES", right=True),
     Column("AGE", right=True),
-    Column("LAST ERROR", cut=True, from_width=110),
+    Column("END", cut=True, from_width=_WIDE),
+    Column("DUE", right=True, from_width=_WIDE),
+    Column("PROGRESS", right=True, from_width=_WIDE),
+    Column("KEY", cut=True, from_width=_WIDE),
+    Column("LAST ERROR", cut=True, from_width=_WIDE),
 )
 
 
@@ -58,7 +63,34 @@ def print_tasks(tasks: Sequence[TaskSummary]) -> None:
 
 def _row(task: TaskSummary, now: datetime) -> tuple[str, ...]:
     tries = f"{task.tries}/{task.max_tries}" if task.max_tries > 0 else str(task.tries)
-    return task.id, task.type, task.queue, task.display_state, tries, age(task.created, now), task.last_err
+    return (
+        task.id,
+        task.type,
+        task.queue,
+        task.display_state,
+        tries,
+        age(task.created, now),
+        _end(task),
+        "" if task.due is None else age(task.due, now),
+        _percent(task.progress),
+        task.key,
+        task.last_err,
+    )
+
+
+def _end(task: TaskSummary) -> str:
+    if task.end == task.display_state:
+        return ""
+    return task.end or ("cancel requested" if task.cancel_requested is not None and not task.is_final else "")
+
+
+def _percent(progress: Any) -> str:
+    """Spell what a handler said, as short as it goes; nothing for what another program may mean by it."""
+    try:
+        said = msgspec.convert(progress, Progress)
+    except msgspec.ValidationError:
+        return ""
+    return f"{said.current:,}" if said.fraction is None else f"{said.fraction:.0%}"
 
 
 def task_object(document: Document) -> dict[str, Any]:
@@ -92,6 +124,9 @@ def view_fields(view: TaskView, signature: str = "") -> list[tuple[str, str]]:
         ("State", _state(record)),
         ("Tries", f"{record.tries} of {limit(max(record.max_tries, 0))}"),
         ("Crashes", str(record.crashes or "")),
+        ("Key", record.key),
+        ("Waits for", "" if record.is_final else record.after),
+        ("Cancel", _cancel(record)),
         ("Created", stamp(record.created)),
         ("Tried", stamp(record.tried)),
         ("Due", stamp(record.due)),
@@ -107,6 +142,13 @@ def view_fields(view: TaskView, signature: str = "") -> list[tuple[str, str]]:
         ("Last error", record.last_err),
         ("Traceback", error.traceback.rstrip() if error else ""),
     ]
+
+
+def _cancel(record: TaskRecord) -> str:
+    wish = record.cancel_requested
+    if wish is None or record.is_final:
+        return ""
+    return f"requested{' by ' if wish.by else ''}{wish.by}, {stamp(wish.at)}".removesuffix(", ")
 
 
 def _state(record: TaskRecord) -> str:

@@ -5,7 +5,7 @@ A list reads every record of the store, so this decodes only what it shows, seve
 record that is to be written back.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -13,7 +13,7 @@ from msgspec import Struct
 from jetq.errors import MalformedRecordError
 from jetq.model.name import is_name
 from jetq.model.record import CancelRequest, Moment
-from jetq.model.state import State, display_state
+from jetq.model.state import FINAL, State, display_state
 
 
 class ErrorKind(Struct, frozen=True):
@@ -23,7 +23,12 @@ class ErrorKind(Struct, frozen=True):
 
 
 class TaskSummary(Struct, frozen=True):
-    """A line of a list; the fields are the record's."""
+    """
+    A line of a list; the fields are the record's.
+
+    Attributes:
+        progress: Whatever stands there, as JSON.
+    """
 
     id: str
     type: str
@@ -40,6 +45,12 @@ class TaskSummary(Struct, frozen=True):
     deadline: Moment | None = None
     key: str = ""
     cancel_requested: CancelRequest | None = None
+    progress: Any = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the task ended."""
+        return self.state in FINAL
 
     @property
     def display_state(self) -> str:

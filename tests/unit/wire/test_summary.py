@@ -31,7 +31,7 @@ def test_a_summary_holds_what_the_record_says() -> None:
 
     summary = decode_summary("t1", new_document(record).encode())
 
-    names = set(TaskSummary.__struct_fields__) - {"error", "key"}
+    names = set(TaskSummary.__struct_fields__) - {"error", "key", "progress"}
     assert {name: getattr(summary, name) for name in names} == {name: getattr(record, name) for name in names}
     assert summary.display_state == record.display_state
 
@@ -76,3 +76,10 @@ def test_of_an_error_its_class_is_read() -> None:
     summary = decode_summary("2b", data)
 
     assert (summary.error, summary.key) == (ErrorKind("E"), "k")
+
+
+@pytest.mark.parametrize("said", [{"current": 1, "total": 4, "text": "", "at": "2026-11-24T12:00:00Z"}, "half", 0.5])
+def test_whatever_stands_for_a_progress_makes_no_record_malformed(said: object) -> None:
+    record = {"id": "2b", "type": "x", "created": NOW, "progress": said}
+
+    assert decode_summary("2b", msgspec.json.encode(record)).progress == said
