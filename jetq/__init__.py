@@ -17,6 +17,7 @@ from jetq.errors import (
     DuplicateTaskError,
     EnqueueError,
     JetqError,
+    OperationRefusedError,
     QueueFullError,
     ResultGoneError,
     ResultTimeoutError,
@@ -35,6 +36,7 @@ from jetq.execution.context import Context, current
 from jetq.execution.middleware import Middleware
 from jetq.jetstream.event_reader import EventsMissed
 from jetq.jetstream.server import EmbeddedServer
+from jetq.model.operation import OperatedTask
 from jetq.model.progress import Progress
 from jetq.model.record import TaskRecord
 from jetq.model.retention import Retention
@@ -42,7 +44,7 @@ from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy, Steps
 from jetq.model.state import State
 from jetq.model.unique import Unique, UniqueMode
 from jetq.routing.payload import Payload
-from jetq.settings import ConnectionSettings, Queue, Settings, StoreSettings, WorkerSettings
+from jetq.settings import ConnectionSettings, JanitorSettings, Queue, Settings, StoreSettings, WorkerSettings
 from jetq.wire.events import LeaderElectedEvent, TaskProgressEvent, TaskStateEvent
 from jetq.worker.worker import Worker
 
@@ -61,10 +63,13 @@ __all__ = [
     "EventsMissed",
     "Exponential",
     "Fixed",
+    "JanitorSettings",
     "JetqError",
     "LeaderElectedEvent",
     "Linear",
     "Middleware",
+    "OperatedTask",
+    "OperationRefusedError",
     "Payload",
     "Progress",
     "Queue",

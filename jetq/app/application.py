@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any, Self, Unpack
 
 from jetq.admin.task_history import task_history
-from jetq.admin.task_operations import TaskOperations
 from jetq.app.group import Tasks
+from jetq.app.operating import TaskOperator, operate
 from jetq.app.options import CallOptions, OptionValues, build_request
 from jetq.app.register import Registry
 from jetq.app.selection import FilterValues, TaskSelection, filter_of
@@ -43,7 +43,7 @@ from jetq.wire.event_filter import EventChoice, EventFilter
 from jetq.wire.events import TaskStateEvent
 
 
-class App(Registry):
+class App(Registry, TaskOperator):
     """
     An application: its tasks, its queues, and the way to its server.
 
@@ -188,7 +188,7 @@ class App(Registry):
             declared=self._queues,
             address=self.address,
             bus=self.bus,
-            operate=lambda backend, signer: TaskOperations(backend, signer=signer),
+            operate=operate,
         )
 
     def address(self) -> Address:

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from jetq.client.blocking import bridge
 from jetq.client.enqueue import Enqueuer
+from jetq.client.operations import Operate
 from jetq.jetstream.address import Address
 from jetq.jetstream.backend import Backend
 from jetq.observe.bus import Bus
@@ -29,11 +30,15 @@ class Client:
     Attributes:
         backend: The server.
         enqueuer: The write path.
+        operations: What operates on single tasks.
     """
 
-    def __init__(self, backend: Backend, declared: Mapping[str, Queue], signer: Signer | None = None) -> None:
+    def __init__(
+        self, backend: Backend, declared: Mapping[str, Queue], operate: Operate, signer: Signer | None = None
+    ) -> None:
         self.backend = backend
         self.enqueuer = Enqueuer(backend, declared, signer)
+        self.operations = operate(backend, signer)
 
 
 class Clients:
@@ -46,6 +51,7 @@ class Clients:
         declared: Its queues by name; each is bound or made when a task first goes there.
         address: Says where the server is; called when a client opens.
         bus: Of the application; hears the events of every client.
+        operate: Makes what operates on single tasks.
     """
 
     def __init__(
@@ -56,12 +62,14 @@ class Clients:
         declared: Mapping[str, Queue],
         address: Callable[[], Address],
         bus: Bus,
+        operate: Operate,
     ) -> None:
         self._name = name
         self._settings = settings
         self._declared = declared
         self._address = address
         self._bus = bus
+        self._operate = operate
         self._pid = os.getpid()
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Client]] = WeakKeyDictionary()
 
@@ -85,7 +93,7 @@ class Clients:
         bus.listen(self._bus.emit)
         signer = Signer.of(self._settings.signing)
         backend = await Backend.open(self._address(), self._settings, name=f"{self._name} client", bus=bus)
-        return Client(backend, self._declared, signer)
+        return Client(backend, self._declared, self._operate, signer)
 
     def adopt(self, backend: Backend) -> Callable[[], None]:
         """
@@ -96,7 +104,8 @@ class Clients:
         """
         loop = asyncio.get_running_loop()
         adopted: asyncio.Future[Client] = loop.create_future()
-        adopted.set_result(Client(backend, self._declared, Signer.of(self._settings.signing)))
+        signer = Signer.of(self._settings.signing)
+        adopted.set_result(Client(backend, self._declared, self._operate, signer))
         self._by_loop.setdefault(loop, adopted)
 
         def release() -> None:

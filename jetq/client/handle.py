@@ -10,6 +10,7 @@ from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.client.event_stream import EventStream
 from jetq.client.following import TaskEvent, task_events
+from jetq.client.operating import Operable
 from jetq.client.waiting import wait_for_end
 from jetq.errors import (
     TaskCancelledError,
@@ -30,9 +31,9 @@ R = TypeVar("R")
 Timeout = float | timedelta | None
 
 
-class TaskHandle(Generic[R]):
+class TaskHandle(Operable, Generic[R]):
     """
-    A task's id, and what can be asked about the task.
+    A task's id, what can be asked about the task, and what can be done to it.
 
     Attributes:
         id: The task's id.
