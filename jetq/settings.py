@@ -366,8 +366,7 @@ class Settings:
         object.__setattr__(self, "retention", as_retention(self.retention))
         object.__setattr__(self, "enqueue_timeout", seconds("enqueue_timeout", self.enqueue_timeout, least=0.01))
         named = {check_name("retry policy", name): as_policy(value) for name, value in self.retry_policies.items()}
-        for name, value in (("retry_policies", named), ("retry", as_policy(self.retry, named))):
-            object.__setattr__(self, name, value)
+        vars(self).update(retry_policies=named, retry=as_policy(self.retry, named))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
