@@ -59,6 +59,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     ├── ValueNotJsonError            an argument or a result that JSON cannot hold
     ├── ResultTypeError              a result that does not fit the handler's return annotation
     ├── OutsideTaskError             what only a running task has, asked for elsewhere
+    ├── ListenError                  an address that this process is to listen on cannot be had
     └── BlockingCallError            a blocking method called inside a running event loop
         └── BlockingIterationError       `for` or `with` where `async for` or `async with` must stand
 
@@ -612,6 +613,14 @@ class OutsideTaskError(JetqError):
         super().__init__(reason)
 
 
+class ListenError(JetqError):
+    """An address that this process is to listen on cannot be had."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(f"cannot listen on {address}: {reason}; is another worker there? Choose another port, or 0")
+
+
 class BlockingCallError(JetqError):
     """A blocking method was called inside a running event loop."""
 
@@ -625,6 +634,7 @@ class BlockingIterationError(BlockingCallError):
 
     def __init__(self, word: str) -> None:
         super().__init__(word, f"async {word}")
+        self.word = word
         self.args = (f"{word} ... in events() would block the running event loop; use: async {word}",)
 
 
