@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -75,6 +76,25 @@ def test_what_follows_is_judged() -> None:
     assert isinstance(failed.outcome, Failed)
     with pytest.raises(TaskFailedError, match="unknown mail"):
         failed.result()
+
+
+def test_errors_and_policies_are_judged_as_the_application_says() -> None:
+    def elsewhere(error: Exception, _ctx: Context) -> Retry | None:
+        return Retry(queue="SLOW") if isinstance(error, LookupError) else None
+
+    shop = App("shop", retry="slow", retry_policies={"slow": 3600}, give_up_on=ValueError, on_error=elsewhere)
+
+    @shop.task("fail:*")
+    def fail(ctx: Context) -> None:
+        raise {"key": KeyError, "value": ValueError, "type": TypeError}[ctx.payload]("x")
+
+    moved, given_up, again = (run_inline(shop, "fail:x", kind).record for kind in ("key", "value", "type"))
+
+    assert (moved.state, moved.queue) == (State.RETRY, "SLOW")
+    assert (given_up.state, given_up.end, given_up.last_err) == (State.TERMINATED, "given_up", "ValueError: x")
+    assert again.due is not None
+    assert again.tried is not None
+    assert again.due - again.tried == timedelta(hours=1)
 
 
 def test_the_last_try_ends_the_task_as_the_queue_says() -> None:
