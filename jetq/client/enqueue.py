@@ -288,7 +288,8 @@ class Enqueuer:
         queues, record = self._backend.queues, stored.record
         try:
             if record.is_waiting:
-                await queues.schedule(stored, timeout=self._timeout)
+                schedule = queues.schedule_unless_newer if record.key else queues.schedule
+                await schedule(stored, timeout=self._timeout)
             elif record.is_runnable or record.state is State.ACTIVE:
                 await queues.put(stored, timeout=self._timeout)
         except LimitReachedError as full:

@@ -228,4 +228,4 @@ class KeyStore:
         except LimitReachedError:
             return  # the queue is full: its schedule brings it later
         with contextlib.suppress(ServerError):
-            await self._queues.unschedule(woken.record.queue, woken.record.id)
+            await self._queues.unschedule_older(woken)

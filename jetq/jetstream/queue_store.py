@@ -13,7 +13,11 @@ up to 200 of 200). So:
 A crash anywhere in the loop leaves a record without item, which the janitor finds; a repetition is harmless.
 """
 
+import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
 
 from jetq.errors import MalformedItemError, SequenceConflictError
 from jetq.jetstream.connection import Connection
@@ -21,7 +25,9 @@ from jetq.jetstream.publisher import Publication, Publisher, expecting
 from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
 from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.wire.codec import decode_item, encode_item
-from jetq.wire.names import SCHEDULE, SCHEDULE_TARGET, Names
+from jetq.wire.names import EXPECT_SUBJECT_SEQUENCE, SCHEDULE, SCHEDULE_TARGET, Names
+
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class QueueStore:
@@ -103,23 +109,55 @@ class QueueStore:
         Raises:
             ServerTimeoutError: No answer; the schedule may be there.
         """
+        await self._publisher.publish(self._schedule(stored), timeout=timeout)
+
+    async def schedule_unless_newer(self, stored: Stored, *, timeout: float | None = None) -> None:
+        """
+        The same for a record that others may have changed meanwhile: a schedule for a newer one stays.
+
+        Raises:
+            ServerTimeoutError: No answer; the schedule may be there.
+        """
+        expect = 0
+        while True:
+            publication = self._schedule(stored, {EXPECT_SUBJECT_SEQUENCE: str(expect)})
+            with contextlib.suppress(SequenceConflictError):
+                await self._publisher.publish(publication, timeout=timeout)
+                return
+            subject = publication.subject
+            found = await last_message(self._connection, self._names.schedules, subject, timeout=timeout)
+            if found is not None and published_for(found) >= stored.sequence:
+                return
+            expect = 0 if found is None else found.seq
+
+    def _schedule(self, stored: Stored, headers: Mapping[str, str] = _NO_HEADERS) -> Publication:
         record = stored.record
-        await self._publisher.publish(
-            Publication(
-                self._names.schedule(record.queue, record.id),
-                encode_item(record.id, stored.sequence, stored.data),
-                {
-                    SCHEDULE: f"@at {_rfc3339(record.due or datetime.now(UTC))}",
-                    SCHEDULE_TARGET: self._names.due(record.queue, record.id),
-                },
-            ),
-            timeout=timeout,
+        return Publication(
+            self._names.schedule(record.queue, record.id),
+            encode_item(record.id, stored.sequence, stored.data),
+            {
+                SCHEDULE: f"@at {_rfc3339(record.due or datetime.now(UTC))}",
+                SCHEDULE_TARGET: self._names.due(record.queue, record.id),
+                **headers,
+            },
         )
 
     async def unschedule(self, queue: str, task_id: str) -> None:
         """Remove the schedule of a task that no longer waits, and its item if that is due and not yet in the queue."""
         for subject in (self._names.schedule(queue, task_id), self._names.due(queue, task_id)):
             await purge_subject(self._connection, self._names.schedules, subject)
+
+    async def unschedule_older(self, stored: Stored) -> None:
+        """
+        The same for what was published for an older record than this one, which waits no longer.
+
+        What was published for a newer record stays: the task may have run meanwhile, and wait again.
+        """
+        record, names = stored.record, self._names
+        for subject in (names.schedule(record.queue, record.id), names.due(record.queue, record.id)):
+            found = await last_message(self._connection, names.schedules, subject)
+            if found is not None and published_for(found) < stored.sequence:
+                await purge_subject(self._connection, names.schedules, subject, through=found.seq)
 
     async def remove(self, queue: str, task_id: str) -> None:
         """Remove the item of a task from its queue."""

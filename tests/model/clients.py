@@ -224,11 +224,13 @@ class Clients(Publishing):
 
     def a_unique(self, j: int, a: Actor) -> None:
         """
-        Enqueue with a key. Steps: 0 record, 1 key, 2 holder's record, 3 end own record, 4 own item, 5 holder's item.
+        Enqueue with a key. Steps: 0 record, 1 key, 2 holder's record, 3 end own record, 4 own item, 5 holder's item, 6
+        write the holder's record again.
 
         seq: own record's sequence. x: the holder that was read, plus 1.
         """
         who = f"producer {a.t}"
+        holder = a.x - 1
         if a.pc == 0:
 
             def made(w: World, _: int) -> None:
@@ -242,17 +244,34 @@ class Clients(Publishing):
         elif a.pc == 3:
 
             def ended(w: World, _: int) -> None:
-                holder = a.x - 1
-                r = w.rec[holder]
-                if r.st == NEW and not r.due:  # never queued, as far as the caller can see
-                    w.act[j] = a._replace(pc=5, seq=0, sub=(5, holder, -1, r.seq, 0, 0))
-                else:
-                    self.unique_done(w, j, a, holder)
+                self.unique_done(w, j, a, holder)
 
             self.request(("cas", a.t, a.seq, "end"), ended, lambda _: None, f"{who} ends its own record")
+        elif a.pc == 4:
+            self.machine(j, a, lambda w: self.unique_done(w, j, a, a.t), who)
+        elif a.pc == 5:
+
+            def queued(w: World) -> None:
+                w.act[j] = a._replace(pc=3, seq=w.rec[a.t].seq, sub=())
+
+            self.machine(j, a, queued, who)
         else:
-            holder = a.t if a.pc == 4 else a.x - 1
-            self.machine(j, a, lambda w: self.unique_done(w, j, a, holder), who)
+            self.unique_adopts(j, a, holder)
+
+    def unique_adopts(self, j: int, a: Actor, holder: int) -> None:
+        """Write the holder's record again: if its producer gives it up meanwhile, one of the two writes is refused."""
+
+        def look(w: World) -> None:
+            w.act[j] = a._replace(pc=2, x=0, sub=())
+
+        def adopted(w: World, seq: int) -> None:
+            if seq:
+                w.act[j] = a._replace(pc=5, sub=(5, holder, -1, seq, 0, 0))
+            else:
+                look(w)
+
+        op = ("cas", holder, a.sub[3], "rewrite")
+        self.request(op, adopted, look, f"producer {a.t} writes the record of {holder} again")
 
     def unique_takes_key(self, j: int, a: Actor) -> None:
         def look(w: World) -> None:
@@ -275,6 +294,8 @@ class Clients(Publishing):
             w.act[j] = a._replace(pc=4, seq=0, x=0, sub=(5, a.t, -1, a.seq, 0, 0))
         elif w.rec[holder].st in FINAL:
             w.act[j] = a._replace(pc=1, x=holder + 1)
+        elif w.rec[holder].st == NEW and not w.rec[holder].due and not w.q[holder].item:
+            w.act[j] = a._replace(pc=6, x=holder + 1, sub=(0, holder, -1, w.rec[holder].seq, 0, 0))
         else:
             w.act[j] = a._replace(pc=3, x=holder + 1)
         self.emit(w, f"producer {a.t} reads the key and its holder ({holder})")

@@ -21,7 +21,8 @@ class Rec(NamedTuple):
 
     ``due``: 1 while it waits for its schedule. ``rw``, ``ra``: the run (process of the worker, attempt). ``creq``: a
     cancel is requested. ``pend``, ``deps``: bit masks of the parents still awaited, and of the dependents. ``res``: the
-    attempt that wrote the result. ``nonce``: who created it. ``age``: see the janitor.
+    attempt that wrote the result. ``nonce``: who created it. ``age``: see the janitor. ``after``: the task of the same
+    key whose end it waits for.
     """
 
     seq: int
@@ -37,6 +38,7 @@ class Rec(NamedTuple):
     res: int = 0
     nonce: int = 0
     age: int = 0
+    after: int = NOBODY
 
 
 class Item(NamedTuple):
@@ -60,7 +62,9 @@ class Queue(NamedTuple):
 # Steps of a worker with its one delivery
 
 IDLE, CLAIM, CLAIM_UNSURE, READ, ASK, TAKE, RUN, END_UNSURE, END_AGAIN, RESCHEDULE, SCHEDULE, AFTER, ACK = range(13)
+TURN, WAIT_ON, SUPERSEDE = range(13, 16)
 _STEPS = "idle claim claim_unsure read ask take run end_unsure end_again reschedule schedule after ack"
+_STEPS += " turn wait_on supersede"
 STEP = _STEPS.split()
 IN_TABLE = (CLAIM, CLAIM_UNSURE, TAKE, RUN, END_UNSURE, END_AGAIN)
 """The lease table: from before the claim is sent until the closing write is resolved."""

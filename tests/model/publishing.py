@@ -3,7 +3,8 @@ publishing: how a task that may run gets its item, whoever makes it runnable; an
 
 ``sub`` = (step, child, parent or -1, sequence of the record, phase, sequence of the item). Steps: 1 read the child, 2
 take the parent out of it, 3 release it, 4 publish its item and then 6 remove its marker, 5 publish an item (no
-marker). Phases of 4 and 5: 0 publish, expecting the item's sequence; 1 read the item; 2 read the record.
+marker), 7 to 11 leave a unique key (see `tests.model.keys`; 11 publishes an item as well). Phases of 4, 5 and
+11: 0 publish, expecting the item's sequence; 1 read the item; 2 read the record.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,9 @@ Put = Callable[[World, Sub], object]
 class Publishing(Steps):
     def release(self, sub: Sub, put: Put, who: str) -> None:
         step, c, p, seq, _phase, _sid = sub
-        if step == 1:
+        if 7 <= step <= 10:
+            self.leave(sub, put, who)
+        elif step == 1:
             w = self.s.clone()
             put(w, self.after_reading(c, p))
             self.emit(w, f"{who} reads child {c}")
@@ -36,7 +39,11 @@ class Publishing(Steps):
         elif step == 6:
             self.request(("unmark", c), lambda w, _: put(w, ()), lambda _: None, f"{who} removes the marker of {c}")
         else:
-            self.publish(sub, lambda w: put(w, (6, c, p, 0, 0, 0) if step == 4 else ()), put, who)
+            following = {4: (6, c, p, 0, 0, 0), 11: (9, c, p, sub[3], 0, 0)}
+            self.publish(sub, lambda w: put(w, following.get(step, ())), put, who)
+
+    def leave(self, sub: Sub, put: Put, who: str) -> None:
+        raise NotImplementedError
 
     def after_reading(self, c: int, p: int) -> Sub:
         r, marked = self.s.rec[c], self.s.mk >> c & 1

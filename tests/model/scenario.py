@@ -4,7 +4,7 @@ scenario: one bounded configuration, and the rules that it runs under.
 
 from dataclasses import dataclass, field
 
-from tests.model.parts import Rec
+from tests.model.parts import NOBODY, Rec
 
 DESIGN = frozenset(
     {
@@ -26,6 +26,8 @@ DESIGN = frozenset(
         "two_passes",
         # the leader writes schedule_state after the occurrence's item
         "state_after",
+        # a task that waits for another's end looks at that one's record before its claim
+        "looks_before_its_turn",
     }
 )
 """The rules as jetq has them."""
@@ -59,7 +61,9 @@ class Scenario:
         timely: 1: a live actor between two requests is through within 30 s; 2: and before the janitor's next pass.
         janitor_heals: Tasks that were never acknowledged must come to an end as well.
         goal_expired: The task must end without having run.
-        unique: The tasks have one key.
+        unique: The tasks have one key, and one of them at most is able to run.
+        latest: The tasks have one key, and one of them at most is active, while another may wait for its end.
+        holder: The task that has the key at the beginning.
         excused: From states in which an actor of this kind is dead, nothing is promised.
         purged: Somebody removed an item, so the janitor may end its task.
         expect: ``holds``, ``stuck`` (states without a way to the goal), or the beginning of the violated property.
@@ -88,6 +92,8 @@ class Scenario:
     janitor_heals: bool = False
     goal_expired: bool = False
     unique: bool = False
+    latest: bool = False
+    holder: int = NOBODY
     excused: str = ""
     purged: bool = False
     rules: frozenset[str] = DESIGN

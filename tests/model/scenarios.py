@@ -27,6 +27,22 @@ BORN: dict[str, Any] = {
     "acked": 1,
     "parents": {1: (0,)},
 }
+KEYED_FIRST: dict[str, Any] = {
+    "tasks": 2,
+    "recs": (NEW_RECORD, None),
+    "items": (0,),
+    "acked": 1,
+    "latest": True,
+    "holder": 0,
+}
+SUPERSEDED: dict[str, Any] = {
+    **KEYED_FIRST,
+    "recs": (Rec(1, RETRY, tries=1), Rec(1, NEW, due=1, after=0)),
+    "items": (0, 1),
+    "acked": 3,
+    "holder": 1,
+    **FAILING,
+}
 WAITING: dict[str, Any] = {
     "tasks": 2,
     "recs": (Rec(1, NEW, deps=2), Rec(1, BLOCKED, pend=1)),
@@ -136,6 +152,50 @@ HOLDS = [
         lost=0,
         pause=False,
         janitor_heals=True,
+    ),
+    Scenario(
+        name="latest",
+        about="a keyed task in its queue, and a producer of the latest; any 1 fault",
+        **KEYED_FIRST,
+        actors=(("latest", 1),),
+        total=1,
+    ),
+    Scenario(
+        name="latest-2",
+        about="latest; any 2 faults",
+        **KEYED_FIRST,
+        actors=(("latest", 1),),
+        total=2,
+        nightly=True,
+    ),
+    Scenario(
+        name="latest-retry",
+        about="one that failed, and the latest behind it; no fault",
+        **SUPERSEDED,
+        total=0,
+    ),
+    Scenario(
+        name="latest-retry-1",
+        about="latest-retry; any 1 fault",
+        **SUPERSEDED,
+        **PLAIN,
+        total=1,
+        nightly=True,
+    ),
+    Scenario(
+        name="latest-retry-2",
+        about="latest-retry; any 2 faults",
+        **SUPERSEDED,
+        total=2,
+        nightly=True,
+    ),
+    Scenario(
+        name="latest-two",
+        about="two producers of the latest; no fault",
+        **KEYED_FIRST | {"tasks": 3, "recs": (NEW_RECORD, None, None)},
+        actors=(("latest", 1), ("latest", 2)),
+        total=0,
+        nightly=True,
     ),
     Scenario(
         name="child",
@@ -345,6 +405,15 @@ MUTANTS = [
         total=2,
         rules=without("state_after"),
         expect="stuck",
+    ),
+    Scenario(
+        name="mut-turn-ignored",
+        about="a task that waits for another's end begins when its schedule brings it",
+        **KEYED_FIRST,
+        actors=(("latest", 1),),
+        total=0,
+        rules=without("looks_before_its_turn"),
+        expect="violated",
     ),
     Scenario(
         name="mut-operator-forgets",

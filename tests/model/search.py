@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.model.clients import Clients
 from tests.model.keepers import Keepers
+from tests.model.keys import Keys
 from tests.model.parts import ACTIVE, DEAD, DONE, EXPIRED, FINAL, STATE, STEP
 from tests.model.scenario import Scenario
 from tests.model.scenarios import SCENARIOS
@@ -28,7 +29,7 @@ from tests.model.world import World
 MAX_STATES = 1_500_000
 
 
-class Expander(Environment, Workers, Clients, Keepers):
+class Expander(Environment, Keys, Workers, Clients, Keepers):
     """All steps of one state."""
 
     def successors(self, s: World) -> list[Successor]:
@@ -119,7 +120,7 @@ class Search:
                 self._good.append(at)
             for w, label, fault in expander.successors(s):
                 self.found.steps += 1
-                bad = w.bad or (self.sc.unique and both_able(w))
+                bad = w.bad or (self.sc.unique and both_able(w)) or (self.sc.latest and both_active(w))
                 if bad:
                     self.found.violated[bad] += 1
                     self._first_bad.setdefault(bad, (at, label))
@@ -248,6 +249,11 @@ def both_able(w: World) -> str:
         if r and r.st not in FINAL and (r.st == ACTIVE or w.q[t].item or w.q[t].sched or w.q[t].due)
     ]
     return "I5: two tasks of one key can both run" if len(able) > 1 else ""
+
+
+def both_active(w: World) -> str:
+    active = [t for t, r in enumerate(w.rec) if r and r.st == ACTIVE]
+    return "I7: two tasks of one key are active" if len(active) > 1 else ""
 
 
 def describe(w: World) -> str:

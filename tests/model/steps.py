@@ -21,7 +21,10 @@ from tests.model.parts import (
     RESCHEDULE,
     RUN,
     STEP,
+    SUPERSEDE,
     TAKE,
+    TURN,
+    WAIT_ON,
     Actor,
     Operation,
     Worker,
@@ -34,7 +37,7 @@ CRASH, FORGET, LOSE = range(3)
 RESTARTED = ("janitor", "pass", "beat")
 """Actors that come back after a crash."""
 
-HOLDS = (CLAIM, CLAIM_UNSURE, READ, ASK, TAKE, RUN, END_UNSURE, END_AGAIN, RESCHEDULE)
+HOLDS = (CLAIM, CLAIM_UNSURE, READ, ASK, TAKE, RUN, END_UNSURE, END_AGAIN, RESCHEDULE, TURN, WAIT_ON, SUPERSEDE)
 """Steps of a worker in which it keeps the lease of its item."""
 
 Successor = tuple[World, str, bool]

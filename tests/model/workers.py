@@ -18,6 +18,7 @@ from tests.model.parts import (
     IDLE_WORKER,
     IN_TABLE,
     NEW,
+    NOBODY,
     OK,
     QUEUE_ERROR,
     READ,
@@ -26,7 +27,10 @@ from tests.model.parts import (
     RUN,
     SCHEDULE,
     STATE,
+    SUPERSEDE,
     TAKE,
+    TURN,
+    WAIT_ON,
     Rec,
     Worker,
 )
@@ -51,10 +55,45 @@ class Workers(Publishing):
                 r = w.rec[t]
                 # a claim that would be refused, because the record moved on, goes to the reading at once
                 fast = bool(r and r.seq == item.n and claimable(r, item.via))
-                w.ws[i] = Worker(CLAIM if fast else READ, t, item.sid, item.n, item.via, att=r.tries + 1 if fast else 0)
+                pc = self.starting(r) if fast else READ
+                w.ws[i] = Worker(pc, t, item.sid, item.n, item.via, att=r.tries + 1 if fast else 0)
                 self.emit(w, f"worker {i} gets item {t}")
 
     # starting
+
+    def starting(self, r: Rec) -> int:
+        """Return the step before a run: a task that waits for another's end looks at that one first."""
+        return TURN if r.after != NOBODY and "looks_before_its_turn" in self.sc.rules else CLAIM
+
+    def w_turn(self, i: int, k: Worker) -> None:
+        w = self.s.clone()
+        other = w.rec[w.rec[k.t].after] if w.rec[k.t].after != NOBODY else None
+        if other is None or other.st in FINAL:
+            w.ws[i] = k._replace(pc=CLAIM)
+        elif other.st == ACTIVE:
+            w.ws[i] = k._replace(pc=WAIT_ON)
+        else:
+            w.ws[i] = k._replace(pc=SUPERSEDE, sub=(0, w.rec[k.t].after, -1, other.seq, 0, 0))
+        self.emit(w, f"worker {i} looks at the task before {k.t}")
+
+    def w_wait_on(self, i: int, k: Worker) -> None:
+        def again(w: World) -> None:
+            w.ws[i] = k._replace(pc=READ, att=0)
+
+        def answer(w: World, seq: int) -> None:
+            if seq:
+                w.ws[i] = k._replace(pc=RESCHEDULE, n=0, seq=seq, att=0)
+            else:
+                again(w)
+
+        self.request(("cas", k.t, k.n, "wait"), answer, again, f"worker {i} lets {k.t} wait on")
+
+    def w_supersede(self, i: int, k: Worker) -> None:
+        def look(w: World, _: int = 0) -> None:
+            w.ws[i] = k._replace(pc=TURN, sub=())
+
+        _, other, _, seq, *_ = k.sub
+        self.request(("cas", other, seq, "end"), look, look, f"worker {i} ends {other}, since {k.t} is newer")
 
     def w_claim(self, i: int, k: Worker) -> None:
         self.start(i, k, "claim", k.n)
@@ -116,9 +155,9 @@ class Workers(Publishing):
         if r is None:
             w.ws[i] = IDLE_WORKER
         elif claimable(r, 0):
-            w.ws[i] = k._replace(pc=CLAIM, n=r.seq, att=r.tries + 1)
+            w.ws[i] = k._replace(pc=self.starting(r), n=r.seq, att=r.tries + 1)
         elif r.st in (NEW, RETRY) and k.via and k.n == r.seq:
-            w.ws[i] = k._replace(pc=CLAIM, att=r.tries + 1)
+            w.ws[i] = k._replace(pc=self.starting(r), att=r.tries + 1)
         elif r.st in (NEW, RETRY):
             w.ws[i] = k._replace(pc=RESCHEDULE, n=0, seq=r.seq)
         elif r.st == ACTIVE:
@@ -228,15 +267,19 @@ class Workers(Publishing):
 
     def w_schedule(self, i: int, k: Worker) -> None:
         def answer(w: World, _: int) -> None:
-            w.ws[i] = k._replace(pc=ACK, seq=0, n=0, via=0)
+            left = k.pc == SCHEDULE and self.sc.latest
+            sub = (7, k.t, -1, 0, 0, 0) if left else ()
+            w.ws[i] = k._replace(pc=AFTER if left else ACK, seq=0, n=0, via=0, sub=sub)
 
         self.request(("sched", k.t, k.seq), answer, lambda _: None, f"worker {i} publishes the schedule of {k.t}")
 
     def to_after(self, w: World, i: int, k: Worker, r: Rec) -> None:
-        w.ws[i] = Worker(AFTER if r.deps else ACK, k.t, k.sid, x=r.deps, paused=k.paused, exc=k.exc)
+        keyed = self.sc.unique or self.sc.latest
+        sub = (7, k.t, -1, 0, 0, 0) if keyed else ()
+        w.ws[i] = Worker(AFTER if r.deps or sub else ACK, k.t, k.sid, x=r.deps, paused=k.paused, exc=k.exc, sub=sub)
 
     def w_after(self, i: int, k: Worker) -> None:
-        """After-effects: serve one dependent after the other."""
+        """After-effects: leave the key, then serve one dependent after the other."""
         if k.sub:
 
             def put(w: World, sub: Sub) -> None:

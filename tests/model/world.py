@@ -66,7 +66,7 @@ class World:
             Queue(Item(1, w.rec[t].seq, 0, 0), 0, 0, 1) if t in sc.items else Queue(None, 0, 0, 0)
             for t in range(sc.tasks)
         ]
-        w.mk, w.late, w.bud, w.pres, w.keys = sc.markers, (), (sc.crash, sc.forget, sc.lost, sc.total), (), NOBODY
+        w.mk, w.late, w.bud, w.pres, w.keys = sc.markers, (), (sc.crash, sc.forget, sc.lost, sc.total), (), sc.holder
         w.ws = [Worker()] * sc.workers
         w.act = [Actor(kind, t) for kind, t in sc.actors]
         w.acked, w.bad, w.swapped = sc.acked, None, False
@@ -120,6 +120,17 @@ class World:
         q = self.q[t]
         if q.item and q.item.sid == sid:
             self.q[t] = q._replace(item=None)
+        return 1
+
+    def op_sched_newer(self, t: int, n: int) -> int:
+        """Schedule, unless there is a schedule for a newer record."""
+        self.q[t] = self.q[t]._replace(sched=max(n, self.q[t].sched))
+        return 1
+
+    def op_purge_older(self, t: int, n: int) -> int:
+        """Remove the schedule and the due message that were published for a record older than *n*."""
+        q = self.q[t]
+        self.q[t] = q._replace(sched=0 if q.sched < n else q.sched, due=0 if q.due < n else q.due)
         return 1
 
     def op_purge(self, t: int) -> int:
@@ -215,7 +226,7 @@ class World:
             self.late = (*late[:2], s[late[2]])
         elif late[0] == "pub":
             self.late = (*late[:2], v[late[2]], s[late[3]])
-        elif late[0] in ("cas", "sched"):
+        elif late[0] in ("cas", "sched", "sched_newer", "purge_older"):
             self.late = (*late[:2], v[late[2]], *late[3:])
 
     def numbers(self, t: int) -> tuple[list[int], list[int]]:
@@ -238,7 +249,7 @@ class World:
                 sids.add(sub[5])
         if self.late and self.late[1] == t:
             name, _, *known = self.late
-            if name in ("cas", "pub", "sched"):
+            if name in ("cas", "pub", "sched", "sched_newer", "purge_older"):
                 versions.add(known[0])
             if name in ("ack", "pub"):
                 sids.add(known[-1])
@@ -309,6 +320,23 @@ def release(_w: World, _t: int, r: Rec) -> Rec:
     return r._replace(st=NEW)
 
 
+def rewrite(_w: World, _t: int, r: Rec) -> Rec:
+    return r
+
+
+def hasten(_w: World, _t: int, r: Rec) -> Rec:
+    return r._replace(due=0)
+
+
+def wait(_w: World, _t: int, r: Rec) -> Rec:
+    return r._replace(due=1)
+
+
+def create_after(_w: World, _t: int, r: Rec | None, nonce: int, after: int) -> Rec:
+    """Make a record, or make one's own anew, that waits for the end of another task, if there is one to wait for."""
+    return (r or Rec(0, NEW, nonce=nonce))._replace(due=int(after != NOBODY), after=after)
+
+
 def depend(_w: World, _t: int, r: Rec, c: int) -> Rec:
     return r._replace(deps=r.deps | 1 << c)
 
@@ -325,6 +353,10 @@ CHANGES: dict[str, Any] = {
     "takeout": take_out,
     "release": release,
     "depend": depend,
+    "rewrite": rewrite,
+    "hasten": hasten,
+    "wait": wait,
+    "create_after": create_after,
 }
 RUN_CHANGES = ("claim", "take", "close")
 """These carry a worker's process as their first argument."""
