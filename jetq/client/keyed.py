@@ -29,8 +29,9 @@ mode ``replace``: dead after the        the old item, or the old schedule, bring
 holder's record                         the record, since the sequence differs
 mode ``replace``: the holder began      its claim and the replacing write are compare-and-swaps on one record: if the
 meanwhile                               claim came first, a new task takes the key over; the one that runs goes on
-mode ``latest``: the holder runs        a new task waits for its end (``after``), with a schedule as if it was delayed;
-                                        then the key names both
+mode ``latest``: the holder runs        a new task waits for its end (``after``), as if it was delayed; the key names
+                                        both; then it gets its schedule, unless there is one for a newer record: it may
+                                        have been woken, and have failed, before that
 mode ``latest``: dead after that key    as after the key: the next enqueue, or the janitor, schedules it
 mode ``latest``: the other ends         its after-effects read the key and wake the new one (``due`` away → item). If
                                         it ended before the key named the new one, it freed the key, and the key is

@@ -18,6 +18,7 @@ end: refused                            this run and still active → somebody a
                                         dropped and told, nothing is acknowledged
 end: refused for another reason         written again and again for the queue's run time; the lease is kept meanwhile
 dead after a final record               the item is delivered again; a final record repeats its after-effects, then acks
+key of an ended task: not freed         it counts no more, since its task has ended (`jetstream.key_store`)
 dead amid the after-effects             the same; each of them may be done twice
 discard: answer lost, or refused        the item stays and is delivered again, as above; a record that somebody made
                                         runnable meanwhile is another one, and is left alone

@@ -127,3 +127,44 @@ async def test_a_task_that_leaves_the_wait_has_no_schedule(backend: Backend) -> 
     await backend.queues.unschedule("DEFAULT", "one")
 
     assert await last_message(backend.connection, backend.names.schedules, schedule) is None
+
+
+async def scheduled_for(backend: Backend) -> int:
+    schedule = backend.names.schedule("DEFAULT", "one")
+    found = await last_message(backend.connection, backend.names.schedules, schedule)
+    return 0 if found is None else published_for(found)
+
+
+async def test_a_schedule_for_a_newer_record_stays(backend: Backend) -> None:
+    task = await stored(backend)
+    later = waiting(task.record, datetime.now(UTC) + timedelta(hours=1))
+    old = await backend.tasks.write(task.document.updated(later), task.sequence)
+    new = await backend.tasks.write(old.document, old.sequence)
+
+    for one, stands in ((old, old), (new, new), (old, new), (new, new)):
+        await backend.queues.schedule_unless_newer(one)
+        assert await scheduled_for(backend) == stands.sequence
+
+    await backend.queues.unschedule_older(old)
+    assert await scheduled_for(backend) == new.sequence
+    runnable = await backend.tasks.write(task.document, new.sequence)
+    await backend.queues.unschedule_older(runnable)
+    assert await scheduled_for(backend) == 0
+
+
+async def test_a_task_is_placed_by_an_item_or_while_it_waits_by_a_schedule(backend: Backend) -> None:
+    task = await stored(backend)
+    later = waiting(task.record, datetime.now(UTC) + timedelta(seconds=0.3))
+    waits = await backend.tasks.write(task.document.updated(later), task.sequence)
+
+    assert not await backend.queues.is_placed(waits)
+    await backend.queues.schedule(waits)
+    assert await backend.queues.is_placed(waits)
+    await eventually(lambda: backend.queues.has_item(waits))
+    assert await backend.queues.is_placed(waits)
+    await backend.queues.remove("DEFAULT", "one")
+
+    async def is_nowhere() -> bool:
+        return not await backend.queues.is_placed(waits)
+
+    await eventually(is_nowhere)
