@@ -35,13 +35,14 @@ class StoreRetention:
         own: What the application says by end.
 
     Attributes:
+        own: What the application says by end; None if it says nothing.
         complete_kept: Seconds that the record of a complete task is kept.
         ended_kept: Seconds that the record of any other ended task is kept.
     """
 
     def __init__(self, settings: StoreSettings, topology: Topology, own: Retention | None = None) -> None:
         self._settings = settings
-        self._own = own
+        self.own = own
         self._topology = topology
         self.complete_kept = _first(settings.complete_kept, None, DEFAULT_COMPLETE_KEPT)
         self.ended_kept = _first(settings.ended_kept, None, DEFAULT_ENDED_KEPT)
@@ -65,10 +66,10 @@ class StoreRetention:
         """Return the seconds that a final record is to be kept by all who have a say; 0 discards it."""
         options = record.options
         task = None if options is None or options.retention is ABSENT else decode_retention(options.retention)
-        if task is None and handler is None and self._own is None:
+        if task is None and handler is None and self.own is None:
             return self.kept(record.state)
         end = record.display_state
-        said = (each.of(end) for each in (task, handler, self._own) if each is not None)
+        said = (each.of(end) for each in (task, handler, self.own) if each is not None)
         return next((kept for kept in said if kept is not None), self.kept(record.state))
 
     def ttl(self, record: TaskRecord, handler: Retention | None = None) -> float:

@@ -121,7 +121,7 @@ class Attempts:
             return
         outcome, duration = await self._execute(claim, handler)
         fault_point(Point.HANDLER_ENDED)
-        if self._reports.has(claim):
+        if self._reports.said and claim.entry.run.nonce in self._reports.said:
             await self._reports.finish(claim)
         rules = self._rules.of(record, handler, queue_max_tries=claim.queue.max_tries)
         await self._settler.settle(claim, outcome, rules, pattern=handler.pattern, duration=duration)

@@ -56,6 +56,13 @@ class Desk:
     def _of_handler(self, record: TaskRecord) -> Retention | None:
         return None if self.handler_retention is None else self.handler_retention(record.type)
 
+    def _discards(self, record: TaskRecord) -> bool:
+        """Whether a final record is not to be kept; only who says something of retention can say that."""
+        retention = self.backend.retention
+        if record.options is None and self.handler_retention is None and retention.own is None:
+            return False
+        return retention.of(record, self._of_handler(record)) == 0
+
     async def know_queue(self, name: str) -> None:
         """
         Make sure that a queue exists.
@@ -155,7 +162,7 @@ class Desk:
             self.backend.bus.emit(event)
         else:
             self.tell(record, sequence=stored.sequence, pattern=pattern, outcome=outcome, duration=duration)
-        if self.backend.retention.of(record, self._of_handler(record)) == 0:
+        if self._discards(record):
             await self.backend.tasks.expire(stored, DISCARD_AFTER)
             fault_point(Point.RECORD_DISCARDED)
         fault_point(Point.AFTER_EFFECTS_DONE)

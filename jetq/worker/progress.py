@@ -58,6 +58,9 @@ class Reports:
         desk: The shared ground.
         running: Nonces of the runs whose handlers run now.
         lose: Stops the handler of a lost run.
+
+    Attributes:
+        said: The last value of each run that said something, by its nonce; :meth:`finish` must see to these.
     """
 
     def __init__(self, desk: Desk, running: Container[str], lose: Callable[[LeaseEntry], None]) -> None:
@@ -66,7 +69,7 @@ class Reports:
         self._lose = lose
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._last: dict[str, Progress] = {}
+        self.said: dict[str, Progress] = {}
         self._kept: dict[str, _Keeping] = {}
         self._backlog: deque[tuple[TaskRecord, Progress]] = deque(maxlen=_BACKLOG)
 
@@ -78,7 +81,7 @@ class Reports:
         if run is None or run.nonce not in self._running:
             return
         said = replace(progress, at=self._desk.now())
-        self._last[run.nonce] = said
+        self.said[run.nonce] = said
         if threading.get_ident() == self._thread:
             self._take(task, said)
             return
@@ -107,7 +110,7 @@ class Reports:
         if run is None:
             return
         if run.nonce not in self._running:
-            self._last.pop(run.nonce, None)
+            self.said.pop(run.nonce, None)
             return
         self._desk.backend.bus.emit(
             TaskProgressed(
@@ -130,14 +133,10 @@ class Reports:
             entry.lost = True
             self._lose(entry)
 
-    def has(self, claim: Claim) -> bool:
-        """Whether a run said anything that :meth:`finish` must see to."""
-        return claim.entry.run.nonce in self._last
-
     async def finish(self, claim: Claim) -> None:
         """Prepare the closing write of a run that said something: what was written for it, and what is still to be."""
         nonce = claim.entry.run.nonce
-        said, keeping = self._last.pop(nonce), self._kept.pop(nonce, None)
+        said, keeping = self.said.pop(nonce), self._kept.pop(nonce, None)
         if keeping is None:
             claim.progress = encode_progress(said)
             return
