@@ -30,7 +30,7 @@ def tasks_like(filters: Filters, *, limit: int, ids: tuple[str, ...] = ()) -> Ta
         end=filters.end,
         error=filters.error,
         created_before=_ago("--older-than", filters.older_than),
-        created_since=_ago("--newer-than", filters.newer_than),
+        created_since=_ago("--newer-than/--since", filters.newer_than),
         changed_before=_ago("--unchanged-for", filters.unchanged_for),
         limit=limit,
     )

@@ -1,10 +1,14 @@
 """``jetq tasks``: cancel, retry, run-now, change and delete, by ids and by filters."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
+from jetq.app.application import App
+from jetq.jetstream.server import EmbeddedServer
+from jetq.worker.worker import Worker
 from tests.acceptance.conftest import Start
 from tests.acceptance.programs import Ended, Folder
 
@@ -30,16 +34,28 @@ def states(shop: Folder) -> dict[str, str]:
     return {task["id"]: task["state"] for task in listed["tasks"]}
 
 
+async def fill(server: EmbeddedServer, namespace: str) -> None:
+    app = App("fill", servers=server.url, namespace=namespace)
+
+    @app.task("fail", max_tries=1)
+    async def fail() -> None:
+        raise ValueError("no luck")
+
+    @app.task("add")
+    async def plus(a: int, b: int) -> int:
+        return a + b
+
+    async with app, Worker(app):
+        for task_id in ("f1", "f2"):
+            await (await fail.using(id=task_id).aenqueue()).await_end(20)
+        await (await plus.using(id="good").aenqueue(a=1, b=2)).await_end(20)
+        await plus.using(id="later", delay=3600).aenqueue(a=1, b=2)
+
+
 @pytest.fixture
-def mixed(shop: Folder) -> Folder:
+def mixed(shop: Folder, server: EmbeddedServer, namespace: str) -> Folder:
     """Give two tasks that failed, one that succeeded, one that waits."""
-    add(shop, "fail", "--id", "f1", "--max-tries", "1")
-    add(shop, "fail", "--id", "f2", "--max-tries", "1")
-    add(shop, "add", '{"a": 1, "b": 2}', "--id", "good")
-    ended = shop.run("worker", "shop", "--burst", "-Q", "DEFAULT")
-    assert ended.status == 0, ended.err
-    add(shop, "add", '{"a": 1, "b": 2}', "--id", "later", "--delay", "1h")
-    assert states(shop) == {"f1": "expired", "f2": "expired", "good": "complete", "later": "scheduled"}
+    asyncio.run(fill(server, namespace))
     return shop
 
 
@@ -108,8 +124,10 @@ def test_a_retry_may_change_what_is_run(mixed: Folder) -> None:
 
 
 def test_a_waiting_task_is_changed(mixed: Folder) -> None:
-    changed = done(mixed, "change", "later", "--payload", "-", "--max-tries", "0", "--deadline", "2h")
+    changed = done(mixed, "change", "later", "--payload", "[1]", "--max-tries", "0", "--deadline", "2h")
     assert changed.out == "changed later (scheduled)\n"
+    viewed = view(mixed, "later")
+    assert (viewed["payload"], viewed["record"]["max_tries"], viewed["places"]) == ([1], 0, ["schedule"])
 
 
 def test_a_payload_comes_from_stdin_and_a_deadline_is_taken_away(mixed: Folder) -> None:
