@@ -4,7 +4,7 @@ retention: what a task says of its own retention, as its record spells it.
 A number of seconds for all ends, or an object by end. What another program put there with another meaning says nothing.
 """
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec import Raw
@@ -29,7 +29,7 @@ def decode_retention(data: Raw) -> Retention | None:
     except _UNREADABLE:
         return None
     if isinstance(value, dict):
-        return _by_end(value)
+        return _by_end(cast("dict[str, Any]", value))
     return _one(value)
 
 
