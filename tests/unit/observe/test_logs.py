@@ -29,6 +29,7 @@ from jetq.model.events import (
     RunLost,
     SignatureRefused,
     TaskDeduplicated,
+    TaskProgressed,
     TaskRepaired,
     TaskStateChanged,
     TaskTakenOver,
@@ -38,6 +39,7 @@ from jetq.model.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from jetq.model.progress import make_progress
 from jetq.model.record import ErrorInfo
 from jetq.model.state import State
 from jetq.observe.logs import EventLog, Line, Log, LogFormat, configure
@@ -119,6 +121,13 @@ OTHERS: list[tuple[Event, str, str]] = [
         TaskTakenOver(task_id="T1", queue="Q", worker="W1", dead_worker="W0", crashes=1),
         "warning",
         "task taken over from a dead worker",
+    ),
+    (
+        TaskProgressed(
+            task_id="T1", task_type="x:y", queue="Q", worker="W1", attempt=1, progress=make_progress(1, 2, "x", NOW)
+        ),
+        "debug",
+        "task progresses",
     ),
     (
         TaskDeduplicated(task_id="T1", task_type="x:y", queue="Q", key="x:y k", mode="unfinished"),
