@@ -70,6 +70,10 @@ Verify = Annotated[
 SignaturesOptional = Annotated[
     bool, typer.Option("--signatures-optional", help="Run unsigned tasks too; a wrong signature is always refused.")
 ]
+Metrics = Annotated[
+    str | None,
+    typer.Option("--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus; on 127.0.0.1 without a host."),
+]
 Uvloop = Annotated[str, typer.Option("--uvloop", metavar="CHOICE", help="auto (where it is installed), on, off.")]
 ParentPipe = Annotated[int | None, typer.Option("--parent-pipe", hidden=True)]
 LogLevel = Annotated[str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error, critical.")]

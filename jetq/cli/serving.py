@@ -2,6 +2,7 @@
 serving: what ``jetq worker`` and ``jetq dev`` need before they begin.
 """
 
+import re
 from typing import Final, TextIO, cast
 
 from jetq.cli.terminal import wants_colors
@@ -11,6 +12,9 @@ from jetq.runtime.worker_process import UvloopChoice
 
 _FORMATS: Final = ("auto", "console", "json")
 _CHOICES: Final = ("auto", "on", "off")
+_ADDRESS: Final = re.compile(r"(?:(?P<host>\[[^\[\]]+\]|[^:\[\]]*):)?(?P<port>\d{1,5})", re.ASCII)
+_LOOPBACK: Final = "127.0.0.1"
+_LAST_PORT: Final = 65_535
 
 
 def configure_logs(level: str, log_format: str, stream: TextIO) -> None:
@@ -36,6 +40,21 @@ def choose_uvloop(choice: str) -> UvloopChoice:
         InvalidSettingError: It is none.
     """
     return cast("UvloopChoice", _one_of("--uvloop", choice.lower(), _CHOICES))
+
+
+def parse_address(option: str, text: str | None) -> tuple[str, int] | None:
+    """
+    Return host and port of ``[HOST:]PORT``; without a host nobody else's machine gets an answer.
+
+    Raises:
+        InvalidSettingError: It is none.
+    """
+    if text is None:
+        return None
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found["port"]) > _LAST_PORT:
+        raise InvalidSettingError(option, text, "a port, or HOST:PORT, such as 9100, 0.0.0.0:9100 or [::1]:9100")
+    return (found["host"] or _LOOPBACK).strip("[]"), int(found["port"])
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:

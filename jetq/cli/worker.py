@@ -27,6 +27,7 @@ def worker(
     namespace: options.Namespace = None,
     verify: options.Verify = None,
     signatures_optional: options.SignaturesOptional = False,
+    metrics: options.Metrics = None,
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "auto",
     app_dir: options.AppDir = None,
@@ -39,7 +40,7 @@ def worker(
     The first lets running tasks end, a second stops them at once, a third kills the worker.
     """
     from jetq.cli.durations import parse_duration
-    from jetq.cli.serving import choose_uvloop, configure_logs
+    from jetq.cli.serving import choose_uvloop, configure_logs, parse_address
     from jetq.cli.signing import trust
     from jetq.runtime.loading import load_app
     from jetq.runtime.worker_process import Place, run_worker
@@ -49,12 +50,12 @@ def worker(
     settings = WorkerSettings(concurrency=concurrency, shutdown_timeout=patience, burst=burst)
     place = Place(servers=servers, context=context, namespace=namespace, embedded=embedded, store=store)
     place = replace(place, announced=parent_pipe is not None)
-    loop = choose_uvloop(uvloop)
+    loop, page = choose_uvloop(uvloop), parse_address("--metrics", metrics)
     app = load_app(target, app_dir)
     trust(app, verify, optional=signatures_optional)
     configure_logs(log_level, log_format, sys.stderr)
     names = options.split_names(queues)
-    run_worker(app, queues=names, settings=settings, place=place, uvloop=loop, parent_pipe=parent_pipe)
+    run_worker(app, queues=names, settings=settings, place=place, uvloop=loop, parent_pipe=parent_pipe, metrics=page)
 
 
 def dev(

@@ -19,7 +19,9 @@ from jetq.app.application import App
 from jetq.errors import InvalidSettingError
 from jetq.jetstream.address import Address, find_address
 from jetq.jetstream.server import EmbeddedServer
+from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
+from jetq.observe.metrics import Metrics
 from jetq.runtime.stopping import StopSignals
 from jetq.settings import STATE_FOLDER, ConnectionSettings, WorkerSettings
 from jetq.worker.worker import Worker
@@ -91,6 +93,7 @@ def run_worker(
     place: Place | None = None,
     uvloop: UvloopChoice = "auto",
     parent_pipe: int | None = None,
+    metrics: tuple[str, int] | None = None,
 ) -> None:
     """
     Run a worker until TERM or INT, or in burst mode until the queues are empty. In the main thread.
@@ -102,8 +105,10 @@ def run_worker(
         place: Which server and namespace.
         uvloop: ``auto`` uses it where it is installed.
         parent_pipe: A file descriptor that another process keeps open as long as it lives; its end stops the worker.
+        metrics: Host and port where Prometheus may read them; None serves and counts nothing.
 
     Raises:
+        ListenError: Nobody can listen there.
         ServerError: No connection, or the streams are not as they must be.
         ConfigurationError: Something cannot be used.
     """
@@ -112,17 +117,36 @@ def run_worker(
     log = Log("jetq.runtime")
     forget = app.bus.listen(EventLog())
     try:
-        with place.server(app) as server:
+        with _measured(app, metrics, log) as measured, place.server(app) as server:
             if server is not None:
                 log.info("server started", pid=server.pid, store=str(server.store or ""), announced=str(ANNOUNCEMENT))
             _log_address(log, app)
             worker = Worker(app, queues=queues, settings=settings)
+            if measured is not None:
+                measured.watch(lambda: worker.running)
             if parent_pipe is not None:
                 _stop_with(parent_pipe)
             with asyncio.Runner(loop_factory=_loop_factory(uvloop)) as runner:
                 runner.run(_work(worker, log))
     finally:
         forget()
+
+
+@contextlib.contextmanager
+def _measured(app: App, address: tuple[str, int] | None, log: Log) -> Generator[Metrics | None, None, None]:
+    """Count what happens, and serve the numbers, if they are asked for."""
+    if address is None:
+        yield None
+        return
+    metrics = Metrics()
+    forget = app.bus.listen(metrics)
+    try:
+        with serve_metrics(*address) as url:
+            log.info("metrics served", url=url)
+            yield metrics
+    finally:
+        forget()
+        metrics.forget()
 
 
 def _log_address(log: Log, app: App) -> None:
