@@ -76,7 +76,11 @@ def view(
     namespace: options.Namespace = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show one task in full, with its payload and its result, and what its signature is worth."""
+    """
+    Show one task in full.
+
+    With its payload, its result, and what its signature is worth.
+    """
     from jetq.cli.render import print_fields, print_json
     from jetq.cli.session import in_session, settings_for
     from jetq.cli.signing import describe_signature, with_keys
