@@ -43,8 +43,17 @@ from jetq.model.retention import Retention
 from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy, Steps
 from jetq.model.state import State
 from jetq.model.unique import Unique, UniqueMode
+from jetq.observe.metrics import Metrics
 from jetq.routing.payload import Payload
-from jetq.settings import ConnectionSettings, JanitorSettings, Queue, Settings, StoreSettings, WorkerSettings
+from jetq.settings import (
+    ConnectionSettings,
+    JanitorSettings,
+    Queue,
+    Settings,
+    SigningSettings,
+    StoreSettings,
+    WorkerSettings,
+)
 from jetq.wire.events import LeaderElectedEvent, TaskProgressEvent, TaskStateEvent
 from jetq.worker.worker import Worker
 
@@ -67,6 +76,7 @@ __all__ = [
     "JetqError",
     "LeaderElectedEvent",
     "Linear",
+    "Metrics",
     "Middleware",
     "OperatedTask",
     "OperationRefusedError",
@@ -81,6 +91,7 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "Settings",
+    "SigningSettings",
     "Snooze",
     "SoftTimeout",
     "State",

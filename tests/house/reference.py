@@ -173,8 +173,9 @@ def metrics() -> str:
     ]
     words = (
         "What `jetq worker --metrics` serves, and what a `jetq.Metrics()` counts that listens to an application's bus. "
-        "Each process shows what it did itself. `type` is a handler's pattern; `outcome` is `succeeded` or how else a run "
-        "ended; `state` is a [state](states.md) as stored; `error` is the [class](errors.md) that a caller of `enqueue` got."
+        "Each process shows what it did itself. `type` is a handler's pattern; `outcome` is `succeeded` or how else a "
+        "run ended; `state` is a [state](states.md) as stored; `error` is the [class](errors.md) that a caller of "
+        "`enqueue` got."
     )
     buckets = f"Buckets of the histograms, in seconds: {', '.join(f'{bound:g}' for bound in BUCKETS)}."
     return page("Metrics", words, table(("metric", "kind", "labels", "what it says"), rows), buckets)
