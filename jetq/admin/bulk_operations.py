@@ -27,15 +27,13 @@ from jetq.errors import (
     JetqError,
     MalformedRecordError,
     OperationRefusedError,
-    RequestRefusedError,
     ServerError,
     TaskNotFoundError,
 )
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.record_scan import ScannedRecord, measure_store, scan_records
-from jetq.jetstream.stream_message import last_message
+from jetq.jetstream.stream_message import find_message
 from jetq.model.operation import OperatedTask
 from jetq.settings import whole
 from jetq.wire.names import Names
@@ -206,12 +204,7 @@ class _Bulk:
 
     async def _read(self, task_id: str) -> TaskSummary | None:
         """Read a task from the leader; None if it does not match (any more)."""
-        try:
-            found = await last_message(self._connection, self._names.tasks, self._names.record(task_id))
-        except RequestRefusedError as refused:
-            if refused.code == STREAM_NOT_FOUND:
-                raise TaskNotFoundError(task_id) from refused
-            raise
+        found = await find_message(self._connection, self._names.tasks, self._names.record(task_id))
         if found is None:
             raise TaskNotFoundError(task_id)
         task = decode_summary(task_id, found.data)

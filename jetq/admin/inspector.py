@@ -11,13 +11,12 @@ from msgspec import Struct
 
 from jetq.admin.task_filter import TaskFilter
 from jetq.admin.task_listing import TaskListing, list_tasks
-from jetq.errors import MalformedRecordError, RequestRefusedError, TaskNotFoundError
+from jetq.errors import MalformedRecordError, TaskNotFoundError
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.queue_catalog import QueueCatalog, QueueInfo
 from jetq.jetstream.record_scan import ScannedRecord, measure_store, scan_records
-from jetq.jetstream.stream_message import StreamMessage, last_message
+from jetq.jetstream.stream_message import find_message
 from jetq.model.name import check_name
 from jetq.wire.codec import Document, decode_record
 from jetq.wire.names import Names
@@ -155,7 +154,7 @@ class Inspector:
             ServerError: No answer, or a refusal.
         """
         names = self._names
-        found = await self._last(names.tasks, names.record(check_name("task id", task_id)))
+        found = await find_message(self._connection, names.tasks, names.record(check_name("task id", task_id)))
         if found is None:
             raise TaskNotFoundError(task_id)
         document = decode_record(found.data)
@@ -165,7 +164,8 @@ class Inspector:
             "schedule": (names.schedules, names.schedule(queue, task_id)),
             "due": (names.schedules, names.due(queue, task_id)),
         }
-        there = await asyncio.gather(*(self._last(*place) for place in places.values())) if queue else ()
+        reading = (find_message(self._connection, *place) for place in places.values())
+        there = await asyncio.gather(*reading) if queue else ()
         return TaskView(
             document=document,
             sequence=found.seq,
@@ -173,14 +173,6 @@ class Inspector:
             size=len(found.data),
             places=tuple(name for name, message in zip(places, there, strict=False) if message is not None),
         )
-
-    async def _last(self, stream: str, subject: str) -> StreamMessage | None:
-        try:
-            return await last_message(self._connection, stream, subject)
-        except RequestRefusedError as refused:
-            if refused.code == STREAM_NOT_FOUND:
-                return None
-            raise
 
     async def list_queues(self) -> list[QueueInfo]:
         """

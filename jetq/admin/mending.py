@@ -21,10 +21,10 @@ from jetq.errors import (
     SequenceConflictError,
 )
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.faults import MESSAGE_DELETE_FAILED, STREAM_NOT_FOUND
+from jetq.jetstream.faults import MESSAGE_DELETE_FAILED
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.queue_store import published_for
-from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
+from jetq.jetstream.stream_message import StreamMessage, find_message, purge_subject
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import TaskRepaired, state_change
 from jetq.model.record import TaskRecord
@@ -315,12 +315,7 @@ class Mender:
         return await self._last(names.tasks, names.record(task_id)) is None
 
     async def _last(self, stream: str, subject: str) -> StreamMessage | None:
-        try:
-            return await last_message(self._backend.connection, stream, subject)
-        except RequestRefusedError as refused:
-            if refused.code == STREAM_NOT_FOUND:
-                return None
-            raise
+        return await find_message(self._backend.connection, stream, subject)
 
     def _is_old(self, found: StreamMessage) -> bool:
         return found.time.astimezone(UTC) <= self._horizon.young

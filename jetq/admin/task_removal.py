@@ -16,7 +16,7 @@ from jetq.errors import MalformedRecordError, RequestRefusedError, ServerError, 
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.faults import MESSAGE_DELETE_FAILED, STREAM_NOT_FOUND
 from jetq.jetstream.remains import Remains
-from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
+from jetq.jetstream.stream_message import StreamMessage, find_message, purge_subject
 from jetq.model.record import TaskRecord
 from jetq.wire.codec import decode_record
 
@@ -104,12 +104,7 @@ def _record_in(found: StreamMessage) -> TaskRecord | None:
 
 
 async def _read(backend: Backend, task_id: str) -> StreamMessage:
-    try:
-        found = await last_message(backend.connection, backend.names.tasks, backend.names.record(task_id))
-    except RequestRefusedError as refused:
-        if refused.code == STREAM_NOT_FOUND:
-            raise TaskNotFoundError(task_id) from refused
-        raise
+    found = await find_message(backend.connection, backend.names.tasks, backend.names.record(task_id))
     if found is None:
         raise TaskNotFoundError(task_id)
     return found

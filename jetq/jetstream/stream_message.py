@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from jetq.errors import RequestRefusedError
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.faults import NO_MESSAGE
+from jetq.jetstream.faults import NO_MESSAGE, STREAM_NOT_FOUND
 
 
 class StreamMessage(Struct, frozen=True):
@@ -39,6 +39,22 @@ async def last_message(
             return None
         raise
     return msgspec.convert(answer["message"], StreamMessage)
+
+
+async def find_message(connection: Connection, stream: str, subject: str) -> StreamMessage | None:
+    """
+    Read the last message of a subject; None also if the stream does not exist.
+
+    Raises:
+        ServerTimeoutError: No answer.
+        RequestRefusedError: The server refuses to read.
+    """
+    try:
+        return await last_message(connection, stream, subject)
+    except RequestRefusedError as refused:
+        if refused.code == STREAM_NOT_FOUND:
+            return None
+        raise
 
 
 async def purge_subject(connection: Connection, stream: str, subject: str, *, through: int | None = None) -> int:
