@@ -65,9 +65,9 @@ class Placement:
         for queue in done.queues:
             remains, moved = Remains.of(stored, queue), queue != record.queue
             if moved or (done.waited and not record.is_waiting):
-                await remains.remove_schedule(self._backend)
+                await queues.remove_schedule(remains)
             if moved:
-                await remains.remove_item(self._backend)
+                await queues.remove_item(remains)
 
     async def withdraw(self, done: Changed) -> None:
         """Do what follows from the end of a task that did not run, and take away its item and its schedule."""
@@ -77,8 +77,8 @@ class Placement:
             self._tell(done.stored)
         for queue in done.queues:
             remains = Remains.of(done.stored, queue)
-            await remains.remove_item(self._backend)
-            await remains.remove_schedule(self._backend)
+            await self._backend.queues.remove_item(remains)
+            await self._backend.queues.remove_schedule(remains)
         if done.wrote:
             await self._discard(done.stored)
 

@@ -71,7 +71,7 @@ async def remove_task(backend: Backend, task_id: str, check: Callable[[TaskRecor
         await _leave_key(backend, record)
     queued = False
     if record is not None and record.queue:
-        queued = await Remains(task_id, record.queue, message.seq + 1, 0).remove_item(backend)
+        queued = await backend.queues.remove_item(Remains(task_id, record.queue, message.seq + 1, 0))
     return RemovedTask(record=record, was_queued=queued, was_scheduled=sum(scheduled) > 0)
 
 

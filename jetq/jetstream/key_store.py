@@ -24,6 +24,7 @@ from jetq.jetstream.connection import Connection
 from jetq.jetstream.faults import MESSAGE_DELETE_FAILED
 from jetq.jetstream.publisher import Publication, Publisher, expecting
 from jetq.jetstream.queue_store import QueueStore
+from jetq.jetstream.remains import Remains
 from jetq.jetstream.stream_message import last_message
 from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.model.record import TaskRecord
@@ -228,4 +229,4 @@ class KeyStore:
         except LimitReachedError:
             return  # the queue is full: its schedule brings it later
         with contextlib.suppress(ServerError):
-            await self._queues.unschedule_older(woken)
+            await self._queues.remove_schedule(Remains.of(woken))

@@ -19,9 +19,11 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from jetq.errors import MalformedItemError, SequenceConflictError
+from jetq.errors import MalformedItemError, RequestRefusedError, SequenceConflictError
 from jetq.jetstream.connection import Connection
+from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.publisher import Publication, Publisher, expecting
+from jetq.jetstream.remains import Remains
 from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
 from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.wire.codec import decode_item, encode_item
@@ -142,26 +144,34 @@ class QueueStore:
             },
         )
 
-    async def unschedule(self, queue: str, task_id: str) -> None:
-        """Remove the schedule of a task that no longer waits, and its item if that is due and not yet in the queue."""
-        for subject in (self._names.schedule(queue, task_id), self._names.due(queue, task_id)):
-            await purge_subject(self._connection, self._names.schedules, subject)
+    async def remove_item(self, remains: Remains) -> bool:
+        """Remove the item of a record that is no longer the newest; say whether there was one."""
+        names = self._names
+        return await self._remove(remains, names.queue(remains.queue), names.item(remains.queue, remains.task_id))
 
-    async def unschedule_older(self, stored: Stored) -> None:
-        """
-        The same for what was published for an older record than this one, which waits no longer.
+    async def remove_schedule(self, remains: Remains) -> bool:
+        """Remove its schedule, and its item that is due and not yet in the queue; say whether there was one."""
+        names = self._names
+        subjects = (place(remains.queue, remains.task_id) for place in (names.schedule, names.due))
+        return any([await self._remove(remains, names.schedules, subject) for subject in subjects])
 
-        What was published for a newer record stays: the task may have run meanwhile, and wait again.
-        """
-        record, names = stored.record, self._names
-        for subject in (names.schedule(record.queue, record.id), names.due(record.queue, record.id)):
-            found = await last_message(self._connection, names.schedules, subject)
-            if found is not None and published_for(found) < stored.sequence:
-                await purge_subject(self._connection, names.schedules, subject, through=found.seq)
+    async def _remove(self, remains: Remains, stream: str, subject: str) -> bool:
+        try:
+            found = await last_message(self._connection, stream, subject)
+            if found is None or not await self._is_left_behind(remains, found):
+                return False
+            return await purge_subject(self._connection, stream, subject, through=found.seq) > 0
+        except RequestRefusedError as refused:
+            if refused.code == STREAM_NOT_FOUND:
+                return False
+            raise
 
-    async def remove(self, queue: str, task_id: str) -> None:
-        """Remove the item of a task from its queue."""
-        await purge_subject(self._connection, self._names.queue(queue), self._names.item(queue, task_id))
+    async def _is_left_behind(self, remains: Remains, found: StreamMessage) -> bool:
+        sequence = published_for(found)
+        if sequence:
+            return sequence < remains.before
+        now = await self._tasks.read(remains.task_id)
+        return now is None or now.sequence == remains.last
 
 
 def published_for(item: StreamMessage) -> int:

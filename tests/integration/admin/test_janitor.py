@@ -29,6 +29,7 @@ from jetq.model.upkeep import Horizon, Repair
 from jetq.observe.fault_points import Point, arm
 from jetq.settings import JanitorSettings, Queue
 from jetq.wire.codec import encode_item, new_document
+from tests.integration.removing import remove_item, remove_schedule
 from tests.integration.watching import eventually
 
 KEY = "x:y k"
@@ -183,7 +184,7 @@ async def test_a_delayed_task_that_is_due_already_comes_at_once(house: House) ->
     record = (await house.enqueue(task_id="due", due=datetime.now(UTC) + timedelta(hours=1))).id
     stored = await house.read(record)
     await house.write(replace(stored.record, due=datetime.now(UTC)))
-    await house.backend.queues.unschedule("DEFAULT", record)
+    await remove_schedule(house.backend, "DEFAULT", record)
 
     await house.sweep()
 
@@ -197,7 +198,7 @@ async def test_a_delayed_task_that_is_due_already_comes_at_once(house: House) ->
 async def test_an_operators_retry_that_died_before_its_item_is_carried_on(house: House) -> None:
     record = await house.enqueue(task_id="again")
     await house.write(ended(record, End.CANCELLED, ""))
-    await house.backend.queues.remove("DEFAULT", "again")
+    await remove_item(house.backend, "DEFAULT", "again")
     await house.sweep()
 
     def die() -> None:
@@ -244,7 +245,7 @@ async def test_a_task_for_a_full_queue_waits_until_there_is_room(house: House) -
     for _ in range(3):
         await house.sweep()
         assert house.mended() == []
-    await house.backend.queues.remove("SMALL", "first")
+    await remove_item(house.backend, "SMALL", "first")
 
     async def came() -> object:
         return await house.item("third", "SMALL")
@@ -280,7 +281,7 @@ async def active_without_item(house: House, task_id: str, run: Run | None) -> Ta
     record = await house.enqueue(task_id=task_id)
     active = replace(claimed(record, Run("w", 1, "n"), datetime.now(UTC)), run=run)
     await house.write(active)
-    await house.backend.queues.remove("DEFAULT", task_id)
+    await remove_item(house.backend, "DEFAULT", task_id)
     return active
 
 
@@ -291,7 +292,7 @@ async def test_an_active_task_without_item_gets_it_at_any_age_and_never_ends(hou
         await house.sweep()
         assert house.mended() == [(Repair.ITEM, "active")]
         assert (await house.read("active")).record.state is State.ACTIVE
-        await house.backend.queues.remove("DEFAULT", "active")
+        await remove_item(house.backend, "DEFAULT", "active")
 
 
 async def test_a_task_that_go_runs_is_left_until_its_run_time_is_over(house: House, backend: Backend) -> None:

@@ -27,6 +27,7 @@ from jetq.model.state import State
 from jetq.settings import Queue
 from jetq.wire.codec import new_document
 from jetq.wire.signature import Signer, signed_text
+from tests.integration.removing import remove_item
 from tests.integration.watching import eventually
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
@@ -194,7 +195,7 @@ async def test_a_queued_task_gets_its_item_if_that_is_gone(
     backend: Backend, operations: TaskOperations, standing: Standing, operation: Operation
 ) -> None:
     before = await task_in(backend, standing)
-    await backend.queues.remove("DEFAULT", "one")
+    await remove_item(backend, "DEFAULT", "one")
 
     done = await operate(operations, operation)
     first = await item_of(backend)
@@ -353,7 +354,7 @@ async def test_a_full_queue_takes_a_retried_task_when_there_is_room(
     async def has_item() -> bool:
         return await item_of(backend, "SMALL") is not None
 
-    await backend.queues.remove("SMALL", "a")
+    await remove_item(backend, "SMALL", "a")
     await eventually(has_item)
     assert published_for_message(await item_of(backend, "SMALL")) == (await read(backend)).sequence
 

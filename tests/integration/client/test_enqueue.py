@@ -21,6 +21,7 @@ from jetq.model.events import EnqueueFailed, Event, TaskStateChanged
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.settings import Queue
+from tests.integration.removing import remove_item
 from tests.integration.watching import eventually
 
 
@@ -90,7 +91,7 @@ async def test_a_second_task_with_the_same_id_is_refused(enqueuer: Enqueuer) -> 
 
 async def test_a_record_without_item_is_taken_over_by_the_same_enqueue(enqueuer: Enqueuer, backend: Backend) -> None:
     first = await enqueuer.enqueue(request(task_id="mine"))
-    await backend.queues.remove("DEFAULT", "mine")
+    await remove_item(backend, "DEFAULT", "mine")
 
     second = await enqueuer.enqueue(request(task_id="mine"))
 
@@ -100,7 +101,7 @@ async def test_a_record_without_item_is_taken_over_by_the_same_enqueue(enqueuer:
 
 async def test_a_record_without_item_is_not_taken_over_by_another_enqueue(enqueuer: Enqueuer, backend: Backend) -> None:
     await enqueuer.enqueue(request(task_id="mine"))
-    await backend.queues.remove("DEFAULT", "mine")
+    await remove_item(backend, "DEFAULT", "mine")
 
     with pytest.raises(DuplicateTaskError):
         await enqueuer.enqueue(request(task_id="mine", payload=b'{"a":2}'))
@@ -126,7 +127,7 @@ async def test_a_refused_task_may_be_enqueued_again_once_there_is_room(enqueuer:
         await enqueuer.enqueue(request(queue="SMALL", task_id=name))
     with pytest.raises(QueueFullError):
         await enqueuer.enqueue(request(queue="SMALL", task_id="c"))
-    await backend.queues.remove("SMALL", "a")
+    await remove_item(backend, "SMALL", "a")
 
     record = await enqueuer.enqueue(request(queue="SMALL", task_id="c"))
 

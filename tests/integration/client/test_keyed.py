@@ -25,6 +25,7 @@ from jetq.observe.bus import Bus
 from jetq.observe.fault_points import Point, arm
 from jetq.settings import Queue, Settings
 from jetq.wire.keys import encode_key, key_digest
+from tests.integration.removing import remove_item
 from tests.integration.watching import eventually
 
 KEY = "x:y k"
@@ -268,7 +269,7 @@ async def test_a_full_queue_leaves_no_key_behind(enqueuer: Enqueuer, backend: Ba
             await enqueuer.enqueue(request(mode, queue="SMALL", period=60 if mode is PERIOD else 0))
         assert await backend.keys.holder(KEY) == ""
 
-    await backend.queues.remove("SMALL", "a")
+    await remove_item(backend, "SMALL", "a")
     assert (await new(enqueuer, request(queue="SMALL"))).queue == "SMALL"
 
 
@@ -293,7 +294,7 @@ async def test_a_producer_that_gives_up_a_task_which_another_one_brought_to_its_
     giving_up = asyncio.create_task(enqueuer.enqueue(request(queue="SMALL", task_id="c")))
     await refused.wait()
     backend.queues.put = put  # type: ignore[method-assign]
-    await backend.queues.remove("SMALL", "a")
+    await remove_item(backend, "SMALL", "a")
 
     found = await existing(enqueuer, request(queue="SMALL"))
     adopted.set()

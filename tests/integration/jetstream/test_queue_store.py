@@ -6,12 +6,14 @@ from jetq.errors import LimitReachedError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.queue_store import published_for
+from jetq.jetstream.remains import Remains
 from jetq.jetstream.stream_message import last_message
 from jetq.jetstream.task_store import Stored
 from jetq.model.record import Run, TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import claimed, waiting
 from jetq.wire.codec import new_document
+from tests.integration.removing import remove_item
 from tests.integration.watching import eventually
 
 
@@ -124,7 +126,8 @@ async def test_a_task_that_leaves_the_wait_has_no_schedule(backend: Backend) -> 
     schedule = backend.names.schedule("DEFAULT", "one")
     assert await last_message(backend.connection, backend.names.schedules, schedule) is not None
 
-    await backend.queues.unschedule("DEFAULT", "one")
+    runnable = await backend.tasks.write(task.document, waits.sequence)
+    await backend.queues.remove_schedule(Remains.of(runnable))
 
     assert await last_message(backend.connection, backend.names.schedules, schedule) is None
 
@@ -145,10 +148,10 @@ async def test_a_schedule_for_a_newer_record_stays(backend: Backend) -> None:
         await backend.queues.schedule_unless_newer(one)
         assert await scheduled_for(backend) == stands.sequence
 
-    await backend.queues.unschedule_older(old)
+    await backend.queues.remove_schedule(Remains.of(old))
     assert await scheduled_for(backend) == new.sequence
     runnable = await backend.tasks.write(task.document, new.sequence)
-    await backend.queues.unschedule_older(runnable)
+    await backend.queues.remove_schedule(Remains.of(runnable))
     assert await scheduled_for(backend) == 0
 
 
@@ -162,7 +165,7 @@ async def test_a_task_is_placed_by_an_item_or_while_it_waits_by_a_schedule(backe
     assert await backend.queues.is_placed(waits)
     await eventually(lambda: backend.queues.has_item(waits))
     assert await backend.queues.is_placed(waits)
-    await backend.queues.remove("DEFAULT", "one")
+    await remove_item(backend, "DEFAULT", "one")
 
     async def is_nowhere() -> bool:
         return not await backend.queues.is_placed(waits)

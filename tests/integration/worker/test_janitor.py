@@ -28,6 +28,7 @@ from jetq.model.upkeep import Repair
 from jetq.observe.fault_points import Point, arm
 from jetq.settings import JanitorSettings, Queue
 from jetq.worker.worker import Worker
+from tests.integration.removing import remove_item
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
 from tests.servers import TestServer
@@ -112,7 +113,7 @@ async def test_an_active_task_of_a_dead_worker_without_item_is_taken_over(app: A
     await backend.tasks.write(
         stored.document.updated(claimed(stored.record, run, backend.connection.clock.now())), stored.sequence
     )
-    await backend.queues.remove("DEFAULT", handle.id)
+    await remove_item(backend, "DEFAULT", handle.id)
     async with Worker(app, settings=SETTINGS):
         assert await handle.aresult(20) == 2
 

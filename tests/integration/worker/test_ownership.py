@@ -20,6 +20,7 @@ from jetq.model.state import State
 from jetq.model.transition import claimed
 from jetq.settings import Queue
 from jetq.worker.worker import Worker
+from tests.integration.removing import remove_schedule
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import LEASE, SETTINGS
 
@@ -247,7 +248,7 @@ async def test_an_item_that_came_before_its_time_is_scheduled_again(app: App) ->
     due = time.time() + 1.5
     handle = await early.using(run_at=datetime.fromtimestamp(due, UTC)).aenqueue()
     backend, stored = await backend_of(app), await read(app, handle.id)
-    await backend.queues.unschedule("DEFAULT", handle.id)
+    await remove_schedule(backend, "DEFAULT", handle.id)
     await backend.publisher.publish(backend.queues.publication(stored))
 
     async with Worker(app, settings=SETTINGS):
