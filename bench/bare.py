@@ -14,6 +14,7 @@ times as much.
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -87,6 +88,11 @@ class Event(Struct):
     queue: str
     task_type: str
     task_age: int
+    sequence: int
+    worker: str | UnsetType = UNSET
+    attempt: int | UnsetType = UNSET
+    outcome: str | UnsetType = UNSET
+    duration: int | UnsetType = UNSET
 
 
 class Ack(Struct):
@@ -144,11 +150,12 @@ class Loop:
         else:
             future.set_exception(RuntimeError(ack.error))
 
-    async def tell(self, record: Record) -> None:
-        """Publish the event of a record's state."""
+    async def tell(self, record: Record, sequence: int, seconds: float | None = None) -> None:
+        """Publish the event of a record's state; *seconds* are those of a run that has ended."""
         now = datetime.now(UTC)
+        run = record.run
         event = Event(
-            event_id=new_id(),
+            event_id=f"{record.id}-{sequence}",
             type="io.choria.asyncjobs.v1.task_state",
             timestamp=now,
             task_id=record.id,
@@ -157,6 +164,11 @@ class Loop:
             queue=record.queue,
             task_type=record.type,
             task_age=int((now - record.created).total_seconds() * 1e9),
+            sequence=sequence,
+            worker=UNSET if run is UNSET else run.worker,
+            attempt=record.runs,
+            outcome=UNSET if seconds is None else "succeeded",
+            duration=UNSET if seconds is None else round(seconds * 1e9),
         )
         await self.client.publish(f"{self.namespace}.E.task_state.{record.id}", work.encode(event))
 
@@ -192,15 +204,16 @@ class Producer:
             data = work.encode(record)
             headers = {"Nats-Expected-Last-Subject-Sequence": "0"}
             written.append((record, data, await loop.publish(f"{namespace}.T.{record.id}", data, headers)))
-        queued: list[tuple[Record, asyncio.Future[int]]] = []
+        queued: list[tuple[Record, int, asyncio.Future[int]]] = []
         for record, data, ack in written:
-            item = b'{"kind":0,"job":"%b","seq":%d,"task":%b}' % (record.id.encode(), await ack, data)
+            sequence = await ack
+            item = b'{"kind":0,"job":"%b","seq":%d,"task":%b}' % (record.id.encode(), sequence, data)
             headers = {"Nats-Expected-Last-Subject-Sequence": "0"}
             subject = f"{namespace}.Q.{work.QUEUE}.{record.id}"
-            queued.append((record, await loop.publish(subject, item, headers)))
-        for record, ack in queued:
+            queued.append((record, sequence, await loop.publish(subject, item, headers)))
+        for record, sequence, ack in queued:
             await ack
-            await loop.tell(record)
+            await loop.tell(record, sequence)
 
 
 class Worker:
@@ -249,16 +262,18 @@ class Worker:
         record.tried = datetime.now(UTC)
         record.run = Run(self._id, 1, os.urandom(4).hex())
         sequence = await self._write(record, {"Nats-Expected-Last-Subject-Sequence": str(item.seq)})
-        await self._loop.tell(record)
+        await self._loop.tell(record, sequence)
+        started = time.perf_counter()
         value = await self._handler(**_decode_payload(record.payload))
+        seconds = time.perf_counter() - started
         now = datetime.now(UTC)
         record.state = "complete"
         record.tried = now
         record.result = Result(Raw(work.encode(value)), now)
-        await self._write(
+        sequence = await self._write(
             record, {"Nats-Expected-Last-Subject-Sequence": str(sequence), "Nats-TTL": work.COMPLETE_KEPT}
         )
-        await self._loop.tell(record)
+        await self._loop.tell(record, sequence, seconds)
         await self._loop.client.publish(message.reply, b"+ACK")
         self._credit -= 1
         if self._credit <= self._slots // 2:
