@@ -46,19 +46,24 @@ def ids(count: int) -> list[str]:
 
 
 class Doer:
-    """Notes what it is asked to do, in order."""
+    """Notes what it is asked to do, in order; the first ones wait until so many are *together*."""
 
     def __init__(self) -> None:
         self.did: list[str] = []
         self.times: list[float] = []
         self.under_way = self.most = 0
         self.errors: dict[str, Exception] = {}
+        self.together = 1
+        self._met = asyncio.Event()
 
     async def __call__(self, task_id: str) -> OperatedTask:
         self.did.append(task_id)
         self.times.append(asyncio.get_running_loop().time())
         self.under_way += 1
         self.most = max(self.most, self.under_way)
+        if self.under_way >= self.together:
+            self._met.set()
+        await self._met.wait()
         await asyncio.sleep(0)
         self.under_way -= 1
         if task_id in self.errors:
@@ -243,6 +248,7 @@ async def test_a_bulk_that_fell_behind_does_not_rush(connection: Connection, nam
 @pytest.mark.parametrize("at_once", [1, 3])
 async def test_a_bounded_number_is_under_way(connection: Connection, names: Names, doer: Doer, at_once: int) -> None:
     await store(connection, names, *ids(20))
+    doer.together = at_once
 
     await operate_many(connection, names, TaskFilter(limit=0), doer, pace=Pace(at_once=at_once))
 
