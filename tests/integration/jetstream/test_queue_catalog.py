@@ -12,6 +12,7 @@ from jetq.jetstream.topology import Topology
 from jetq.settings import Queue, StoreSettings
 from jetq.wire.names import SCHEDULE, SCHEDULE_TARGET, Names
 from tests.integration import golayout
+from tests.integration.watching import eventually
 
 
 @pytest.fixture
@@ -91,8 +92,11 @@ async def test_a_waiting_worker_shows_as_a_pull(
     subject = f"{connection.api_prefix}.CONSUMER.MSG.NEXT.{names.queue('EMAIL')}.WORKERS"
     connection.send(subject, b'{"batch":5,"expires":20000000000}', reply="_INBOX.waiting")
 
-    info = await catalog.describe("EMAIL")
+    async def is_seen() -> bool:  # the server takes requests and questions in on different ways
+        return (await catalog.describe("EMAIL")).pulls > 0
 
+    await eventually(is_seen)
+    info = await catalog.describe("EMAIL")
     assert (info.pulls, info.items, info.oldest) == (1, 0, None)
 
 
