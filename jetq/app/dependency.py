@@ -2,9 +2,9 @@
 dependency: from what users say about the tasks that a task depends on to its edges.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from jetq.client.handle import TaskHandle
 from jetq.errors import InvalidSettingError
@@ -34,22 +34,19 @@ class Dependency:
             InvalidSettingError: It is no task, or another word.
             InvalidNameError: No task can have this id.
         """
-        task: object = self.task
-        if not isinstance(task, str | TaskHandle):
-            raise InvalidSettingError("depends_on", task, "the id or the handle of a task that was enqueued")
-        check_name("task id", self.id)
+        check_name("task id", _id_of(self.task))
         if self.on_failure not in set(OnFailure):
             raise InvalidSettingError("on_failure", self.on_failure, f"one of {', '.join(OnFailure)}")
 
     @property
     def id(self) -> str:
         """The task's id."""
-        return self.task if isinstance(self.task, str) else self.task.id
+        return _id_of(self.task)
 
 
 DependencyLike = str | TaskHandle[Any] | Dependency
 """What users may give for one: an id, a handle, or either with what its failure means."""
-DependsOn = DependencyLike | Iterable[DependencyLike]
+DependsOn = DependencyLike | Collection[DependencyLike]
 """What users may give: one, or many."""
 
 
@@ -65,16 +62,32 @@ def edges(depends_on: DependsOn | None, task_id: str | None = None) -> tuple[Edg
         InvalidSettingError: It is none of the shapes, or the task itself.
         InvalidNameError: No task can have this id.
     """
-    if depends_on is None:
-        return ()
-    one = isinstance(depends_on, str | TaskHandle | Dependency)
-    if not one and not isinstance(depends_on, Iterable):
-        raise InvalidSettingError("depends_on", depends_on, "ids or handles of tasks that were enqueued")
-    given = [depends_on] if one else list(cast("Iterable[DependencyLike]", depends_on))
     found: dict[str, Edge] = {}
-    for each in given:
-        parent = each if isinstance(each, Dependency) else Dependency(cast("str", each))
+    for each in _listed(depends_on):
+        parent = each if isinstance(each, Dependency) else Dependency(each)
         if parent.id == task_id:
             raise InvalidSettingError("depends_on", task_id, "other tasks: a task cannot depend on itself")
         found[parent.id] = Edge(parent.id, OnFailure(parent.on_failure))
     return tuple(found.values())
+
+
+def _id_of(task: object) -> str:
+    if isinstance(task, str):
+        return task
+    if isinstance(task, TaskHandle):
+        return task.id
+    raise InvalidSettingError("depends_on", task, "the id or the handle of a task that was enqueued")
+
+
+def _listed(given: object) -> list[DependencyLike]:
+    if given is None:
+        return []
+    if _is_one(given):
+        return [given]
+    if isinstance(given, Collection):
+        return list(cast("Collection[DependencyLike]", given))
+    raise InvalidSettingError("depends_on", given, "a list of ids or handles of tasks that were enqueued")
+
+
+def _is_one(given: object) -> TypeGuard[DependencyLike]:
+    return isinstance(given, str | TaskHandle | Dependency)
