@@ -14,6 +14,7 @@ from jetq.jetstream.retention import DISCARD_AFTER
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import state_change
 from jetq.model.record import TaskRecord
+from jetq.model.state import State
 from jetq.observe.fault_points import Point, fault_point
 from jetq.wire.control import ControlRequest, encode_control
 
@@ -79,8 +80,18 @@ class Placement:
             remains = Remains.of(done.stored, queue)
             await remains.remove_item(self._backend)
             await remains.remove_schedule(self._backend)
+        await self._tell_dependents(done)
         if done.wrote:
             await self.discard(done.stored)
+
+    async def _tell_dependents(self, done: Changed) -> None:
+        """Do what follows for those that depend on a task that ended, then remove its own marker if it was blocked."""
+        record, backend = done.stored.record, self._backend
+        if record.dependents:
+            await backend.know_store()
+            await backend.dependents.follow(record)
+        if State.BLOCKED in {done.before.state, done.replaced.state}:
+            await backend.links.unmark(record.id)
 
     async def free_key(self, record: TaskRecord) -> None:
         """Free the unique key of a task that ended; one that cannot be freed does not count any more all the same."""

@@ -188,7 +188,7 @@ class Dependents:
                 told = await together([self._counting.join(child, fallen.end) for child in some])
                 todo.extend(each for each in told if each is not None)
                 between()
-            if full:
+            if full and fallen.end.is_complete:  # else they may be asked to wait again
                 await self._links.remove_edges(parent=fallen.end.id)
             if fallen.marker:
                 await self._links.unmark(fallen.end.id, through=fallen.marker)
