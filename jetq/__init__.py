@@ -44,8 +44,17 @@ from jetq.model.retention import Retention
 from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy, Steps
 from jetq.model.state import State
 from jetq.model.unique import Unique, UniqueMode
+from jetq.observe.metrics import Metrics
 from jetq.routing.payload import Payload
-from jetq.settings import ConnectionSettings, JanitorSettings, Queue, Settings, StoreSettings, WorkerSettings
+from jetq.settings import (
+    ConnectionSettings,
+    JanitorSettings,
+    Queue,
+    Settings,
+    SigningSettings,
+    StoreSettings,
+    WorkerSettings,
+)
 from jetq.wire.events import LeaderElectedEvent, TaskProgressEvent, TaskStateEvent
 from jetq.worker.worker import Worker
 
@@ -69,6 +78,7 @@ __all__ = [
     "JetqError",
     "LeaderElectedEvent",
     "Linear",
+    "Metrics",
     "Middleware",
     "OperatedTask",
     "OperationRefusedError",
@@ -83,6 +93,7 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "Settings",
+    "SigningSettings",
     "Snooze",
     "SoftTimeout",
     "State",

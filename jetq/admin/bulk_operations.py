@@ -48,6 +48,9 @@ AT_ONCE: Final = 32
 """Tasks under way at one time. Each takes a few round trips; more of them would only wait in the server."""
 
 _PART: Final = 1000
+"""Tasks that are known at one time. Each part takes a new scan, which costs the server some milliseconds."""
+_TOLD_EVERY: Final = 1000
+"""Records between two words of progress."""
 _CATCH_UP: Final = 0.05
 """Seconds that a bulk may be behind its rate and still make up for; if it is more, it goes on evenly from there."""
 _GIVE_UP: Final = 20
@@ -101,7 +104,7 @@ async def operate_many(
         operate: What is done.
         pace: How fast.
         dry_run: Find the tasks, and do nothing.
-        on_progress: Called with the report so far, after each part of the scan and after each task.
+        on_progress: Called with the report so far, now and then in the scan, and after each task.
 
     Raises:
         InvalidSettingError: The pace makes no sense.
@@ -142,8 +145,10 @@ class _Bulk:
                 self._tell()
             self.report.complete = self.report.tried + self.report.matched == len(self._chosen.ids)
             return
-        async for _part in self._find():
-            self._tell()
+        extent = await measure_store(self._connection, self._names)
+        all_of_it = _Part(self._chosen, self.report, self._tell, most=None)
+        await scan_records(self._connection, self._names, all_of_it.visit, first=max(extent.first, 1), last=extent.last)
+        self._tell()
 
     async def run(self) -> None:
         """Find the tasks, and do it."""
@@ -182,7 +187,7 @@ class _Bulk:
         extent = await measure_store(self._connection, self._names)
         begin = max(extent.first, 1)
         while begin <= extent.last and self.report.complete:
-            part = _Part(self._chosen, self.report)
+            part = _Part(self._chosen, self.report, self._tell, most=_PART)
             begin = await scan_records(self._connection, self._names, part.visit, first=begin, last=extent.last)
             yield part.ids
 
@@ -238,16 +243,20 @@ class _Bulk:
 
 
 class _Part:
-    """A part of the scan: up to a thousand tasks that match."""
+    """A part of the scan: so many tasks that match; None counts them all and keeps none."""
 
-    def __init__(self, chosen: TaskFilter, report: BulkReport) -> None:
+    def __init__(self, chosen: TaskFilter, report: BulkReport, tell: Callable[[], None], *, most: int | None) -> None:
         self.ids: list[str] = []
         self._chosen = chosen
         self._report = report
+        self._tell = tell
+        self._most = most
 
     def visit(self, entry: ScannedRecord) -> bool:
         report = self._report
         report.scanned += 1
+        if not report.scanned % _TOLD_EVERY:
+            self._tell()
         try:
             task = decode_summary(entry.task_id, entry.data)
         except MalformedRecordError:
@@ -259,8 +268,10 @@ class _Part:
             report.complete = False
             return True
         report.found(task)
+        if self._most is None:
+            return False
         self.ids.append(entry.task_id)
-        return len(self.ids) >= _PART
+        return len(self.ids) >= self._most
 
 
 class _Rhythm:

@@ -35,7 +35,7 @@ from jetq.model.upkeep import Finding, Horizon, Need, Repair, end_of_missing, ju
 _REASONS: Final = {
     End.PURGED: "its item was removed from the queue",
     End.DROPPED: "its item was dropped from a queue that was full",
-    End.DUPLICATE: "another task has its unique key",
+    End.DUPLICATE: "its unique key does not name it",
 }
 
 

@@ -2,6 +2,7 @@
 operator: what people change in queues.
 """
 
+from jetq.admin.queue_purge import DELETED, QueuePurge
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.queue_catalog import QueueCatalog, QueueInfo
@@ -52,22 +53,25 @@ class Operator:
 
     async def purge_queue(self, queue: str) -> int:
         """
-        Remove all items of a queue and return their number. The tasks' records stay as they are.
+        End the tasks that are queued, remove all items and return the number of these; see `jetq.admin.queue_purge`.
 
         Raises:
             InvalidNameError: No queue can have this name.
             UnknownQueueError: There is none.
             ServerError: No answer, or a refusal.
         """
-        return await self._catalog.purge(check_name("queue", queue))
+        return await QueuePurge(self._backend, check_name("queue", queue)).run()
 
     async def delete_queue(self, queue: str) -> None:
         """
-        Remove a queue with its items. The tasks' records stay as they are.
+        End the tasks that are queued, and remove the queue with its items.
+
+        What waits for its time goes on waiting, and comes into a queue of the same name if there is one then.
 
         Raises:
             InvalidNameError: No queue can have this name.
             UnknownQueueError: There is none.
             ServerError: No answer, or a refusal.
         """
-        await self._catalog.delete(check_name("queue", queue))
+        await QueuePurge(self._backend, check_name("queue", queue), reason=DELETED).run()
+        await self._catalog.delete(queue)

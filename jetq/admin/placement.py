@@ -73,27 +73,33 @@ class Placement:
     async def withdraw(self, done: Changed) -> None:
         """Do what follows from the end of a task that did not run, and take away its item and its schedule."""
         fault_point(Point.RECORD_CHANGED)
-        await self.free_key(done.stored.record)
+        await self._free_key(done.stored.record)
         if done.wrote:
             self._tell(done.stored)
         for queue in done.queues:
             remains = Remains.of(done.stored, queue)
             await remains.remove_item(self._backend)
             await remains.remove_schedule(self._backend)
-        await self._tell_dependents(done)
-        if done.wrote:
-            await self.discard(done.stored)
-
-    async def _tell_dependents(self, done: Changed) -> None:
-        """Do what follows for those that depend on a task that ended, then remove its own marker if it was blocked."""
-        record, backend = done.stored.record, self._backend
-        if record.dependents:
-            await backend.know_store()
-            await backend.dependents.follow(record)
+        await self._tell_dependents(done.stored.record)
         if State.BLOCKED in {done.before.state, done.replaced.state}:
-            await backend.links.unmark(record.id)
+            await self._backend.links.unmark(done.stored.record.id)
+        if done.wrote:
+            await self._discard(done.stored)
 
-    async def free_key(self, record: TaskRecord) -> None:
+    async def conclude(self, stored: Stored) -> None:
+        """Do what follows from the end of a task whose item is removed with those of others."""
+        await self._free_key(stored.record)
+        self._tell(stored)
+        await self._tell_dependents(stored.record)
+        await self._discard(stored)
+
+    async def _tell_dependents(self, record: TaskRecord) -> None:
+        """Do what follows for those that depend on a task that ended."""
+        if record.dependents:
+            await self._backend.know_store()
+            await self._backend.dependents.follow(record)
+
+    async def _free_key(self, record: TaskRecord) -> None:
         """Free the unique key of a task that ended; one that cannot be freed does not count any more all the same."""
         if record.key:
             with contextlib.suppress(ServerError):
@@ -103,7 +109,7 @@ class Placement:
         now = self._backend.connection.clock.now()
         self._backend.bus.emit(state_change(stored.record, now, sequence=stored.sequence))
 
-    async def discard(self, stored: Stored) -> None:
+    async def _discard(self, stored: Stored) -> None:
         """Let a record go that nobody wants kept; the last step, since what comes before is repeated from it."""
         if self._backend.retention.of(stored.record) == 0:
             await self._backend.tasks.expire(stored, DISCARD_AFTER)

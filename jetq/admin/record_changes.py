@@ -12,7 +12,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from jetq.errors import RequestRefusedError, SequenceConflictError, ServerTimeoutError, TaskNotFoundError
+from jetq.errors import (
+    AnswerLostError,
+    RequestRefusedError,
+    SequenceConflictError,
+    ServerTimeoutError,
+    TaskNotFoundError,
+)
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.task_store import Stored
@@ -116,15 +122,22 @@ class RecordChanges:
         raise doubt or TaskNotFoundError(task_id)
 
     async def _read(self, task_id: str) -> Stored:
-        try:
-            found = await self._backend.tasks.read(task_id)
-        except RequestRefusedError as refused:
-            if refused.code == STREAM_NOT_FOUND:
-                raise TaskNotFoundError(task_id) from refused
-            raise
-        if found is None:
-            raise TaskNotFoundError(task_id)
-        return found
+        """Read a record; a connection that is lost meanwhile is waited for, since to read again is harmless."""
+        for last in (False, False, True):
+            try:
+                found = await self._backend.tasks.read(task_id)
+            except AnswerLostError:
+                if last:
+                    raise
+            except RequestRefusedError as refused:
+                if refused.code == STREAM_NOT_FOUND:
+                    raise TaskNotFoundError(task_id) from refused
+                raise
+            else:
+                if found is not None:
+                    return found
+                break
+        raise TaskNotFoundError(task_id)
 
     async def _write(self, document: Document, expect: int) -> Stored:
         """Write a record; one that ends its task is kept as long as that of any other end."""

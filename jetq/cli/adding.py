@@ -50,15 +50,21 @@ class Wish:
         deadline: str | None,
         max_tries: int | None,
         unique: Unique | None = None,
+        depends: tuple[str, ...] = (),
+        load: bool = False,
     ) -> Self:
         """
         Read the words.
 
         Raises:
             InvalidPayloadError: The payload is not JSON.
-            InvalidSettingError: A duration is none.
+            InvalidSettingError: A duration is none, or results of no task are wanted.
         """
+        if load and not depends:
+            raise InvalidSettingError("--load", load, "given with --depends: it is about the results of those tasks")
         options: dict[str, Any] = {"queue": queue, "id": task_id, "max_tries": max_tries, "unique": unique}
+        if depends:
+            options |= {"depends_on": depends, "load_dependencies": load}
         for name, text in (("delay", delay), ("deadline", deadline)):
             if text is not None:
                 options[name] = parse_duration(f"--{name}", text)

@@ -3,8 +3,8 @@ bulk_page: what was done to tasks, as people and programs read it.
 """
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,9 @@ from jetq.cli.terminal import say
 from jetq.errors import JetqError
 from jetq.model.operation import Effect, OperatedTask, Operation
 
+_PATIENCE: Final = 1.0
+"""Seconds until a person wonders."""
+_EVERY: Final = 0.5
 _WORDS: Final = {
     Effect.NOTHING: "left as it is:",
     Effect.ENDED: "cancelled",
@@ -91,8 +94,9 @@ def _print_found(report: BulkReport, operation: Operation) -> None:
     more = report.matched - len(report.sample)
     if more > 0:
         say(f"... and {more:,} more")
-    beyond = "" if report.complete else " and there are more beyond the limit;"
-    say(f"{operation} would be tried on {numbered(report.matched, report.states)};{beyond} nothing was changed.")
+    beyond = "" if report.complete else " There are more beyond the limit."
+    say(f"{operation} would be tried on {numbered(report.matched, report.states)}.")
+    say(f"Nothing was changed.{beyond}")
 
 
 def report_object(
@@ -119,20 +123,20 @@ def print_report_json(
 
 
 class ProgressLine:
-    """Tells a person at a terminal how far a bulk is, in one line that is written over."""
+    """Tells a person at a terminal how far a bulk is that takes a while, in one line that is written over."""
 
     def __init__(self, total: int | None) -> None:
         self._total = total
         self._shown = ""
         self._wanted = sys.stderr.isatty()
-        self._next = 0.0
+        self._next = time.monotonic() + _PATIENCE
 
     def __call__(self, report: BulkReport) -> None:
-        """Show how far it is, twice a second at most."""
-        now = datetime.now(UTC).timestamp()
+        """Show how far it is."""
+        now = time.monotonic()
         if not self._wanted or now < self._next:
             return
-        self._next = now + 0.5
+        self._next = now + _EVERY
         of = "" if self._total is None else f" of {self._total:,}"
         self._show(f"{report.tried:,}{of} tasks, {report.scanned:,} records read")
 

@@ -36,6 +36,6 @@ def expanded(command: Command) -> Command:
         command(**given)
 
     run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
-    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # functions take it, though their type does not say so
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return run

@@ -161,9 +161,9 @@ def purge(
     as_json: options.AsJson = False,
 ) -> None:
     """
-    Remove all items of a queue.
+    End all tasks that are queued, and remove their items.
 
-    The tasks' records stay, and do not run any more.
+    Their state is expired, and the reason is purged. What runs goes on, and what waits for its time waits on.
     """
     from jetq.cli.render import print_json
     from jetq.cli.session import in_session, settings_for
@@ -189,9 +189,9 @@ def delete(
     as_json: options.AsJson = False,
 ) -> None:
     """
-    Remove a queue with its items.
+    End all tasks that are queued, and remove the queue.
 
-    The tasks' records stay.
+    What waits for its time waits on, and comes into a queue of the same name if there is one then.
     """
     from jetq.cli.render import print_json
     from jetq.cli.session import in_session, settings_for

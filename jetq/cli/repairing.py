@@ -20,7 +20,7 @@ def repair(
     where: Where,
 ) -> None:
     """
-    Mend what crashes left behind, as a worker does every ten minutes.
+    Mend what crashes left behind, as workers do by themselves.
 
     Tasks that nothing would bring to a worker get their items and schedules; what no task asks for any more is removed.
     A task whose item was removed ends only in the second pass of one worker that finds it so, never here.

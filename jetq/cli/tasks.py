@@ -43,6 +43,11 @@ def add(
     unique_period: Annotated[
         str | None, typer.Option(metavar="TIME", help="With --unique: one in this time, even if it has ended.")
     ] = None,
+    depends: Annotated[
+        list[str] | None,
+        typer.Option("--depends", metavar="ID", help="Runs when that task is done; repeated or comma-separated."),
+    ] = None,
+    load: Annotated[bool, typer.Option("--load", help="With --depends: its handler gets their results.")] = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end and print its result.")] = False,
     timeout: Annotated[str | None, typer.Option(metavar="TIME", help="With --wait: give up after that.")] = None,
     sign: options.Sign = None,
@@ -60,7 +65,16 @@ def add(
     text = sys.stdin.read() if payload == STDIN else payload
     key = parse_unique(unique, unique_mode, unique_period)
     wish = Wish.parse(
-        task_type, text, queue=queue, task_id=task_id, delay=delay, deadline=deadline, max_tries=max_tries, unique=key
+        task_type,
+        text,
+        queue=queue,
+        task_id=task_id,
+        delay=delay,
+        deadline=deadline,
+        max_tries=max_tries,
+        unique=key,
+        depends=options.split_names(depends),
+        load=load,
     )
     settings = with_keys(settings_at(where), sign=sign)
     enqueue(wish, settings, wait=wait, timeout=timeout, as_json=where.as_json)
@@ -76,7 +90,11 @@ def view(
     namespace: options.Namespace = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show one task in full, with its payload and its result, and what its signature is worth."""
+    """
+    Show one task in full.
+
+    With its payload, its result, and what its signature is worth.
+    """
     from jetq.cli.render import print_fields, print_json
     from jetq.cli.session import in_session, settings_for
     from jetq.cli.signing import describe_signature, with_keys

@@ -257,7 +257,7 @@ class Execution:
             return
         left = max(0.0, self.context.time_left)
         before, self.deadline = self.deadline, self._loop.time() + left
-        self.limit += self.deadline - before
+        self.limit = round(self.limit + self.deadline - before, 3)
         self._timer.cancel()
         self._timer = self._loop.call_at(self.deadline, self._expire)
         if (soft := self.context.soft_limit) is not None:

@@ -5,7 +5,7 @@ queue_catalog: the queues of a namespace, for people: what they hold, their limi
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -168,36 +168,19 @@ class QueueCatalog:
             await self._connection.api(f"CONSUMER.CREATE.{stream}.{WORKERS}", body)
         return await self.describe(queue)
 
-    async def purge(self, queue: str) -> int:
-        """
-        Remove all items of a queue and return their number.
-
-        The tasks' records stay as they are, as do tasks that wait for their time. Whoever works on one of the items
-        goes on and ends it.
-
-        Raises:
-            UnknownQueueError: There is no such queue.
-            ServerError: No answer, or a refusal.
-        """
-        answer = await self._on_stream(queue, "PURGE")
-        return int(answer.get("purged", 0))
-
     async def delete(self, queue: str) -> None:
         """
         Remove a queue with its items.
 
-        The tasks' records stay as they are. What waits for its time goes on waiting, and comes into a queue of the same
-        name if there is one then.
+        The tasks' records stay as they are; `jetq.admin.queue_purge` ends them before. What waits for its time goes on
+        waiting, and comes into a queue of the same name if there is one then.
 
         Raises:
             UnknownQueueError: There is no such queue.
             ServerError: No answer, or a refusal.
         """
-        await self._on_stream(queue, "DELETE")
-
-    async def _on_stream(self, queue: str, action: str) -> dict[str, Any]:
         try:
-            return await self._connection.api(f"STREAM.{action}.{self._names.queue(queue)}")
+            await self._connection.api(f"STREAM.DELETE.{self._names.queue(queue)}")
         except RequestRefusedError as refused:
             if refused.code == STREAM_NOT_FOUND:
                 raise UnknownQueueError(queue) from refused

@@ -100,7 +100,7 @@ _ENDED: Final = _refused("it has ended")
 _START: Final = Rule(Effect.STARTED, "runs now, with all its tries")
 _AGAIN: Final = Rule(Effect.STARTED, "starts again, with all its tries")
 _QUEUE: Final = Rule(Effect.QUEUED, "stays as it is; its item is put into the queue if it is not there")
-_BLOCKED: Final = "it waits for other tasks"
+_BLOCKED: Final = "it waits for other tasks; cancel it, or wait for them"
 
 _HASTEN: Final = Rule(Effect.STARTED, "runs now; its tries count on")
 _QUEUED: Final = _refused("it is in its queue already, and waits for a free slot alone")

@@ -113,7 +113,7 @@ class Attempts:
         found = await self._claims.start(contested.stored, contested.delivery, contested.queue, crashed=True)
         if found is None or isinstance(found, Claim):
             return found
-        return await self._claims.claim(contested.delivery)
+        return await self._claims.claim(contested.delivery, anew=True)
 
     async def _carry_out(self, claim: Claim) -> None:
         record = claim.stored.record

@@ -75,14 +75,20 @@ class Claims:
         self._turns = Turns(desk)
         self._blocked = BlockedItems(desk)
 
-    async def claim(self, delivery: Delivery) -> Claim | Contested | None:
-        """Do what a delivered item asks for; return the run, if it came to one."""
+    async def claim(self, delivery: Delivery, *, anew: bool = False) -> Claim | Contested | None:
+        """
+        Do what a delivered item asks for; return the run, if it came to one.
+
+        Args:
+            delivery: The item.
+            anew: The record that travels in it is known to be outdated.
+        """
         try:
             item = decode_item(delivery.data)
         except MalformedItemError as error:
             self._desk.discard(delivery, "malformed_item", detail=str(error))
             return None
-        stored = _carried(item)
+        stored = None if anew else _carried(item)
         while True:
             if stored is None:
                 stored = await self._read(item, delivery)

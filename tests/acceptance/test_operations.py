@@ -168,7 +168,7 @@ def test_a_dry_run_counts_and_changes_nothing(verb: str, mixed: Folder) -> None:
     counted = done(mixed, verb, "--all", "--dry-run", "--json").json
 
     assert {line.split("\t")[0] for line in shown.out.splitlines()} == {"f1", "f2", "good", "later"}
-    assert "would be tried on 4 tasks (2 expired, 1 complete, 1 scheduled); nothing was changed." in shown.err
+    assert "would be tried on 4 tasks (2 expired, 1 complete, 1 scheduled).\nNothing was changed." in shown.err
     assert (counted["matched"], counted["done"], counted["dry_run"]) == (4, 0, True)
     assert states(mixed) == before
 

@@ -63,6 +63,9 @@ SCREENS = [
     ("queues", "info", LONG_QUEUE),
     ("tasks", "view", "01M862K3TX28SZC5EXX2D2JPFC"),
     ("info",),
+    ("tasks", "retry", "--all", "--dry-run"),
+    ("tasks", "retry", "--type", "a:*", "--yes"),
+    ("tasks", "configure", "--retention", "48h"),
 ]
 
 
@@ -91,12 +94,55 @@ def test_a_list_of_tasks_keeps_ids_and_states_whole(width: int, busy: Folder) ->
     assert ("ValueError: no luck" in shown) == (width == 140)
 
 
-@pytest.mark.parametrize("command", [(), ("worker",), ("dev",), ("tasks", "add"), ("queues", "configure")])
+@pytest.mark.parametrize("command", [(), ("worker",), ("dev",), ("tasks",), ("tasks", "add"), ("queues", "configure")])
 def test_help_fits(command: tuple[str, ...], shop: Folder) -> None:
     status, shown = at_terminal(shop, *command, "--help")
 
     assert status == 0
     assert max(map(len, COLOR.sub("", shown).splitlines())) <= 80
+
+
+@pytest.mark.parametrize("verb", ["list", "cancel", "retry", "run-now", "change", "delete", "purge", "configure"])
+def test_help_of_operations_fits_and_nothing_of_it_is_cut(verb: str, shop: Folder) -> None:
+    status, shown = at_terminal(shop, "tasks", verb, "--help")
+
+    assert status == 0
+    assert max(map(len, COLOR.sub("", shown).splitlines())) <= 80
+    assert "..." not in shown.replace("[ID]...", "")
+
+
+def test_the_list_of_verbs_is_not_cut(shop: Folder) -> None:
+    _, shown = at_terminal(shop, "tasks", "--help")
+
+    assert "..." not in shown.replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_refusals_are_a_table_of_reasons(width: int, busy: Folder) -> None:
+    status, shown = at_terminal(busy, "tasks", "run-now", "--all", "--yes", width=width)
+
+    lines = COLOR.sub("", shown).splitlines()
+    assert status == 1
+    assert max(map(len, lines)) <= width, shown
+    assert lines[0] == "  Found  4 tasks (1 new, 1 complete, 1 expired, 1 scheduled)"
+    assert [line.split()[:2] for line in lines[5:]] == [["1", "new:"], ["1", "complete:"], ["1", "expired:"]]
+    assert ("01M862K1ZKB3T0NSJM389MMP6C" in shown) == (width == 140)
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", "retry"), ("n\n", "expired")])
+def test_a_person_is_asked_with_the_count_before_many_tasks_change(answer: str, left: str, busy: Folder) -> None:
+    _, shown = at_terminal(busy, "tasks", "retry", "--state", "expired", answer=answer)
+
+    assert "Retry 1 task (1 expired)? [y/N]" in shown
+    assert busy.run("tasks", "view", "01M862K2DK7G4P1W1QCVW8XPN3", "--json").json["state"] == left
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 0), ("n\n", 4)])
+def test_a_person_is_asked_before_all_tasks_are_removed(answer: str, left: int, busy: Folder) -> None:
+    _, shown = at_terminal(busy, "tasks", "purge", answer=answer)
+
+    assert "Remove 4 tasks of " in shown
+    assert len(busy.run("tasks", "list", "--json").json["tasks"]) == left
 
 
 def test_colours_are_left_out_when_nobody_wants_them(busy: Folder) -> None:

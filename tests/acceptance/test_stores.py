@@ -1,8 +1,13 @@
 """``jetq tasks``: initialize, configure and purge."""
 
+import asyncio
+
 import pytest
 
+from jetq.jetstream.connection import Connection
+from jetq.jetstream.server import EmbeddedServer
 from tests.acceptance.programs import Ended, Folder
+from tests.integration import golayout
 
 
 def done(shop: Folder, *arguments: str) -> Ended:
@@ -41,6 +46,26 @@ def test_another_retention_counts_for_tasks_that_end_from_then_on(shop: Folder) 
 
     while shop.run("tasks", "view", "short").status == 0:
         pass
+
+
+def test_a_shorter_age_limit_of_a_store_of_go_is_asked_about(
+    shop: Folder, server: EmbeddedServer, namespace: str
+) -> None:
+    async def make() -> None:
+        async with await Connection.open(server.address, name="go") as connection:
+            await golayout.make_store(connection, namespace, max_age=24 * 3600 * golayout.SECOND)
+
+    asyncio.run(make())
+
+    asked = shop.run("tasks", "configure", "--retention", "1h")
+    longer = done(shop, "configure", "--retention", "48h")
+    shorter = done(shop, "configure", "--retention", "1h", "--yes")
+
+    assert asked.status == 1
+    assert "drops every record at an age, also of tasks that wait. At once those older than 1h?" in asked.err
+    assert "Max age\t2d\n" in longer.out
+    assert "Max age\t1h\n" in shorter.out
+    assert "The store drops every record 1h after it was last written, in any state." in shorter.err
 
 
 def test_events_are_kept_from_then_on(shop: Folder) -> None:

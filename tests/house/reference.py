@@ -18,10 +18,17 @@ from typer.main import get_command
 import jetq.errors
 import jetq.settings
 from jetq.cli.main import app
+from jetq.model.operation import RULES, Effect, Operation, Rule
 from jetq.model.state import FINAL, TRANSITIONS, State, display_state
+from jetq.observe.metrics import BUCKETS, METRICS
 from jetq.wire.names import Names
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+OPERATED = (
+    "By a handle (`handle.cancel()`, `retry`, `run_now`, `delete`, `change`), by id (`app.cancel(id)`), or with "
+    "`jetq tasks`. `retry (queued)` is a task in the state `retry` whose item is in its queue; `active (Go)` is run by "
+    "a program of asyncjobs. What is refused raises `OperationRefusedError`, and changes nothing."
+)
 NOTE = "<!-- Written by: python -m tests.house.reference -->"
 ATTRIBUTE = re.compile(r"^    (?P<name>\w+): (?P<text>.*(?:\n {6,}.*)*)", re.MULTILINE)
 
@@ -66,8 +73,17 @@ def states() -> str:
     }
     words = "\n".join(f"- {what} is shown as `{word}`" for what, word in shown.items())
     return page(
-        "States of a task", table(("state", "final", "may become"), rows), f"People see the same words, but:\n\n{words}"
+        "States of a task",
+        table(("state", "final", "may become"), rows),
+        f"People see the same words, but:\n\n{words}",
+        "## What may be done to a task",
+        OPERATED,
+        table(("state", *Operation), ((f"`{state}`", *map(cell, row.values())) for state, row in RULES.items())),
     )
+
+
+def cell(rule: Rule) -> str:
+    return f"refused: {rule.text}" if rule.effect is Effect.REFUSED else rule.text
 
 
 def name(state: State) -> str:
@@ -150,9 +166,25 @@ def from_where(parameter: Any) -> str:
     return ", else ".join(told)
 
 
+def metrics() -> str:
+    rows = [
+        (f"`{each.name}`", each.kind.lower(), ", ".join(f"`{label}`" for label in each.labels), each.help)
+        for each in METRICS
+    ]
+    words = (
+        "What `jetq worker --metrics` serves, and what a `jetq.Metrics()` counts that listens to an application's bus. "
+        "Each process shows what it did itself. `type` is a handler's pattern; `outcome` is `succeeded` or how else a "
+        "run ended; `state` is a [state](states.md) as stored; `error` is the [class](errors.md) that a caller of "
+        "`enqueue` got."
+    )
+    buckets = f"Buckets of the histograms, in seconds: {', '.join(f'{bound:g}' for bound in BUCKETS)}."
+    return page("Metrics", words, table(("metric", "kind", "labels", "what it says"), rows), buckets)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "errors.md": errors,
+    "metrics.md": metrics,
     "settings.md": settings,
     "states.md": states,
     "subjects.md": subjects,

@@ -164,6 +164,7 @@ HOLDS = [
         name="latest-2",
         about="latest; any 2 faults",
         **KEYED_FIRST,
+        **PLAIN,
         actors=(("latest", 1),),
         total=2,
         nightly=True,
@@ -180,13 +181,6 @@ HOLDS = [
         **SUPERSEDED,
         **PLAIN,
         total=1,
-        nightly=True,
-    ),
-    Scenario(
-        name="latest-retry-2",
-        about="latest-retry; any 2 faults",
-        **SUPERSEDED,
-        total=2,
         nightly=True,
     ),
     Scenario(

@@ -14,10 +14,12 @@ from jetq.admin.bulk_report import BulkReport
 from jetq.admin.task_filter import TaskFilter
 from jetq.errors import InvalidSettingError, OperationRefusedError, ServerTimeoutError, TaskNotFoundError
 from jetq.jetstream.connection import Connection
+from jetq.jetstream.record_scan import measure_store
 from jetq.jetstream.topology import Topology
 from jetq.model.operation import Effect, OperatedTask, Operation
 from jetq.settings import StoreSettings
 from jetq.wire.names import Names
+from tests.integration.watching import eventually
 
 Apply = Callable[..., Awaitable[BulkReport]]
 
@@ -293,7 +295,11 @@ async def test_twenty_thousand_tasks_are_no_matter(connection: Connection, names
         connection.send(names.record(task_id), record(task_id))
         if number % 1000 == 0:
             await connection.api("INFO")
-    await connection.api("INFO")
+
+    async def stored() -> bool:
+        return (await measure_store(connection, names)).messages == 20_000
+
+    await eventually(stored)
 
     report = await operate_many(connection, names, TaskFilter(queue="EMAIL", limit=0), doer)
 

@@ -485,6 +485,7 @@ async def test_a_task_that_no_key_names_does_not_run_and_ends(house: House) -> N
     assert [passed.missed for passed in passes] == [0, 1, 0]
     assert house.mended() == [(Repair.ENDED, "keyless")]
     assert (record.state, record.end) == (State.EXPIRED, End.DUPLICATE)
+    assert record.last_err == "its unique key does not name it"
     assert await house.item("keyless") is None
 
 

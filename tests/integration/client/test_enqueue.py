@@ -17,7 +17,7 @@ from jetq.errors import (
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.task_store import Stored
-from jetq.model.events import Event, TaskStateChanged
+from jetq.model.events import EnqueueFailed, Event, TaskStateChanged
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.settings import Queue
@@ -225,3 +225,19 @@ async def test_two_enqueues_of_one_id_at_the_same_moment_make_one_task(enqueuer:
     assert kinds.count("TaskRecord") >= 1
     assert set(kinds) <= {"TaskRecord", "DuplicateTaskError"}
     assert not any(isinstance(result, SequenceConflictError) for result in results)
+
+
+async def test_what_is_not_enqueued_is_told(enqueuer: Enqueuer, events: list[Event]) -> None:
+    await enqueuer.enqueue(request(task_id="mine"))
+    with pytest.raises(DuplicateTaskError):
+        await enqueuer.enqueue(request(task_id="mine", payload=b"2"))
+    with pytest.raises(UnknownQueueError):
+        await enqueuer.enqueue(request(queue="STRICT"))
+    await enqueuer.enqueue_many([request(queue="SMALL") for _ in range(3)])
+
+    told = [(event.queue, event.error) for event in events if isinstance(event, EnqueueFailed)]
+    assert told == [
+        ("DEFAULT", "DuplicateTaskError"),
+        ("STRICT", "UnknownQueueError"),
+        ("SMALL", "QueueFullError"),
+    ]

@@ -11,6 +11,7 @@ import pytest
 
 import jetq
 from jetq.app.application import App
+from jetq.client.clients import Client
 from jetq.client.event_stream import EventStream
 from jetq.errors import (
     BlockingIterationError,
@@ -290,6 +291,24 @@ def test_events_are_read_without_a_loop(server: EmbeddedServer, namespace: str) 
     assert [event.task_id for event in found] == [handle.id for handle in [*handles, more]]  # type: ignore[union-attr]
 
 
+def test_break_unsubscribes_without_a_loop_too(server: EmbeddedServer, namespace: str) -> None:
+    app = App("test", namespace=namespace)
+    app.connect_to(server.address)
+    handle = app.enqueue("x:y", delay=60)
+    before = app.clients.blocking(_subscribed)
+    for _ in handle.events():
+        assert app.clients.blocking(_subscribed) == before + 2
+        break
+    until = time.monotonic() + 5
+    while app.clients.blocking(_subscribed) != before:
+        assert time.monotonic() < until
+    app.close()
+
+
+async def _subscribed(client: Client) -> int:
+    return len(client.backend.connection._subscriptions._by_sid)
+
+
 async def test_in_a_loop_the_blocking_words_are_refused(app: App) -> None:
     with pytest.raises(BlockingIterationError, match="async for"):
         iter(app.events())
@@ -332,6 +351,18 @@ async def test_who_may_not_subscribe_is_told(namespace: str) -> None:
         pytest.raises(PermissionDeniedError, match="task_state"),
     ):
         await take(jetq.events(servers=server.url, namespace=namespace), 1)
+
+
+async def test_who_may_not_hear_of_elections_reads_tasks(namespace: str) -> None:
+    allowed = f'{{ publish: [">"], subscribe: ["_INBOX.>", "{namespace}.E.task_state.>"] }}'
+    users = f"authorization {{ users: [{{ user: joe, password: pass, permissions: {allowed} }}] }}"
+    with TestServer.start(users, user_part="joe:pass") as server:
+        app = App("test", servers=server.url, namespace=namespace)
+        async with app, app.events() as events:
+            handle = await app.aenqueue("x:y")
+            [found] = await take(events, 1)
+
+    assert found.task_id == handle.id
 
 
 # one task

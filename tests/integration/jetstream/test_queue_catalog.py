@@ -8,7 +8,6 @@ from jetq.errors import InvalidSettingError, TopologyError, UnknownQueueError
 from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.queue_catalog import QueueCatalog
 from jetq.jetstream.queue_changes import QueueChanges
-from jetq.jetstream.stream_message import last_message
 from jetq.jetstream.topology import Topology
 from jetq.settings import Queue, StoreSettings
 from jetq.wire.names import SCHEDULE, SCHEDULE_TARGET, Names
@@ -213,23 +212,6 @@ async def test_a_queue_of_go_keeps_its_form_when_changed(
         await catalog.configure("GO", QueueChanges(lease=15))
 
 
-async def test_purging_removes_items_and_nothing_else(
-    connection: Connection, topology: Topology, catalog: QueueCatalog, names: Names
-) -> None:
-    await topology.ensure([Queue("EMAIL"), Queue("OTHER")])
-    await put(connection, names, "EMAIL", 5)
-    await put(connection, names, "OTHER", 2)
-    await connection.request(names.record("t1"), b"{}")
-    await schedule(connection, names, "EMAIL", "later")
-
-    assert await catalog.purge("EMAIL") == 5
-
-    assert (await catalog.describe("EMAIL")).items == 0
-    assert (await catalog.describe("EMAIL")).scheduled == 1
-    assert (await catalog.describe("OTHER")).items == 2
-    assert await last_message(connection, names.tasks, names.record("t1")) is not None
-
-
 async def test_a_deleted_queue_is_gone_and_can_be_made_again(
     connection: Connection, topology: Topology, catalog: QueueCatalog, names: Names
 ) -> None:
@@ -250,10 +232,9 @@ async def test_a_deleted_queue_is_gone_and_can_be_made_again(
     [
         lambda catalog: catalog.describe("MISSING"),
         lambda catalog: catalog.configure("MISSING", QueueChanges(max_tries=1)),
-        lambda catalog: catalog.purge("MISSING"),
         lambda catalog: catalog.delete("MISSING"),
     ],
-    ids=["describe", "configure", "purge", "delete"],
+    ids=["describe", "configure", "delete"],
 )
 async def test_an_unknown_queue_is_said_to_be_unknown(
     catalog: QueueCatalog, operation: Callable[[QueueCatalog], "asyncio.Future[object]"]

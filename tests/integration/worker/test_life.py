@@ -353,3 +353,26 @@ async def test_a_task_is_kept_for_the_time_that_its_end_says(app: App) -> None:
 
     headers = base64.b64decode(answer["message"]["hdrs"]).decode()
     assert f"Nats-TTL: {int(timedelta(hours=24).total_seconds())}s" in headers
+
+
+async def test_a_start_tells_since_when_the_task_could_run(app: App, told: list[Event]) -> None:
+    @app.task("second", retry=Fixed(0.2))
+    async def second(ctx: Context) -> None:
+        if ctx.tries == 1:
+            raise ValueError("not yet")
+
+    handle = await app.aenqueue("second")
+    later = await app.aenqueue("second", delay=0.5, max_tries=1)
+    async with Worker(app, settings=SETTINGS):
+        await handle.await_end(15)
+        await later.await_end(15)
+
+    changes = [event for event in told if isinstance(event, TaskStateChanged)]
+    starts, delayed = (
+        [event for event in changes if event.task_id == task.id and event.state is State.ACTIVE]
+        for task in (handle, later)
+    )
+    [retried] = [event for event in changes if event.task_id == handle.id and event.state is State.RETRY]
+    assert [event.runnable_since for event in starts] == [starts[0].created, retried.due]
+    [new] = [event for event in changes if event.task_id == later.id and event.state is State.NEW]
+    assert [event.runnable_since for event in delayed] == [new.due]

@@ -14,7 +14,7 @@ from jetq.execution.context import Context
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.task_store import Stored
-from jetq.model.events import DeliveryDiscarded, Event, RunLost, TaskTakenOver
+from jetq.model.events import DeliveryDiscarded, Event, RunLost, TaskTakenOver, UpdateConflict
 from jetq.model.record import Run
 from jetq.model.state import State
 from jetq.model.transition import claimed
@@ -213,6 +213,30 @@ async def test_an_item_of_a_final_record_is_acknowledged(app: App) -> None:
 
         await eventually(is_gone)
         assert (await read(app, handle.id)).sequence == stored.sequence
+
+
+async def test_an_item_that_carries_a_run_which_has_ended_is_acknowledged(app: App, told: list[Event]) -> None:
+    """Whoever replaces the item of a task that runs puts its active record into it; the run may end before the item."""
+
+    @app.task("ended")
+    async def ended() -> int:
+        return 1
+
+    async with Worker(app, settings=SETTINGS):
+        handle = await ended.aenqueue()
+        await handle.aresult(10)
+        backend, stored = await backend_of(app), await read(app, handle.id)
+        active = stored.document.updated(replace(stored.record, state=State.ACTIVE, result=None))
+        carried = Stored(active, stored.sequence - 1, active.encode())
+        await backend.publisher.publish(backend.queues.publication(carried))
+
+        async def is_gone() -> bool:
+            return not await backend.queues.has_item(stored)
+
+        await eventually(is_gone)
+
+    assert (await read(app, handle.id)).sequence == stored.sequence
+    assert len([event for event in told if isinstance(event, UpdateConflict)]) == 1
 
 
 async def test_an_item_that_came_before_its_time_is_scheduled_again(app: App) -> None:

@@ -127,7 +127,7 @@ def test_a_cancelled_task_is_expired(go_reads: Reader) -> None:
     record = ended(Cancelled("me"), cancel_requested=CancelRequest("me", NOW))
     read = go_reads("task", new_document(record).encode())
 
-    assert (record.display_state, read["state"], read["last_err"]) == ("cancelled", "expired", "cancelled while it ran")
+    assert (record.display_state, read["state"], read["last_err"]) == ("cancelled", "expired", "cancelled by me")
 
 
 @pytest.mark.parametrize("text", ["<&> \u2028 😀", "a file \udcff of no Unicode", "\x00\x1f\x7f"])
