@@ -280,7 +280,7 @@ class TaskOperations:
 
 def _told(operation: Operation, done: Changed, effect: Effect, again: int = 0) -> OperatedTask:
     record = done.stored.record
-    waiting = f"; {again:,} that depend on it {'waits' if again == 1 else 'wait'} again" if again else ""
+    waiting = f"; dependents that wait again: {again:,}" if again else ""
     return OperatedTask(
         task_id=record.id,
         operation=operation,

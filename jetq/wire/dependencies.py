@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from jetq.model.dependency import GONE, Edge, OnFailure, ParentEnd, first_failure
 from jetq.model.record import ABSENT, ErrorInfo, Moment, TaskRecord
@@ -134,7 +134,7 @@ def dependency_values(record: TaskRecord) -> dict[str, Any]:
 
 def _value(gift: Gift) -> Any:
     if gift.error is not None:
-        return {"error": msgspec.to_builtins(gift.error)}
+        return {"error": asdict(gift.error)}
     return msgspec.json.decode(gift.payload)
 
 
