@@ -1,5 +1,9 @@
 """``jetq tasks add --depends``, and what ``view``, ``cancel`` and ``retry`` make of tasks that wait for others."""
 
+import asyncio
+
+from jetq.app.application import App
+from jetq.jetstream.server import EmbeddedServer
 from tests.acceptance.programs import Folder
 
 
@@ -32,3 +36,20 @@ def test_what_cannot_be_meant_is_said(shop: Folder) -> None:
 
     without = shop.run("tasks", "add", "mail", "--load")
     assert (without.status, "--depends" in without.err) == (2, True)
+
+
+def test_repair_tells_those_that_wait_for_a_task_that_is_gone(
+    shop: Folder, server: EmbeddedServer, namespace: str
+) -> None:
+    async def lose(task_id: str) -> None:
+        async with App("loser", servers=server.url, namespace=namespace) as app:
+            await (await app.clients.current()).backend.tasks.remove(task_id)
+
+    shop.run("tasks", "add", "mail", "--id", "one", "--delay", "1h")
+    shop.run("tasks", "add", "mail", "--id", "two", "--depends", "one")
+    asyncio.run(lose("one"))
+
+    assert shop.run("tasks", "repair", "--dry-run").status == 0
+    assert shop.run("tasks", "view", "two", "--json").json["state"] == "blocked"
+    assert shop.run("tasks", "repair").status == 0
+    assert shop.run("tasks", "view", "two", "--json").json["record"]["end"] == "gone"
