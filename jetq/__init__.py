@@ -6,6 +6,7 @@ This module is the public API; everything that is not in ``__all__`` may change.
 
 from jetq.admin.bulk_report import BulkReport
 from jetq.app.application import App
+from jetq.app.dependency import Dependency
 from jetq.app.events import events
 from jetq.app.group import Tasks
 from jetq.app.options import CallOptions
@@ -65,6 +66,7 @@ __all__ = [
     "CallOptions",
     "ConnectionSettings",
     "Context",
+    "Dependency",
     "DuplicateTaskError",
     "EmbeddedServer",
     "EnqueueError",

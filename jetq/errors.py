@@ -37,6 +37,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── PayloadTooLargeError
     │   ├── QueueFullError
     │   ├── UnknownQueueError
+    │   ├── UnknownDependencyError       a task that it is to depend on does not exist
     │   ├── DuplicateTaskError           a task with this id exists
     │   ├── EnqueueManyError             some tasks of many; carries every outcome
     │   └── EnqueueTimeoutError          the task may have been stored
@@ -375,6 +376,17 @@ class UnknownQueueError(EnqueueError):
     def __init__(self, queue: str) -> None:
         self.queue = queue
         super().__init__(f"there is no queue {queue}; create it with: jetq queues add {queue}")
+
+
+class UnknownDependencyError(EnqueueError):
+    """A task that the new one is to depend on does not exist (any more)."""
+
+    def __init__(self, task_type: str, dependency: str) -> None:
+        self.task_type, self.dependency = task_type, dependency
+        super().__init__(
+            f"a task {task_type!r} cannot depend on {dependency}: there is no such task; "
+            "it never existed, was deleted, or was kept long enough"
+        )
 
 
 class DuplicateTaskError(EnqueueError):

@@ -222,15 +222,18 @@ class JanitorSettings:
     Attributes:
         every: Seconds between two passes over all tasks.
         patience: Seconds that anybody may take between a task's record and its item; younger records are left alone.
+        blocked_every: Seconds between two looks at the tasks that wait for others.
     """
 
     every: Duration = 600.0
     patience: Duration = 30.0
+    blocked_every: Duration = 30.0
 
     def __post_init__(self) -> None:
         """Check and normalise."""
         object.__setattr__(self, "every", seconds("every", self.every, least=0.01))
         object.__setattr__(self, "patience", seconds("patience", self.patience))
+        object.__setattr__(self, "blocked_every", seconds("blocked_every", self.blocked_every, least=0.01))
 
 
 @dataclass(frozen=True, kw_only=True)

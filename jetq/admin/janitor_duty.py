@@ -6,6 +6,8 @@ so that what others were about to publish when the last leader went is there, an
 of the leader alone costs no pass. Before each step of a pass it asks whether it still leads; what it does in the moment
 in which that ends is harmless (`admin.mending`).
 
+Beside the passes over all tasks it looks after those that wait for others, far more often (`admin.blocked_pass`).
+
 A user who may not campaign, or not do what a pass must, has no janitor: that is told once, and others do it.
 """
 
@@ -14,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
+from jetq.admin.blocked_pass import BlockedPass
 from jetq.admin.janitor import Janitor
 from jetq.errors import PermissionDeniedError, ServerError, TopologyError
 from jetq.jetstream.backend import Backend
@@ -41,6 +44,7 @@ class JanitorDuty:
         self._settings = settings
         self._every = seconds("every", settings.every)
         self._patience = seconds("patience", settings.patience)
+        self._blocked_every = seconds("blocked_every", settings.blocked_every)
         self._name = name
         self._task: asyncio.Task[None] | None = None
 
@@ -84,10 +88,29 @@ class JanitorDuty:
         def leads() -> bool:
             return election.is_leader and election.term == term
 
-        await asyncio.sleep(self._patience)
+        watching = asyncio.get_running_loop().create_task(self._watch_blocked(leads))
+        watching.add_done_callback(self._on_done)
+        try:
+            await asyncio.sleep(self._patience)
+            while leads():
+                wait = await self._pass(janitor, leads)
+                await asyncio.sleep(wait)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _watch_blocked(self, leads: Callable[[], bool]) -> None:
+        """Look after the tasks that wait for others, until this leadership is over."""
+        blocked = BlockedPass(self._backend)
         while leads():
-            wait = await self._pass(janitor, leads)
-            await asyncio.sleep(wait)
+            try:
+                await blocked.run(leads)
+            except (PermissionDeniedError, TopologyError) as denied:
+                self._tell(str(denied), final=True)
+                return
+            except ServerError as error:
+                self._tell(str(error))
+            await asyncio.sleep(self._blocked_every)
 
     async def _pass(self, janitor: Janitor, leads: Callable[[], bool]) -> float:
         """Make a pass if one is due; return the seconds until another is looked at."""

@@ -178,6 +178,8 @@ class Mender:
         if written.record.key:
             await backend.keys.leave(written.record)
         backend.bus.emit(state_change(written.record, backend.connection.clock.now(), sequence=written.sequence))
+        if written.record.dependents:
+            await backend.dependents.follow(written.record)
         return True
 
     # what stands for good

@@ -14,6 +14,7 @@ from jetq.jetstream.retention import DISCARD_AFTER
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import state_change
 from jetq.model.record import TaskRecord
+from jetq.model.state import State
 from jetq.observe.fault_points import Point, fault_point
 from jetq.wire.control import ControlRequest, encode_control
 
@@ -79,6 +80,9 @@ class Placement:
             remains = Remains.of(done.stored, queue)
             await self._backend.queues.remove_item(remains)
             await self._backend.queues.remove_schedule(remains)
+        await self._tell_dependents(done.stored.record)
+        if State.BLOCKED in {done.before.state, done.replaced.state}:
+            await self._backend.links.unmark(done.stored.record.id)
         if done.wrote:
             await self._discard(done.stored)
 
@@ -86,7 +90,14 @@ class Placement:
         """Do what follows from the end of a task whose item is removed with those of others."""
         await self._free_key(stored.record)
         self._tell(stored)
+        await self._tell_dependents(stored.record)
         await self._discard(stored)
+
+    async def _tell_dependents(self, record: TaskRecord) -> None:
+        """Do what follows for those that depend on a task that ended."""
+        if record.dependents:
+            await self._backend.know_store()
+            await self._backend.dependents.follow(record)
 
     async def _free_key(self, record: TaskRecord) -> None:
         """Free the unique key of a task that ended; one that cannot be freed does not count any more all the same."""

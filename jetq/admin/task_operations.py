@@ -12,6 +12,7 @@ record: answer lost, or refused        the record is read: as this operation wou
                                        anew on what is there (`admin.record_changes`)
 cancel: dead after the final record    its item is delivered and its schedule fires; a worker repeats the after-effects
                                        of the final record and removes them
+cancel: dead amid its dependents       the pass over the markers tells those that are left (`jetstream.dependents`)
 cancel: dead after the request, or     the worker finds the request when it next reads the record of the run, within a
 the message to the worker is lost      lease; a run that ends before that in an error ends cancelled, one that ends
                                        well complete; if the worker is dead, who takes over ends the task
@@ -19,10 +20,12 @@ retry: dead after the record           a runnable record without item: the janit
 run now: dead after the record         the same; the schedule brings the item when it is due, at the latest
 retry, run now: queue full             a schedule for now is published, and waits until there is room
 retry, run now: dead after the item    a schedule is left, fires, and a worker finds what the record says by then
+retry: dead amid its dependents        `admin.unsticking`
 change: dead after the record          the item, or the schedule, was published for an older record: who gets it reads
                                        the record (and schedules a waiting one again)
 move: dead after the new item          the old item is found to be another queue's: the record decides
-delete: dead after the record          nobody can claim the task; its item is removed by the worker that gets it
+delete: dead after the record          nobody can claim the task; its item is removed by the worker that gets it, and
+                                       the pass over the markers tells those that depend on it
 =====================================  =================================================================================
 
 What is left behind is removed only if it belongs to an older record (`jetstream.remains`), so two operators, or an
@@ -37,6 +40,7 @@ from jetq.admin.key_claim import KeyClaim
 from jetq.admin.placement import Placement
 from jetq.admin.record_changes import Changed, RecordChanges, Wish
 from jetq.admin.task_removal import remove_task
+from jetq.admin.unsticking import unstick
 from jetq.errors import InvalidSettingError, OperationRefusedError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.task_store import Stored
@@ -121,6 +125,7 @@ class TaskOperations:
         payload: bytes | Unchanged | None = UNCHANGED,
         deadline: datetime | Unchanged | None = UNCHANGED,
         max_tries: int | Unchanged = UNCHANGED,
+        dependents: bool = False,
     ) -> OperatedTask:
         """
         Start a task again that ended, or run one now that waits; its tries begin anew, its runs count on.
@@ -131,6 +136,7 @@ class TaskOperations:
             payload: Another payload, JSON; None for none.
             deadline: Another deadline; None for none.
             max_tries: Another number of tries; 0 is unlimited.
+            dependents: Those that became unreachable, since it failed, wait for it again.
 
         Raises:
             OperationRefusedError: It runs, or waits for other tasks; its deadline has passed; another task has its
@@ -167,7 +173,8 @@ class TaskOperations:
         queued = not done.wrote and done.stored.record.is_runnable
         if done.wrote or queued:
             await self._placement.bring(done)
-        return _told(Operation.RETRY, done, Effect.QUEUED if queued else Effect.STARTED)
+        again = await unstick(self._backend, done.stored.record) if dependents else 0
+        return _told(Operation.RETRY, done, Effect.QUEUED if queued else Effect.STARTED, again)
 
     async def run_now(self, task_id: str) -> OperatedTask:
         """
@@ -271,8 +278,9 @@ class TaskOperations:
         return Amendment(operation, changes, backend=self._backend, signer=self._signer)
 
 
-def _told(operation: Operation, done: Changed, effect: Effect) -> OperatedTask:
+def _told(operation: Operation, done: Changed, effect: Effect, again: int = 0) -> OperatedTask:
     record = done.stored.record
+    waiting = f"; dependents that wait again: {again:,}" if again else ""
     return OperatedTask(
         task_id=record.id,
         operation=operation,
@@ -280,5 +288,5 @@ def _told(operation: Operation, done: Changed, effect: Effect) -> OperatedTask:
         before=done.before.display_state,
         after=record.display_state,
         queue=record.queue,
-        detail=_DETAILS[effect],
+        detail=_DETAILS[effect] + waiting,
     )

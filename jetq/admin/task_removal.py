@@ -3,7 +3,7 @@ task_removal: remove a task with all that belongs to it.
 
 The record goes first. Whoever wants to claim the task, or to let it wait, must write its record and cannot any more; so
 nothing brings back what is removed after that. A run that is under way goes on, and its result is dropped: it lost its
-task.
+task. Those that depend on the task learn that it is gone, unless it had ended.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from jetq.jetstream.faults import MESSAGE_DELETE_FAILED, STREAM_NOT_FOUND
 from jetq.jetstream.remains import Remains
 from jetq.jetstream.stream_message import StreamMessage, find_message, purge_subject
 from jetq.model.record import TaskRecord
+from jetq.model.state import State
 from jetq.wire.codec import decode_record
 
 MALFORMED: Final = "malformed"
@@ -69,6 +70,8 @@ async def remove_task(backend: Backend, task_id: str, check: Callable[[TaskRecor
     scheduled = [await _purge(backend, names.schedules, subject) for subject in names.waiting_subjects(task_id)]
     if record is not None and record.key:
         await _leave_key(backend, record)
+    if record is not None:
+        await _leave_links(backend, record)
     queued = False
     if record is not None and record.queue:
         queued = await backend.queues.remove_item(Remains(task_id, record.queue, message.seq + 1, 0))
@@ -113,6 +116,17 @@ async def _read(backend: Backend, task_id: str) -> StreamMessage:
 async def _leave_key(backend: Backend, record: TaskRecord) -> None:
     with contextlib.suppress(ServerError):  # it is not valid without its task; who waits looks now and then
         await backend.keys.leave(record, gone=True)
+
+
+async def _leave_links(backend: Backend, record: TaskRecord) -> None:
+    """Tell those that depend on the task, and remove what says that it was blocked itself."""
+    with contextlib.suppress(ServerError):  # the pass over the markers finds that the task is gone
+        if record.dependents:
+            await backend.know_store()
+            await backend.dependents.follow_removed(record)
+        if record.state is State.BLOCKED:
+            await backend.links.unmark(record.id)
+            await backend.links.remove_edges(child=record.id)
 
 
 async def _purge(backend: Backend, stream: str, subject: str) -> int:

@@ -33,13 +33,13 @@ class TaskOperator:
         """Cancel a task: end it, or ask the worker that runs it to stop it. See :meth:`TaskHandle.acancel`."""
         return await self.handle(task_id).acancel(by=by, wait=wait)
 
-    def retry(self, task_id: str, **changes: Unpack[ChangeValues]) -> OperatedTask:
+    def retry(self, task_id: str, *, dependents: bool = False, **changes: Unpack[ChangeValues]) -> OperatedTask:
         """Start a task again that ended, or run one now that waits. See :meth:`TaskHandle.aretry`."""
-        return self.handle(task_id).retry(**changes)
+        return self.handle(task_id).retry(dependents=dependents, **changes)
 
-    async def aretry(self, task_id: str, **changes: Unpack[ChangeValues]) -> OperatedTask:
+    async def aretry(self, task_id: str, *, dependents: bool = False, **changes: Unpack[ChangeValues]) -> OperatedTask:
         """Start a task again that ended, or run one now that waits. See :meth:`TaskHandle.aretry`."""
-        return await self.handle(task_id).aretry(**changes)
+        return await self.handle(task_id).aretry(dependents=dependents, **changes)
 
     def run_now(self, task_id: str) -> OperatedTask:
         """Let a task wait no longer. See :meth:`TaskHandle.arun_now`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self, TypedDict, Unpack
 
+from jetq.app.dependency import DependsOn, edges
 from jetq.app.uniqueness import checked_unique, unique_key
 from jetq.client.request import EnqueueRequest
 from jetq.errors import InvalidSettingError
@@ -40,6 +41,8 @@ class OptionValues(TypedDict, total=False):
     id: str | None
     type: str | None
     unique: UniqueLike | None
+    depends_on: DependsOn | None
+    load_dependencies: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,9 @@ class CallOptions:
         type: The task type; a handler of a pattern needs it.
         unique: There is to be one such task only: True (the type with this payload), a key, or :class:`jetq.Unique`;
             False if the handler's word is not to count.
+        depends_on: Tasks that must end before, by id or handle; :class:`jetq.Dependency` says what the failure of one
+            means. Without that the task ends ``unreachable`` if one of them fails.
+        load_dependencies: The handler gets their results, as ``ctx.dependency_results``.
     """
 
     queue: str | None = None
@@ -77,6 +83,8 @@ class CallOptions:
     id: str | None = None
     type: str | None = None
     unique: UniqueLike | None = None
+    depends_on: DependsOn | None = None
+    load_dependencies: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -96,6 +104,8 @@ class CallOptions:
         if self.retry is not None:
             encode_retry(self.retry)
         checked_unique(self.unique)
+        if self.depends_on is not None:
+            edges(self.depends_on, self.id)
 
     def _check_times(self) -> None:
         if self.delay is not None and self.run_at is not None:
@@ -143,11 +153,15 @@ def build_request(
         task_id=call.id or "",
         options=_stored(call, settings),
         unique=_unique(task_type, payload, call, handler),
+        depends_on=edges(call.depends_on, call.id),
+        load_dependencies=bool(call.load_dependencies),
     )
 
 
 def _unique(task_type: str, payload: bytes | None, call: CallOptions, handler: Handler | None) -> UniqueKey | None:
     unique = unique_key(task_type, payload, call.unique, handler)
+    if unique is not None and call.depends_on is not None:
+        raise InvalidSettingError("depends_on", call.depends_on, "absent for a unique task (unique=False makes it one)")
     if unique is not None and unique.mode is UniqueMode.LATEST and (call.delay, call.run_at) != (None, None):
         setting, value = ("delay", call.delay) if call.run_at is None else ("run_at", call.run_at)
         wanted = "absent with the unique mode 'latest': the task runs as soon as the one before it has ended"

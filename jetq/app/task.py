@@ -100,8 +100,8 @@ class Task(Generic[P, R]):
         Return the task with options for its next enqueues.
 
         Args:
-            **options: ``queue``, ``delay``, ``run_at``, ``deadline``, ``max_tries``, ``timeout``, ``id``, ``type``;
-                see :class:`CallOptions`.
+            **options: ``queue``, ``delay``, ``run_at``, ``deadline``, ``max_tries``, ``timeout``, ``id``, ``type``,
+                ``depends_on`` and others; see :class:`CallOptions`.
 
         Raises:
             TypeError: An unknown option.

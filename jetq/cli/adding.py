@@ -10,8 +10,10 @@ import msgspec
 import typer
 
 from jetq.app.application import App
+from jetq.cli.choosing import Parents
 from jetq.cli.durations import parse_duration
 from jetq.cli.exits import FAILED
+from jetq.cli.options import split_names
 from jetq.cli.render import print_json
 from jetq.cli.task_page import task_object
 from jetq.cli.terminal import say
@@ -50,15 +52,18 @@ class Wish:
         deadline: str | None,
         max_tries: int | None,
         unique: Unique | None = None,
+        parents: Parents | None = None,
     ) -> Self:
         """
         Read the words.
 
         Raises:
             InvalidPayloadError: The payload is not JSON.
-            InvalidSettingError: A duration is none.
+            InvalidSettingError: A duration is none, or results of no task are wanted.
         """
         options: dict[str, Any] = {"queue": queue, "id": task_id, "max_tries": max_tries, "unique": unique}
+        if parents is not None:
+            options |= _depending(parents)
         for name, text in (("delay", delay), ("deadline", deadline)):
             if text is not None:
                 options[name] = parse_duration(f"--{name}", text)
@@ -81,6 +86,15 @@ def parse_unique(key: str | None, mode: str | None, period: str | None) -> Uniqu
     if mode is None:
         return Unique(key, period=seconds)
     return Unique(key, mode, seconds)
+
+
+def _depending(parents: Parents) -> dict[str, Any]:
+    depends = split_names(parents.depends)
+    if depends:
+        return {"depends_on": depends, "load_dependencies": parents.load}
+    if parents.load:
+        raise InvalidSettingError("--load", True, "given with --depends: it is about the results of those tasks")
+    return {}
 
 
 def _json(task_type: str, text: str) -> msgspec.Raw:

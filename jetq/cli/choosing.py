@@ -72,3 +72,31 @@ class Where:
 
 
 Unasked = Annotated[bool, typer.Option("--yes", "-y", "--force", "-f", help="Do not ask.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Once:
+    """Of which tasks there is to be one only."""
+
+    unique: Annotated[
+        str | None, typer.Option("--unique", metavar="KEY", help="Only if no unfinished task of the type has this key.")
+    ] = None
+    unique_mode: Annotated[
+        str | None,
+        typer.Option("--unique-mode", metavar="MODE", help="With --unique: unfinished, period, replace or latest."),
+    ] = None
+    unique_period: Annotated[
+        str | None,
+        typer.Option("--unique-period", metavar="TIME", help="With --unique: one in this time, even if it has ended."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parents:
+    """The tasks that a new one waits for."""
+
+    depends: Annotated[
+        list[str] | None,
+        typer.Option("--depends", metavar="ID", help="Runs when that task is done; repeated or comma-separated."),
+    ] = None
+    load: Annotated[bool, typer.Option("--load", help="With --depends: its handler gets their results.")] = False

@@ -61,6 +61,9 @@ def retry(
     bulk: Bulk,
     to_queue: ToQueue = None,
     changes: Changes,
+    dependents: Annotated[
+        bool, typer.Option("--dependents", help="Tasks that are unreachable, since these failed, wait for them again.")
+    ] = False,
     unasked: Unasked = False,
     where: Where,
 ) -> None:
@@ -75,6 +78,7 @@ def retry(
 
     filters, target = moved(filters, to_queue, by_id=bool(task_ids))
     given: dict[str, Any] = changes.arguments() | ({} if target is None else {"queue": target})
+    given["dependents"] = dependents
     act = Act(
         Operation.RETRY,
         lambda operations: lambda task_id: operations.retry(task_id, **given),

@@ -22,10 +22,12 @@ def repair(
     """
     Mend what crashes left behind, as workers do by themselves.
 
-    Tasks that nothing would bring to a worker get their items and schedules; what no task asks for any more is removed.
+    Tasks that nothing would bring to a worker get their items and schedules; what no task asks for any more is removed;
+    tasks that wait for others hear of those that ended.
     A task whose item was removed ends only in the second pass of one worker that finds it so, never here.
     """
-    from jetq.admin.janitor import Janitor
+    from jetq.admin.blocked_pass import BlockedPass
+    from jetq.admin.janitor import Janitor, always
     from jetq.cli.chosen import settings_at
     from jetq.cli.durations import parse_duration
     from jetq.cli.repair_page import RepairPage
@@ -37,6 +39,8 @@ def repair(
 
     async def work(session: Session) -> None:
         janitor = Janitor(session.backend, settings, name="jetq tasks repair")
+        if not dry_run:
+            await BlockedPass(session.backend).run(always)
         page.print(await janitor.run_pass(tell=page.take, dry_run=dry_run))
 
     in_session(settings_at(where), work)

@@ -20,6 +20,7 @@ from jetq.wire.progress import decode_progress
 from jetq.wire.summary import TaskSummary
 
 _WIDE: Final = 110
+_SHOWN_IDS: Final = 10
 _COLUMNS: Final = (
     Column("ID"),
     Column("TYPE", cut=True),
@@ -125,7 +126,10 @@ def view_fields(view: TaskView, signature: str = "") -> list[tuple[str, str]]:
         ("Tries", f"{record.tries} of {limit(max(record.max_tries, 0))}"),
         ("Crashes", str(record.crashes or "")),
         ("Key", record.key),
-        ("Waits for", "" if record.is_final else record.after),
+        ("Depends on", _ids(record.dependencies)),
+        ("Waits for", "" if record.is_final else record.after or _ids(record.pending)),
+        ("Dependents", _ids(record.dependents)),
+        ("Flow", record.flow),
         ("Cancel", _cancel(record)),
         ("Created", stamp(record.created)),
         ("Tried", stamp(record.tried)),
@@ -142,6 +146,12 @@ def view_fields(view: TaskView, signature: str = "") -> list[tuple[str, str]]:
         ("Last error", record.last_err),
         ("Traceback", error.traceback.rstrip() if error else ""),
     ]
+
+
+def _ids(task_ids: Sequence[str]) -> str:
+    """Return some ids, and how many there are beside them."""
+    more = len(task_ids) - _SHOWN_IDS
+    return ", ".join(task_ids[:_SHOWN_IDS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _cancel(record: TaskRecord) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from jetq.cli import options
-from jetq.cli.choosing import Filters, Where
+from jetq.cli.choosing import Filters, Once, Parents, Where
 from jetq.cli.expanding import expanded
 
 commands = typer.Typer(
@@ -34,15 +34,8 @@ def add(
         str | None, typer.Option(metavar="TIME", help="Is not started any more after that much time.")
     ] = None,
     max_tries: Annotated[int | None, typer.Option(metavar="N", help="How often it may run; 0 is unlimited.")] = None,
-    unique: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Only if no unfinished task of the type has this key.")
-    ] = None,
-    unique_mode: Annotated[
-        str | None, typer.Option(metavar="MODE", help="With --unique: unfinished, period, replace or latest.")
-    ] = None,
-    unique_period: Annotated[
-        str | None, typer.Option(metavar="TIME", help="With --unique: one in this time, even if it has ended.")
-    ] = None,
+    once: Once,
+    parents: Parents,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end and print its result.")] = False,
     timeout: Annotated[str | None, typer.Option(metavar="TIME", help="With --wait: give up after that.")] = None,
     sign: options.Sign = None,
@@ -58,9 +51,17 @@ def add(
     from jetq.cli.signing import with_keys
 
     text = sys.stdin.read() if payload == STDIN else payload
-    key = parse_unique(unique, unique_mode, unique_period)
+    key = parse_unique(once.unique, once.unique_mode, once.unique_period)
     wish = Wish.parse(
-        task_type, text, queue=queue, task_id=task_id, delay=delay, deadline=deadline, max_tries=max_tries, unique=key
+        task_type,
+        text,
+        queue=queue,
+        task_id=task_id,
+        delay=delay,
+        deadline=deadline,
+        max_tries=max_tries,
+        unique=key,
+        parents=parents,
     )
     settings = with_keys(settings_at(where), sign=sign)
     enqueue(wish, settings, wait=wait, timeout=timeout, as_json=where.as_json)

@@ -23,6 +23,7 @@ What this call wrote is told as soon as it is known to stand, and before the ite
 before whatever a worker tells. A producer that finds its record in another state tells what it wrote all the same.
 
 A task of which there may be one only takes its key between record and item; the table of that is in `client.keyed`.
+One that depends on others has no item before they have ended; see `client.dependent` and `jetstream.dependents`.
 
 Worker and producer meet at the item only: a worker that gets it reads a record that is there, since the record was
 acknowledged before.
@@ -34,6 +35,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from jetq.client.dependent import DependentEnqueuer
 from jetq.client.keyed import ExistingTask, KeyedEnqueuer
 from jetq.client.request import EnqueueRequest
 from jetq.errors import (
@@ -58,6 +60,7 @@ from jetq.model.transition import refused, renewed
 from jetq.observe.fault_points import Point, fault_point
 from jetq.settings import RECORD_MARGIN, Queue, seconds
 from jetq.wire.codec import Document, new_document
+from jetq.wire.dependencies import REFERENCE_SIZE
 from jetq.wire.ids import new_id, new_nonce
 from jetq.wire.signature import Signer
 
@@ -84,6 +87,7 @@ class Enqueuer:
         self._signer = signer
         self._timeout = seconds("enqueue_timeout", backend.settings.enqueue_timeout)
         self._keyed = KeyedEnqueuer(backend, self, self._timeout, signer)
+        self._dependent = DependentEnqueuer(backend, self, self._timeout)
 
     async def enqueue(self, request: EnqueueRequest) -> TaskRecord | ExistingTask:
         """
@@ -99,6 +103,8 @@ class Enqueuer:
             await self._know_queue(request.queue)
             if request.unique is not None:
                 return await self._keyed.enqueue(request, request.unique)
+            if request.depends_on:
+                return await self._dependent.enqueue(request)
             draft = self._draft(request)
             (answer,) = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
             return await self._finish(draft, answer)
@@ -131,12 +137,22 @@ class Enqueuer:
 
     async def _enqueue_all(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | ExistingTask | JetqError]:
         keyed = [request for request in requests if request.unique is not None]
-        if not keyed:
+        dependent = [request for request in requests if request.depends_on and request.unique is None]
+        if not keyed and not dependent:
             return [*await self._enqueue_plain(requests)]
-        plain = [request for request in requests if request.unique is None]
-        found, made = await asyncio.gather(self._keyed.enqueue_many(keyed), self._enqueue_plain(plain))
-        existing, new = iter(found), iter(made)
-        return [next(new) if request.unique is None else next(existing) for request in requests]
+        plain = [request for request in requests if request.unique is None and not request.depends_on]
+        found, blocked, made = await asyncio.gather(
+            self._keyed.enqueue_many(keyed), self._dependent.enqueue_many(dependent), self._enqueue_plain(plain)
+        )
+        existing, waiting, new = iter(found), iter(blocked), iter(made)
+        return [
+            next(new)
+            if request.unique is None and not request.depends_on
+            else next(waiting)
+            if request.unique is None
+            else next(existing)
+            for request in requests
+        ]
 
     async def _enqueue_plain(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | JetqError]:
         results: list[TaskRecord | JetqError] = []
@@ -197,8 +213,9 @@ class Enqueuer:
             document = self._signer.signed(document)
         data = document.encode()
         limit = self._backend.connection.max_payload - RECORD_MARGIN
-        if len(data) > limit:
-            raise PayloadTooLargeError(request.type, len(data), limit)
+        size = len(data) + REFERENCE_SIZE * len(document.record.pending)
+        if size > limit:
+            raise PayloadTooLargeError(request.type, size, limit)
         return _Draft(document, self._backend.tasks.publication(document.record.id, data, 0))
 
     def _draft_or_error(self, request: EnqueueRequest) -> "_Draft | JetqError":
@@ -253,6 +270,10 @@ class Enqueuer:
         if found.record.nonce == wanted.nonce:
             self._tell(wanted, found.sequence if found.data == document.encode() else 0)
             return found
+        if wanted.dependencies:
+            if _is_same(found.record, wanted):
+                return found
+            raise _duplicate(found.record) from doubt
         if not await self._was_never_queued(found, wanted):
             raise _duplicate(found.record) from doubt
         mine = found.document.updated(renewed(found.record, wanted))
@@ -312,6 +333,13 @@ class Enqueuer:
 
     def _tell(self, record: TaskRecord, sequence: int) -> None:
         self._backend.bus.emit(state_change(record, self._backend.connection.clock.now(), sequence=sequence))
+
+
+def _is_same(record: TaskRecord, wanted: TaskRecord) -> bool:
+    """Whether a record is of an earlier enqueue of the same blocked task, whose caller perhaps got no answer."""
+    names = ("type", "payload", "queue", "dependencies")
+    same = all(getattr(record, name) == getattr(wanted, name) for name in names)
+    return same and record.state is State.BLOCKED and wanted.state is State.BLOCKED
 
 
 def _duplicate(existing: TaskRecord) -> DuplicateTaskError:

@@ -65,11 +65,12 @@ class Operable:
         """
         return await self._cancel(await self._clients.current(), by, wait)
 
-    async def aretry(self, **changes: Unpack[ChangeValues]) -> OperatedTask:
+    async def aretry(self, *, dependents: bool = False, **changes: Unpack[ChangeValues]) -> OperatedTask:
         """
         Start the task again if it ended, or run it now if it waits; its tries begin anew.
 
         Args:
+            dependents: Tasks that became unreachable, since it failed, wait for it again.
             **changes: ``payload``, ``deadline``, ``max_tries``, ``queue``; what is not named stays.
 
         Raises:
@@ -77,7 +78,7 @@ class Operable:
                 key; or it is signed, and there is no key to sign the changes with.
             TaskNotFoundError: There is no record (any more).
         """
-        return await self._retry(await self._clients.current(), changes)
+        return await self._retry(await self._clients.current(), changes, dependents=dependents)
 
     async def arun_now(self) -> OperatedTask:
         """
@@ -122,9 +123,9 @@ class Operable:
         """Cancel the task; blocking :meth:`acancel`."""
         return self._blocking("cancel", lambda client: self._cancel(client, by, wait))
 
-    def retry(self, **changes: Unpack[ChangeValues]) -> OperatedTask:
+    def retry(self, *, dependents: bool = False, **changes: Unpack[ChangeValues]) -> OperatedTask:
         """Start the task again; blocking :meth:`aretry`."""
-        return self._blocking("retry", lambda client: self._retry(client, changes))
+        return self._blocking("retry", lambda client: self._retry(client, changes, dependents=dependents))
 
     def run_now(self) -> OperatedTask:
         """Let the task wait no longer; blocking :meth:`arun_now`."""
@@ -152,13 +153,14 @@ class Operable:
         ended = (await wait_for_end(client.backend, self.id, limit)).record
         return replace(done, after=ended.display_state)
 
-    async def _retry(self, client: Client, changes: ChangeValues) -> OperatedTask:
+    async def _retry(self, client: Client, changes: ChangeValues, *, dependents: bool) -> OperatedTask:
         return await client.operations.retry(
             self.id,
             queue=changes.get("queue"),
             payload=self._payload(changes),
             deadline=_deadline(client, changes),
             max_tries=changes.get("max_tries", UNCHANGED),
+            dependents=dependents,
         )
 
     async def _run_now(self, client: Client) -> OperatedTask:

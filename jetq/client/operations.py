@@ -28,6 +28,7 @@ class Operations(Protocol):
         payload: bytes | Unchanged | None = UNCHANGED,
         deadline: datetime | Unchanged | None = UNCHANGED,
         max_tries: int | Unchanged = UNCHANGED,
+        dependents: bool = False,
     ) -> OperatedTask:
         """Start a task again."""
         ...

@@ -5,10 +5,13 @@ request: what a caller wants enqueued, before it is a record.
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from jetq.model.dependency import Edge, ParentEnd
 from jetq.model.record import StoredOptions, TaskRecord
 from jetq.model.state import State
 from jetq.model.unique import UniqueKey
+from jetq.wire.dependencies import encode_policies, without_parents
 
 
 class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
@@ -27,6 +30,10 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
         options: What the worker must know.
         unique: There is to be one such task only.
         after: The id of the task whose end it waits for.
+        depends_on: The tasks that must end before, each named once.
+        load_dependencies: The handler wants their results.
+        ended: What those of them came to that have ended, unless they take the task along.
+        flow: The id of the flow that it belongs to.
     """
 
     type: str
@@ -39,9 +46,30 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
     options: StoredOptions | None = None
     unique: UniqueKey | None = None
     after: str = ""
+    depends_on: tuple[Edge, ...] = ()
+    load_dependencies: bool = False
+    ended: tuple[ParentEnd, ...] = ()
+    flow: str = ""
 
     def record(self, task_id: str, nonce: str, now: datetime) -> TaskRecord:
         """Return the record of a new task."""
+        record = self._plain(task_id, nonce, now)
+        return self._waiting(record, now) if self.depends_on else record
+
+    def _waiting(self, record: TaskRecord, now: datetime) -> TaskRecord:
+        """Return the record of a task that waits for others, unless all of them have ended."""
+        parents = [edge.task_id for edge in self.depends_on]
+        blocked = replace(
+            record,
+            state=State.BLOCKED,
+            dependencies=parents,
+            pending=tuple(parents),
+            on_failure=encode_policies(self.depends_on),
+            load_dependencies=self.load_dependencies,
+        )
+        return without_parents(blocked, self.ended, now) or blocked
+
+    def _plain(self, task_id: str, nonce: str, now: datetime) -> TaskRecord:
         return TaskRecord(
             id=task_id,
             type=self.type,
@@ -56,6 +84,7 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
             nonce=nonce,
             key="" if self.unique is None else self.unique.text,
             after=self.after,
+            flow=self.flow,
         )
 
 

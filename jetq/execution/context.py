@@ -20,6 +20,7 @@ from jetq.routing.binding import Arguments
 from jetq.routing.signature import ContextMark
 from jetq.routing.values import decode_value
 from jetq.settings import Duration, seconds
+from jetq.wire.dependencies import dependency_values
 
 TASK_LOGGER: Final = logging.getLogger("jetq.task")
 
@@ -92,6 +93,7 @@ class Context(ContextMark):
         "_enqueuer",
         "_payload",
         "_reporter",
+        "_results",
         "arguments",
         "logger",
         "runner",
@@ -200,6 +202,21 @@ class Context(ContextMark):
             except ValueError as error:
                 raise InvalidPayloadError(self.task.type, f"it is no JSON ({error})") from None
         return self._payload
+
+    @property
+    def dependency_results(self) -> dict[str, Any]:
+        """
+        What the tasks gave that this one depends on, by their ids in the order in which they were named.
+
+        Each is a result as plain JSON values; or, of a task that failed and for which ``on_failure="run"`` was said,
+        an object with the one key ``error``: its ``type``, ``message``, ``state`` and ``end``. One whose failure is
+        ignored is not there. Empty unless the task was enqueued with ``load_dependencies=True``.
+        """
+        try:
+            return self._results
+        except AttributeError:
+            self._results: dict[str, Any] = dependency_values(self.task)
+            return self._results
 
     def progress(self, current: float, total: float | None = None, text: str = "") -> None:
         """

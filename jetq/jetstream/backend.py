@@ -10,8 +10,10 @@ from typing import Self
 from jetq.errors import ServerError, UnknownQueueError
 from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection
+from jetq.jetstream.dependents import Dependents
 from jetq.jetstream.event_feed import EventFeed
 from jetq.jetstream.key_store import KeyStore
+from jetq.jetstream.link_store import LinkStore
 from jetq.jetstream.publisher import Publisher
 from jetq.jetstream.queue_store import QueueStore
 from jetq.jetstream.retention import StoreRetention
@@ -28,7 +30,7 @@ class Backend:
     The server, as clients and workers use it. Open one with :meth:`open`; use it in the loop that opened it.
 
     Attributes:
-        connection, publisher, tasks, queues, topology, retention: The parts.
+        connection, publisher, tasks, queues, keys, links, dependents, topology, retention: The parts.
         names: Of the namespace.
         bus: Events of this backend; state changes are published from here.
     """
@@ -44,6 +46,17 @@ class Backend:
         self.keys = KeyStore(connection, publisher, self.names, self.tasks, self.queues)
         self.topology = Topology(connection, self.names, settings.store, bus=bus)
         self.retention = StoreRetention(settings.store, self.topology, as_retention(settings.retention))
+        self.links = LinkStore(connection, publisher, self.names)
+        self.dependents = Dependents(
+            connection,
+            self.names,
+            tasks=self.tasks,
+            queues=self.queues,
+            keys=self.keys,
+            links=self.links,
+            retention=self.retention,
+            bus=bus,
+        )
         self._bound: dict[str, BoundQueue] = {}
         self._knows_store = False
         bus.listen(EventFeed(connection, self.names))

@@ -13,6 +13,7 @@ from typing import Final
 
 from jetq.jetstream.bound_queue import BoundStore
 from jetq.jetstream.topology import Topology
+from jetq.model.dependency import DEPENDED_KEPT
 from jetq.model.record import ABSENT, TaskRecord
 from jetq.model.retention import Retention
 from jetq.model.state import State
@@ -63,7 +64,15 @@ class StoreRetention:
         self.ended_kept = _first(self._settings.ended_kept, store.ended_kept, DEFAULT_ENDED_KEPT)
 
     def of(self, record: TaskRecord, handler: Retention | None = None) -> float:
-        """Return the seconds that a final record is to be kept by all who have a say; 0 discards it."""
+        """
+        Return the seconds that a final record is to be kept by all who have a say; 0 discards it.
+
+        One on which others depend is kept for a week at least, since they may read its result.
+        """
+        said = self._said(record, handler)
+        return max(said, DEPENDED_KEPT) if record.dependents else said
+
+    def _said(self, record: TaskRecord, handler: Retention | None) -> float:
         options = record.options
         task = None if options is None or options.retention is ABSENT else decode_retention(options.retention)
         if task is None and handler is None and self.own is None:

@@ -101,6 +101,11 @@ class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):
         nonce: Of the creation, so that a producer recognises its own record.
         key: The unique key, with the task type before it; empty for a task that is one among many.
         after: The id of the task with the same key whose end this one waits for.
+        dependencies: The ids of all tasks that this one was to wait for; ``pending`` are those that it still waits for.
+        satisfied: What the others gave, as JSON by id (`wire.dependencies`).
+        dependents: The ids of tasks that wait for this one.
+        on_failure: What the failure of a task that is waited for means, as JSON by id; read when that counts.
+        flow: The id of the flow that the task belongs to.
     """
 
     id: str
@@ -133,6 +138,11 @@ class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):
     nonce: str = ""
     key: str = ""
     after: str = ""
+    pending: tuple[str, ...] = ()
+    satisfied: Raw = ABSENT
+    dependents: tuple[str, ...] = ()
+    on_failure: Raw = ABSENT
+    flow: str = ""
 
     @property
     def is_final(self) -> bool:

@@ -32,9 +32,11 @@ class End(StrEnum):
     CANCELLED = "cancelled"
     CRASH = "crash"
     DEADLINE = "deadline"
+    DEPENDENCY = "dependency"
     DROPPED = "dropped"
     DUPLICATE = "duplicate"
     GIVEN_UP = "given_up"
+    GONE = "gone"
     INVALID = "invalid"
     MAX_TRIES = "max_tries"
     PURGED = "purged"
@@ -69,9 +71,12 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.COMPLETE: frozenset({State.RETRY}),
     State.EXPIRED: frozenset({State.RETRY}),
     State.TERMINATED: frozenset({State.RETRY}),
-    State.UNREACHABLE: frozenset({State.RETRY}),
+    State.UNREACHABLE: frozenset({State.RETRY, State.BLOCKED}),
 }
-"""The moves a task may make. ``active`` to ``active`` is a take-over; leaving a final state is an operator's retry."""
+"""
+The moves a task may make. ``active`` to ``active`` is a take-over; leaving a final state is an operator's retry, of the
+task itself or of one that it depends on.
+"""
 
 
 def advance(task_id: str, current: State, target: State) -> State:

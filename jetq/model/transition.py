@@ -143,6 +143,7 @@ def retried(record: TaskRecord) -> TaskRecord:
         error=None,
         result=None,
         cancel_requested=None,
+        pending=(),
     )
 
 
@@ -187,3 +188,74 @@ def hastened(record: TaskRecord) -> TaskRecord:
     if not record.is_waiting:
         raise IllegalTransitionError(record.id, record.state, "runnable")
     return replace(record, due=None)
+
+
+def counted(record: TaskRecord, pending: tuple[str, ...], satisfied: Raw) -> TaskRecord:
+    """
+    Let a blocked task wait for fewer others.
+
+    Args:
+        record: It.
+        pending: Those that it still waits for.
+        satisfied: What the others gave.
+
+    Raises:
+        IllegalTransitionError: It is not blocked.
+    """
+    _must_be_blocked(record, State.BLOCKED)
+    return replace(record, pending=pending, satisfied=satisfied)
+
+
+def released(record: TaskRecord, now: datetime, *, satisfied: Raw, results: Raw) -> TaskRecord:
+    """
+    Make a blocked task runnable, whose parents are all accounted for, or let it wait for its due time.
+
+    Args:
+        record: It.
+        now: The current time; a due time that has passed is none.
+        satisfied: What is left to be read when it runs.
+        results: What its handler gets of its parents.
+
+    Raises:
+        IllegalTransitionError: It is not blocked.
+    """
+    _must_be_blocked(record, State.NEW)
+    return replace(
+        record,
+        state=advance(record.id, record.state, State.NEW),
+        pending=(),
+        satisfied=satisfied,
+        dependency_results=results,
+        due=None if record.due is None or record.due <= now else record.due,
+        last_err="",
+    )
+
+
+def unreachable(record: TaskRecord, end: End, reason: str) -> TaskRecord:
+    """
+    End a blocked task, since one that it waits for failed; it remembers for which ones it waited.
+
+    Raises:
+        IllegalTransitionError: It is not blocked.
+    """
+    _must_be_blocked(record, State.UNREACHABLE)
+    return replace(
+        record, state=advance(record.id, record.state, State.UNREACHABLE), due=None, end=end, last_err=reason
+    )
+
+
+def blocked_again(record: TaskRecord) -> TaskRecord:
+    """
+    Let a task that became unreachable wait once more for those that it waited for.
+
+    Raises:
+        IllegalTransitionError: It is not unreachable.
+    """
+    return replace(
+        record, state=advance(record.id, record.state, State.BLOCKED), end="", last_err="", error=None, due=None
+    )
+
+
+def _must_be_blocked(record: TaskRecord, target: State) -> None:
+    if record.state is not State.BLOCKED:
+        raise IllegalTransitionError(record.id, record.state, target)

@@ -66,6 +66,8 @@ def words_of(event: TaskStateChanged) -> tuple[int, str]:
             return logging.ERROR, f"task {state}"
         case State.NEW:
             return logging.DEBUG, "task enqueued"
+        case State.BLOCKED:
+            return logging.DEBUG, "task waits for others"
         case state:
             return logging.WARNING, f"task {state.value or 'unknown'}"
 

@@ -200,6 +200,15 @@ class Names(NamedTuple):
         """Where it stands that a task is, or was a moment ago, blocked."""
         return f"{self.namespace}.B.{task_id}"
 
+    @property
+    def markers_subject(self) -> str:
+        """All markers."""
+        return self.marker("*")
+
+    def edge(self, parent: str, child: str) -> str:
+        """Where it stands that a task waits for another one, whose record is full of those that wait."""
+        return f"{self.namespace}.L.{parent}.{child}"
+
     def presence(self, worker: str) -> str:
         """Where a worker's presence lives, as a subject of its bucket."""
         return f"$KV.{self.workers}.{worker}"

@@ -13,6 +13,7 @@ from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.puller import Delivery
 from jetq.model.events import AttemptFailed
 from jetq.model.outcome import Cancelled, Interrupted, Outcome, Unroutable
+from jetq.model.record import TaskRecord
 from jetq.model.retry import Exponential
 from jetq.model.verdict import Rules, max_tries
 from jetq.observe.fault_points import Point, fault_point
@@ -23,6 +24,7 @@ from jetq.worker.claims import Claim, Claims, Contested
 from jetq.worker.desk import Desk
 from jetq.worker.lease_table import LeaseEntry
 from jetq.worker.ownership import Ownership
+from jetq.worker.parent_results import ParentResults
 from jetq.worker.progress import Reports
 from jetq.worker.settler import Settler
 from jetq.worker.slots import Slot
@@ -56,6 +58,7 @@ class Attempts:
         self._claims = Claims(desk)
         self._ownership = Ownership(desk)
         self._settler = Settler(desk)
+        self._parents = ParentResults(desk.backend.tasks)
         self._running: dict[str, Execution] = {}
         self._reports = Reports(desk, self._running, self.lose)
         self._asking: set[asyncio.Task[bool]] = set()
@@ -132,6 +135,11 @@ class Attempts:
         record, entry = claim.stored.record, claim.entry
         if entry.cancel is not None:
             return Cancelled(entry.cancel.by), None
+        if record.load_dependencies:
+            loaded = await self._parents.loaded(record)
+            if not isinstance(loaded, TaskRecord):
+                return loaded, None
+            record = loaded
         limit, soft = time_limits(record, handler, claim.queue.max_run_time)
         entry.ends = time.monotonic() + limit + RUN_GRACE
         execution = self._executor.start(

@@ -23,6 +23,7 @@ from jetq.model.verdict import Verdict, distrusted, max_tries, refusal
 from jetq.observe.fault_points import Point, fault_point
 from jetq.wire.codec import Item, decode_item, decode_record
 from jetq.wire.ids import new_nonce
+from jetq.worker.blocked_items import BlockedItems
 from jetq.worker.desk import Desk
 from jetq.worker.lease_table import LeaseEntry
 from jetq.worker.meaning import Meaning, meaning_of
@@ -72,6 +73,7 @@ class Claims:
         self._desk = desk
         self._tasks = desk.backend.tasks
         self._turns = Turns(desk)
+        self._blocked = BlockedItems(desk)
 
     async def claim(self, delivery: Delivery, *, anew: bool = False) -> Claim | Contested | None:
         """
@@ -115,10 +117,13 @@ class Claims:
                 await self._desk.backend.queues.schedule(stored)
                 self._desk.ack(delivery.reply)
             case Meaning.ENDED:
-                await self._desk.after_effects(stored, repeated=True)
+                await self._desk.after_effects(stored, repeated=True, reply=delivery.reply)
                 self._desk.ack(delivery.reply)
-            case Meaning.LEAVE:
-                pass
+            case Meaning.BLOCKED:
+                found = await self._blocked.meet(stored, delivery)
+                if found is not None:
+                    return found
+                self._desk.ack(delivery.reply)
         return None
 
     async def _read(self, item: Item, delivery: Delivery) -> Stored | None:
@@ -180,7 +185,7 @@ class Claims:
         fault_point(Point.RUN_CLAIMED)
         if crashed:
             self._tell_take_over(stored, written)
-        since = record.due or (None if record.runs else record.created)
+        since = record.due or (None if record.runs or record.dependencies else record.created)
         self._desk.tell(written.record, sequence=written.sequence, runnable_since=since)
         return Claim(written, queue, entry)
 
@@ -207,7 +212,7 @@ class Claims:
             written = await write_fitting(self._tasks, document, stored.sequence, ttl=self._desk.ttl)
         except (SequenceConflictError, ServerTimeoutError):
             return stored
-        await self._desk.after_effects(written)
+        await self._desk.after_effects(written, reply=delivery.reply)
         self._desk.ack(delivery.reply)
         return None
 

@@ -18,6 +18,7 @@ from jetq.model.retention import Retention
 from jetq.observe.fault_points import Point, fault_point
 from jetq.settings import Queue
 from jetq.wire.signature import Verifier
+from jetq.worker.lease_keeper import IN_PROGRESS
 from jetq.worker.lease_table import LeaseTable
 
 ACK = b"+ACK"
@@ -82,6 +83,11 @@ class Desk:
         """Remove an item; if the word gets lost it is delivered again and found to be done."""
         self.backend.connection.send(reply, ACK)
 
+    def _keep(self, reply: str) -> None:
+        """Renew the lease of an item."""
+        if reply:
+            self.backend.connection.send(reply, IN_PROGRESS)
+
     def release(self, reply: str) -> None:
         """Give an item back, to be delivered at once."""
         self.backend.connection.send(reply, NAK)
@@ -134,14 +140,16 @@ class Desk:
         pattern: str = "",
         outcome: str = "",
         duration: float | None = None,
+        reply: str = "",
     ) -> None:
         """
         Do what follows from a final record; repeated whenever its item is delivered again, so all of it is idempotent.
 
         Freeing the key is, and comes first: who hears of the end can enqueue the next one. Telling is: readers know an
-        event by the sequence of the record that was written, whoever tells it. Discarding is: it is the last step, and
-        concerns exactly this record. Whoever dies before the item is acknowledged leaves it to the next who gets the
-        item, and once the record is gone that is an item without a record.
+        event by the sequence of the record that was written, whoever tells it. What follows for those that depend on
+        the task is (`jetstream.dependents`). Discarding is: it is the last step, and concerns exactly this record.
+        Whoever dies before the item is acknowledged leaves it to the next who gets the item, and once the record is
+        gone that is an item without a record.
 
         Args:
             stored: The record.
@@ -149,6 +157,7 @@ class Desk:
             pattern: Of the handler that ran, for the event.
             outcome: How its run ended, for the event.
             duration: Seconds that it ran, for the event.
+            reply: Of its item, whose lease is kept where this takes long.
 
         Raises:
             ServerError: A step was refused or not answered; the item must stay, so that all of it is repeated.
@@ -162,6 +171,8 @@ class Desk:
             self.backend.bus.emit(event)
         else:
             self.tell(record, sequence=stored.sequence, pattern=pattern, outcome=outcome, duration=duration)
+        if record.dependents:
+            await self.backend.dependents.follow(record, between=lambda: self._keep(reply))
         if self._discards(record):
             await self.backend.tasks.expire(stored, DISCARD_AFTER)
             fault_point(Point.RECORD_DISCARDED)

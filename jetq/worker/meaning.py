@@ -23,8 +23,8 @@ class Meaning(Enum):
     CONTESTED = "contested"
     """A run has the task: find out whether it lives."""
 
-    LEAVE = "leave"
-    """Not ours to touch: no acknowledgement, no renewal; it is delivered again after the lease."""
+    BLOCKED = "blocked"
+    """The task waits for others: the item is left over, or the one of a Go program (`worker.blocked_items`)."""
 
     ENDED = "ended"
     """Repeat the after-effects, then acknowledge."""
@@ -44,7 +44,7 @@ def meaning_of(record: TaskRecord, *, by_schedule: bool) -> Meaning:
     if record.state is State.ACTIVE:
         return Meaning.CONTESTED
     if record.state is State.BLOCKED:
-        return Meaning.LEAVE
+        return Meaning.BLOCKED
     if record.is_waiting and not by_schedule:
         return Meaning.RESCHEDULE
     return Meaning.START

@@ -20,6 +20,7 @@ end: refused for another reason         written again and again for the queue's 
 dead after a final record               the item is delivered again; a final record repeats its after-effects, then acks
 key of an ended task: not freed         it counts no more, since its task has ended (`jetstream.key_store`)
 dead amid the after-effects             the same; each of them may be done twice
+dead amid telling its dependents        the same; the arrows of that are in `jetstream.dependents`
 discard: answer lost, or refused        the item stays and is delivered again, as above; a record that somebody made
                                         runnable meanwhile is another one, and is left alone
 dead after the discard                  the same while the record is there; then the item is one without a record, and
@@ -114,7 +115,8 @@ class Settler:
         fault_point(Point.END_STORED)
         desk, record, name = self._desk, stored.record, type(outcome).__name__.lower()
         if record.is_final:
-            await desk.after_effects(stored, pattern=pattern, outcome=name, duration=duration)
+            reply = claim.entry.reply
+            await desk.after_effects(stored, pattern=pattern, outcome=name, duration=duration, reply=reply)
         else:
             desk.tell(record, sequence=stored.sequence, pattern=pattern, outcome=name, duration=duration)
             await self._follow(verdict, stored)

@@ -14,6 +14,7 @@ from jetq.model.state import End
 from jetq.model.unique import KeyEntry
 from jetq.wire.codec import Item
 from jetq.wire.control import ControlReply, ControlRequest
+from jetq.wire.dependencies import Gift
 from jetq.wire.events import TaskProgressEvent, TaskStateEvent
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "protocol.md"
@@ -31,6 +32,7 @@ def section(title: str) -> str:
         ("Task record", [TaskRecord]),
         ("Item", [Item]),
         ("Unique key", [KeyEntry]),
+        ("Dependencies", [Gift]),
         ("Progress", [TaskProgressEvent]),
         ("Lifecycle event", [TaskStateEvent]),
         ("Presence of a worker", [WorkerPresence]),

@@ -5,6 +5,7 @@ keepers: who enqueues a child, and who looks after things: the safety pass, the 
 from tests.model.parts import (
     ACTIVE,
     BLOCKED,
+    COMPLETE,
     DONE,
     FINAL,
     NEW,
@@ -24,33 +25,55 @@ MENDED = 2, 4
 class Dependents(Publishing):
     def a_child(self, j: int, a: Actor) -> None:
         """
-        Enqueue a child: marker, blocked record, then each parent's dependents, or out of ``pending`` if it is final.
+        Enqueue a child: read its parents; those that are complete are not waited for. Then marker, blocked record, and
+        each parent's dependents, or out of ``pending`` if it is final by then; or, without any to wait for, record and
+        item as for any task.
 
-        Steps: 0 marker, 1 record, 2 next parent, 3 write dependents, 4 sub machine. x: parents left.
+        Steps: 0 read the parents, 1 marker, 2 record, 3 next parent, 4 write dependents, 5 sub machine, 6 plain record,
+        7 its item. x: parents left.
         """
         who = f"enqueuer of {a.t}"
-        mine = sum(1 << p for p in self.sc.parents[a.t])
 
         def goto(w: World, pc: int, x: int) -> None:
             w.act[j] = a._replace(pc=pc, x=x, sub=())
 
         if a.pc == 0:
-            self.request(("mark", a.t), lambda w, _: goto(w, 1, a.x), lambda _: None, f"{who} writes the marker")
+            w = self.s.clone()
+            left = sum(1 << p for p in self.sc.parents[a.t] if w.rec[p].st != COMPLETE)
+            goto(w, 1 if left else 6, left)
+            self.emit(w, f"{who} reads the parents")
         elif a.pc == 1:
-            op = ("cas", a.t, 0, "create", j, BLOCKED, mine)
-            self.request(op, lambda w, _: goto(w, 2, mine), lambda _: None, f"{who} creates the record")
+            self.request(("mark", a.t), lambda w, _: goto(w, 2, a.x), lambda _: None, f"{who} writes the marker")
         elif a.pc == 2:
-            self.next_parent(j, a, who)
+            op = ("cas", a.t, 0, "create", j, BLOCKED, a.x)
+            self.request(op, lambda w, _: goto(w, 3, a.x), lambda _: None, f"{who} creates the record")
         elif a.pc == 3:
+            self.next_parent(j, a, who)
+        elif a.pc == 4:
             p, seq = a.sub[1], a.sub[3]
             self.request(
                 ("cas", p, seq, "depend", a.t),
-                lambda w, new: goto(w, 2, a.x & ~(1 << p) if new else a.x),
-                lambda w: goto(w, 2, a.x),
+                lambda w, new: goto(w, 3, a.x & ~(1 << p) if new else a.x),
+                lambda w: goto(w, 3, a.x),
                 f"{who} writes itself into parent {p}",
             )
+        elif a.pc == 5:
+            self.machine(j, a, lambda w: goto(w, 3, a.x), who)
         else:
-            self.machine(j, a, lambda w: goto(w, 2, a.x), who)
+            self.child_is_plain(j, a, who)
+
+    def child_is_plain(self, j: int, a: Actor, who: str) -> None:
+        def acked(w: World) -> None:
+            w.acked |= 1 << a.t
+            self.end_actor(w, j, a)
+
+        def queue(w: World, _: int) -> None:
+            w.act[j] = a._replace(pc=7, sub=(5, a.t, -1, w.rec[a.t].seq, 0, 0))
+
+        if a.pc == 6:
+            self.request(("cas", a.t, 0, "create", j, NEW, 0), queue, lambda _: None, f"{who} creates the plain record")
+        else:
+            self.machine(j, a, acked, who)
 
     def next_parent(self, j: int, a: Actor, who: str) -> None:
         w = self.s.clone()
@@ -62,9 +85,9 @@ class Dependents(Publishing):
         p = (a.x & -a.x).bit_length() - 1
         r = w.rec[p]
         if r.st in FINAL:
-            w.act[j] = a._replace(pc=4, x=a.x & ~(1 << p), sub=(1, a.t, p, 0, 0, 0))
+            w.act[j] = a._replace(pc=5, x=a.x & ~(1 << p), sub=(1, a.t, p, 0, 0, 0))
         else:
-            w.act[j] = a._replace(pc=3, seq=0, sub=(9, p, -1, r.seq, 0, 0))
+            w.act[j] = a._replace(pc=4, seq=0, sub=(9, p, -1, r.seq, 0, 0))
         self.emit(w, f"{who} reads parent {p} ({STATE[r.st]})")
 
     def a_pass(self, j: int, a: Actor) -> None:

@@ -2,7 +2,7 @@
 publishing: how a task that may run gets its item, whoever makes it runnable; and the release of a blocked child.
 
 ``sub`` = (step, child, parent or -1, sequence of the record, phase, sequence of the item). Steps: 1 read the child, 2
-take the parent out of it, 3 release it, 4 publish its item and then 6 remove its marker, 5 publish an item (no
+take the parent out of it, 4 publish its item and then 6 remove its marker, 5 publish an item (no
 marker), 7 to 11 leave a unique key (see `tests.model.keys`; 11 publishes an item as well). Phases of 4, 5 and
 11: 0 publish, expecting the item's sequence; 1 read the item; 2 read the record.
 """
@@ -29,13 +29,6 @@ class Publishing(Steps):
             self.emit(w, f"{who} reads child {c}")
         elif step == 2:
             self.take_out(c, p, seq, put, who)
-        elif step == 3:
-            self.request(
-                ("cas", c, seq, "release"),
-                lambda w, new: put(w, (4, c, p, new, 0, 0) if new else (1, c, p, 0, 0, 0)),
-                lambda w: put(w, (1, c, p, 0, 0, 0)),
-                f"{who} releases {c}",
-            )
         elif step == 6:
             self.request(("unmark", c), lambda w, _: put(w, ()), lambda _: None, f"{who} removes the marker of {c}")
         else:
@@ -51,8 +44,6 @@ class Publishing(Steps):
             return ()
         if r.st == BLOCKED and p >= 0 and r.pend >> p & 1:
             return (2, c, p, r.seq, 0, 0)
-        if r.st == BLOCKED and not r.pend:
-            return (3, c, p, r.seq, 0, 0)
         if r.st == NEW and marked:
             return (4, c, p, r.seq, 0, 0)
         if r.st != BLOCKED and marked:
@@ -67,8 +58,12 @@ class Publishing(Steps):
                 put(w, (1, c, p, 0, 0, 0))
             elif failed:
                 put(w, (6, c, p, 0, 0, 0))
+            elif w.rec[c].pend:
+                put(w, ())
             else:
-                put(w, () if w.rec[c].pend else (3, c, p, new, 0, 0))
+                if "unmark_first" in self.sc.rules:
+                    w.mk &= ~(1 << c)
+                put(w, (4, c, p, new, 0, 0))
 
         self.request(
             ("cas", c, seq, "takeout", p, failed),

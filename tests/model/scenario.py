@@ -42,6 +42,8 @@ MISTAKES = frozenset(
         "loser_acks",
         # a retry acks before it publishes the schedule
         "ack_first",
+        # the marker of a released child goes before its item comes
+        "unmark_first",
     }
 )
 """Mistakes that an implementation might make."""

@@ -347,6 +347,15 @@ MUTANTS = [
         expect="stuck",
     ),
     Scenario(
+        name="mut-unmark-first",
+        about="the marker of a released child goes before its item comes",
+        **WAITING,
+        actors=(PASS,),
+        total=1,
+        rules=DESIGN | {"unmark_first"},
+        expect="stuck",
+    ),
+    Scenario(
         name="mut-item-left",
         about="an older item is left when the record moved on",
         actors=(PRODUCER, OPERATOR),

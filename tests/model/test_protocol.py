@@ -21,9 +21,9 @@ written by the run that the record holds. I3 no second handler starts beside one
 paused. I5 two tasks of one key are never both able to run. I6 a child starts only after all of its parents are
 complete. I7 two tasks of a key of which the latest runs are never both active.
 
-Not modelled: Go's workers, flows, full queues, the hand-over of a dead child process, TTLs, sizes, stale reads, more
-than two workers or one delivery a worker, tries that an operator's retry sets back. That presence is back within 5 s
-of a crash of the server is assumed.
+Not modelled: Go's workers, flows, children that wait again for a retried parent, dependents of dependents, full queues,
+the hand-over of a dead child process, TTLs, sizes, stale reads, more than two workers or one delivery a worker, tries
+that an operator's retry sets back. That presence is back within 5 s of a crash of the server is assumed.
 """
 
 import pytest

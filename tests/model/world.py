@@ -313,11 +313,11 @@ def request_cancel(_w: World, _t: int, r: Rec) -> Rec:
 
 
 def take_out(_w: World, _t: int, r: Rec, p: int, failed: int) -> Rec:
-    return r._replace(st=UNREACHABLE) if failed else r._replace(pend=r.pend & ~(1 << p))
-
-
-def release(_w: World, _t: int, r: Rec) -> Rec:
-    return r._replace(st=NEW)
+    """Count a parent that ended; the write that counts the last one makes the child runnable."""
+    if failed:
+        return r._replace(st=UNREACHABLE)
+    left = r.pend & ~(1 << p)
+    return r._replace(pend=left, st=r.st if left else NEW)
 
 
 def rewrite(_w: World, _t: int, r: Rec) -> Rec:
@@ -351,7 +351,6 @@ CHANGES: dict[str, Any] = {
     "creq": request_cancel,
     "end": end,
     "takeout": take_out,
-    "release": release,
     "depend": depend,
     "rewrite": rewrite,
     "hasten": hasten,

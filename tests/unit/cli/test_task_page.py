@@ -42,3 +42,20 @@ def test_the_view_of_a_task_shows_its_progress_if_it_has_one() -> None:
 
     assert shown(record).startswith("1 of 2 (50%): half, ")
     assert shown(bare) == ""
+
+
+def test_the_view_of_a_task_shows_for_whom_it_waits_and_who_waits_for_it() -> None:
+    record = TaskRecord(
+        id="one",
+        type="x",
+        state=State.BLOCKED,
+        created=NOW,
+        dependencies=["A", "B"],
+        pending=("B",),
+        dependents=tuple(f"D{number}" for number in range(12)),
+    )
+    view = TaskView(document=new_document(record), sequence=1, written=NOW, size=10, places=())
+    shown = dict(view_fields(view))
+
+    assert (shown["Depends on"], shown["Waits for"]) == ("A, B", "B")
+    assert shown["Dependents"] == "D0, D1, D2, D3, D4, D5, D6, D7, D8, D9 and 2 more"

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from jetq.errors import InvalidPayloadError, OutsideTaskError
 from jetq.execution.context import Context, current, current_context
@@ -102,3 +103,12 @@ async def test_current_is_the_context_around_us_also_in_threads_and_tasks_that_w
 def test_current_outside_of_a_handler_is_an_error() -> None:
     with pytest.raises(OutsideTaskError, match="outside of a handler"):
         current()
+
+
+def test_the_results_of_parents_come_by_their_ids_in_their_order() -> None:
+    results = Raw(b'{"B":{"payload":null,"completed":"2026-01-02T00:00:00Z"},"C":null,"A":{"payload":[1]}}')
+    ctx = Context(record(dependencies=["A", "B", "C"], dependency_results=results))
+
+    assert list(ctx.dependency_results.items()) == [("A", [1]), ("B", None)]
+    assert ctx.dependency_results is ctx.dependency_results
+    assert Context(record()).dependency_results == {}

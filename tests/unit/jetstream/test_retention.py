@@ -1,10 +1,13 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jetq.jetstream.bound_queue import BoundStore, read_store
 from jetq.jetstream.retention import StoreRetention
+from jetq.model.record import TaskRecord
+from jetq.model.retention import Retention
 from jetq.model.state import State
 from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, StoreSettings
 
@@ -45,3 +48,12 @@ def test_before_the_store_was_read_the_settings_and_the_defaults_count() -> None
     retention = StoreRetention(StoreSettings(complete_kept=5), NO_TOPOLOGY)
 
     assert (retention.complete_kept, retention.ended_kept) == (5, DEFAULT_ENDED_KEPT)
+
+
+@pytest.mark.parametrize("said", [0, 60, 30 * 86_400])
+def test_a_task_on_which_others_depend_is_kept_for_a_week_at_least(said: float) -> None:
+    retention = StoreRetention(StoreSettings(), NO_TOPOLOGY, Retention(complete=said))
+    record = TaskRecord(id="A", type="t", state=State.COMPLETE, created=datetime.now(UTC))
+
+    assert retention.of(record) == said
+    assert retention.of(replace(record, dependents=("B",))) == max(said, 7 * 86_400)

@@ -28,7 +28,7 @@ def test_the_moves_are_these_and_no_others() -> None:
         "complete": "retry",
         "expired": "retry",
         "terminated": "retry",
-        "unreachable": "retry",
+        "unreachable": "blocked retry",
     }
 
 
@@ -38,9 +38,13 @@ def test_what_ended_and_what_may_run() -> None:
     assert {"", "new", "retry", "queue_error"} == RUNNABLE
 
 
-@pytest.mark.parametrize("state", sorted(FINAL))
+@pytest.mark.parametrize("state", sorted(FINAL - {State.UNREACHABLE}))
 def test_only_a_retry_leaves_a_final_state(state: State) -> None:
     assert TRANSITIONS[state] == {State.RETRY}
+
+
+def test_what_is_unreachable_may_wait_again_for_a_retried_parent() -> None:
+    assert TRANSITIONS[State.UNREACHABLE] == {State.RETRY, State.BLOCKED}
 
 
 @given(st.data())
@@ -52,7 +56,7 @@ def test_no_walk_leaves_a_final_state_except_by_a_retry(data: st.DataObject) -> 
             found = advance("A1", state, target)
         except IllegalTransitionError:
             continue
-        assert state not in FINAL or found is State.RETRY
+        assert state not in FINAL or found is State.RETRY or (state, found) == (State.UNREACHABLE, State.BLOCKED)
         state = found
 
 

@@ -10,8 +10,20 @@ from msgspec import Raw
 
 from jetq.errors import IllegalTransitionError
 from jetq.model.record import ABSENT, CancelRequest, ErrorInfo, Result, Run, StoredOptions, TaskRecord
-from jetq.model.state import FINAL, RUNNABLE, State
-from jetq.model.transition import claimed, closed, refused, renewed, replaced, retried, waiting
+from jetq.model.state import FINAL, RUNNABLE, End, State
+from jetq.model.transition import (
+    blocked_again,
+    claimed,
+    closed,
+    counted,
+    refused,
+    released,
+    renewed,
+    replaced,
+    retried,
+    unreachable,
+    waiting,
+)
 from jetq.model.verdict import Settlement, Verdict
 from tests.unit.wire.examples import Move, moves, records
 
@@ -248,3 +260,49 @@ def test_a_replaced_task_waits_for_the_time_that_the_new_one_names_and_else_for_
 
     assert replaced(before, record()).due == NOW
     assert replaced(before, record(due=LATER)).due == LATER
+
+
+def test_a_released_task_is_runnable_with_what_its_parents_gave() -> None:
+    before = record(State.BLOCKED, pending=("P",), satisfied=Raw(b"{}"), due=NOW, last_err="old")
+
+    after = released(before, LATER, satisfied=ABSENT, results=Raw(b'{"P":1}'))
+
+    assert changes(before, after) == {
+        "state": State.NEW,
+        "pending": (),
+        "satisfied": ABSENT,
+        "dependency_results": Raw(b'{"P":1}'),
+        "due": None,
+        "last_err": "",
+    }
+
+
+def test_what_is_unreachable_remembers_for_whom_it_waited_and_may_wait_again() -> None:
+    before = record(State.BLOCKED, pending=("P", "Q"), due=NOW)
+
+    after = unreachable(before, End.DEPENDENCY, "P failed")
+    again = blocked_again(after)
+
+    assert changes(before, after) == {
+        "state": State.UNREACHABLE,
+        "end": "dependency",
+        "last_err": "P failed",
+        "due": None,
+    }
+    assert changes(before, again) == {"due": None}
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.BLOCKED}))
+def test_only_what_is_blocked_counts_parents_and_ends_with_them(state: State) -> None:
+    other = record(state)
+    for move in (
+        lambda: counted(other, (), ABSENT),
+        lambda: released(other, NOW, satisfied=ABSENT, results=ABSENT),
+        lambda: unreachable(other, End.GONE, "gone"),
+    ):
+        with pytest.raises(IllegalTransitionError):
+            move()
+
+
+def test_a_retried_task_waits_for_nobody() -> None:
+    assert retried(record(State.UNREACHABLE, pending=("P",))).pending == ()

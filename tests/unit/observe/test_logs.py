@@ -89,6 +89,7 @@ FAILURE = {"last_err": "ValueError: no\nluck", "error": ErrorInfo("ValueError", 
 
 STATES = [
     (changed(State.NEW), "debug", "task enqueued"),
+    (changed(State.BLOCKED), "debug", "task waits for others"),
     (changed(State.ACTIVE), "debug", "task started"),
     (changed(State.COMPLETE, duration=0.5), "debug", "task succeeded"),
     (changed(State.RETRY, outcome="failed", due=NOW, **FAILURE), "warning", "task retries"),

@@ -70,6 +70,11 @@ records: st.SearchStrategy[TaskRecord] = st.builds(
     schedule=texts,
     scheduled_for=st.none() | moments,
     nonce=texts,
+    pending=st.lists(names, max_size=3).map(tuple),
+    satisfied=raws | st.just(ABSENT),
+    dependents=st.lists(names, max_size=3).map(tuple),
+    on_failure=raws | st.just(ABSENT),
+    flow=texts,
 )
 
 strangers = st.dictionaries(texts.filter(lambda key: key not in FIELDS), raws, max_size=4)

@@ -1,0 +1,84 @@
+"""
+unsticking: let tasks wait again that became unreachable, since a task that they depend on starts again.
+
+The order is that of an enqueue (`jetstream.dependents`): marker → blocked record → a look at the parents, which know
+the child already. The parent has started before all that, so none of them is failed again by its old end. Who dies in
+between leaves tasks that are blocked with their markers, which the pass over the markers looks after, and tasks that
+are unreachable still, and can be retried one by one.
+"""
+
+from collections import deque
+from typing import Final
+
+from jetq.errors import MalformedRecordError, SequenceConflictError
+from jetq.jetstream.backend import Backend
+from jetq.jetstream.dependents import together
+from jetq.jetstream.task_store import Stored
+from jetq.model.dependency import MOST_DEPENDENTS
+from jetq.model.events import state_change
+from jetq.model.name import is_name
+from jetq.model.record import TaskRecord
+from jetq.model.state import State
+from jetq.model.transition import blocked_again
+
+_AT_ONCE: Final = 50
+_TRIES: Final = 20
+
+
+async def unstick(backend: Backend, parent: TaskRecord) -> int:
+    """
+    Let the dependents of a task wait for it again that became unreachable, and theirs; return how many there were.
+
+    Args:
+        backend: The server.
+        parent: The task, which has started again.
+
+    Raises:
+        ServerError: No answer, or a refusal; some of them may wait again.
+    """
+    todo, blocked = deque([parent]), list[TaskRecord]()
+    while todo:
+        waited_for = todo.popleft()
+        children = [child for child in waited_for.dependents if is_name(child)]
+        if len(children) >= MOST_DEPENDENTS:
+            children += await backend.links.children(waited_for.id)
+        for start in range(0, len(children), _AT_ONCE):
+            some = children[start : start + _AT_ONCE]
+            freed = await together([_block(backend, child, waited_for.id) for child in some])
+            found = [each for each in freed if each is not None]
+            blocked += found
+            todo.extend(found)
+    for start in range(0, len(blocked), _AT_ONCE):
+        await together([_look(backend, child) for child in blocked[start : start + _AT_ONCE]])
+    return len(blocked)
+
+
+async def _block(backend: Backend, child_id: str, parent_id: str) -> TaskRecord | None:
+    """Block a task again if it is unreachable, and waited for this parent."""
+    for _ in range(_TRIES):
+        child = await _read(backend, child_id)
+        if child is None or child.record.state is not State.UNREACHABLE or parent_id not in child.record.pending:
+            return None
+        await backend.links.mark(child_id)
+        try:
+            written = await backend.tasks.write(child.document.updated(blocked_again(child.record)), child.sequence)
+        except SequenceConflictError:
+            continue
+        now = backend.connection.clock.now()
+        backend.bus.emit(state_change(written.record, now, sequence=written.sequence))
+        return written.record
+    return None
+
+
+async def _look(backend: Backend, child: TaskRecord) -> None:
+    """Take those parents out that have ended meanwhile, or long ago."""
+    ends = await backend.dependents.ends_of_parents(child.pending)
+    if ended := [end for end in ends.values() if end is not None]:
+        await backend.dependents.settle(child.id, ended)
+
+
+async def _read(backend: Backend, task_id: str) -> Stored | None:
+    try:
+        return await backend.tasks.read(task_id)
+    except MalformedRecordError:
+        return None

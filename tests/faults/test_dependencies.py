@@ -1,0 +1,133 @@
+"""Deaths at every arrow between parents and children: the child runs once or fails once, and no marker is left."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jetq.app.application import App
+from jetq.errors import TaskUnreachableError
+from jetq.model.state import State
+from jetq.observe.fault_points import Point
+from jetq.worker.worker import Worker
+from tests.faults.conftest import ROOT
+from tests.faults.dependency_program import DIED, enqueue, make_app
+from tests.integration.watching import eventually
+from tests.servers import TestServer
+
+FINISHING = [Point.END_STORED, Point.PARENT_COUNTED, Point.CHILD_PLACED, Point.CHILD_UNMARKED, Point.AFTER_EFFECTS_DONE]
+ENQUEUEING = [Point.CHILD_MARKED, Point.CHILD_STORED, Point.PARENT_INFORMED]
+
+
+@pytest.fixture
+async def app(own_server: TestServer, namespace: str) -> AsyncIterator[App]:
+    made = make_app(own_server.url, namespace)
+    yield made
+    await made.aclose()
+
+
+async def die(server: TestServer, namespace: str, point: Point, deed: str) -> None:
+    command = [sys.executable, "-m", "tests.faults.dependency_program", server.url, namespace, point.name, deed]
+    assert await asyncio.to_thread(subprocess.call, command, cwd=ROOT) == DIED
+
+
+async def is_clean(app: App) -> bool:
+    """Whether neither a marker nor an item is left."""
+    backend = (await app.clients.current()).backend
+    info = await backend.connection.api(f"STREAM.INFO.{backend.names.queue('DEFAULT')}")
+    return not info["state"]["messages"] and not await backend.links.marked()
+
+
+@pytest.mark.parametrize("point", FINISHING)
+async def test_a_worker_that_dies_while_it_releases_a_child(
+    app: App, own_server: TestServer, namespace: str, point: Point
+) -> None:
+    await app.aenqueue("parent", id="parent")
+    await enqueue(app)
+    await die(own_server, namespace, point, "work")
+
+    async with Worker(app):
+        # the child may have been claimed in the moment before the death
+        assert (await app.handle("child").aresult(20))["parent"] == 1
+        await eventually(lambda: is_clean(app))
+
+
+@pytest.mark.parametrize("point", [Point.END_STORED, Point.PARENT_COUNTED, Point.AFTER_EFFECTS_DONE])
+async def test_a_worker_that_dies_while_it_fails_a_child(
+    app: App, own_server: TestServer, namespace: str, point: Point
+) -> None:
+    parent = await app.aenqueue("bad", id="parent")
+    await enqueue(app)
+    grandchild = await app.aenqueue("child", depends_on=["child"])
+    await die(own_server, namespace, point, "work")
+
+    async with Worker(app):
+        with pytest.raises(TaskUnreachableError, match=parent.id):
+            await grandchild.aresult(20)
+        await eventually(lambda: is_clean(app))
+
+
+@pytest.mark.parametrize("point", [Point.RECORD_CHANGED, Point.PARENT_COUNTED])
+async def test_an_operator_who_dies_while_he_cancels_a_parent(
+    app: App, own_server: TestServer, namespace: str, point: Point
+) -> None:
+    await app.aenqueue("parent", id="parent", delay=600)
+    await enqueue(app)
+    grandchild = await app.aenqueue("child", depends_on=["child"])
+    await die(own_server, namespace, point, "cancel")
+
+    async with Worker(app):
+        with pytest.raises(TaskUnreachableError, match="cancelled"):
+            await grandchild.aresult(20)
+        await eventually(lambda: is_clean(app))
+
+
+@pytest.mark.parametrize("point", ENQUEUEING)
+async def test_a_producer_who_dies_while_it_enqueues_a_child(
+    app: App, own_server: TestServer, namespace: str, point: Point
+) -> None:
+    parent = await app.aenqueue("parent", id="parent", delay=600)
+    await die(own_server, namespace, point, "enqueue")
+    stored = await (await app.clients.current()).backend.tasks.read("child")
+    assert (stored is None) is (point is Point.CHILD_MARKED)
+    if stored is None:
+        await enqueue(app)
+
+    async with Worker(app):
+        await parent.arun_now()
+        assert await app.handle("child").aresult(20) == {"parent": 1, "attempt": 1}
+        await eventually(lambda: is_clean(app))
+
+
+async def test_a_child_of_a_task_that_completes_at_this_very_moment_always_runs(app: App) -> None:
+    async with Worker(app):
+        for number in range(100):
+            parent = await app.aenqueue("parent")
+            await asyncio.sleep(0.0002 * (number % 20))
+            child = await app.aenqueue("child", depends_on=[parent], load_dependencies=True)
+            assert await child.aresult(20) == {parent.id: 1, "attempt": 1}
+        await eventually(lambda: is_clean(app))
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(120)
+async def test_a_thousand_such_races_are_won(app: App) -> None:
+    async with Worker(app):
+        for number in range(1000):
+            parent = await app.aenqueue("parent")
+            await asyncio.sleep(0.0001 * (number % 40))
+            child = await app.aenqueue("child", depends_on=[parent])
+            assert await child.aresult(20) == {"attempt": 1}
+
+
+async def test_a_server_that_restarts_while_tasks_are_blocked_forgets_none(app: App, own_server: TestServer) -> None:
+    parents = [await app.aenqueue("parent", delay=1) for _ in range(20)]
+    children = [await app.aenqueue("child", depends_on=[parent]) for parent in parents]
+    last = await app.aenqueue("child", depends_on=children)
+
+    async with Worker(app):
+        await asyncio.to_thread(own_server.restart)
+        assert (await last.await_end(25)).state is State.COMPLETE
+        await eventually(lambda: is_clean(app))
