@@ -33,7 +33,7 @@ FUTURE = datetime(2090, 1, 1, tzinfo=UTC)
         ({"deadline": 0}, "expected deadline to be a duration of at least 0.001 s"),
         ({"deadline": -5}, "expected deadline to be a duration"),
         ({"deadline": timedelta(0)}, "expected deadline to be a duration"),
-        ({"retry": lambda retry: retry}, r"register it under a name"),
+        pytest.param({"retry": lambda retry: retry}, r"register it under a name", id="a function as policy"),
         ({"retry": Exponential}, r"register it under a name"),
         ({"retry": -1}, r"Fixed\.seconds"),
     ],

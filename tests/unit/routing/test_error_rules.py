@@ -54,7 +54,11 @@ def test_a_function_may_decide(function: Any) -> None:
     assert ErrorRules.checked(on_error=function).on_error is function
 
 
-@pytest.mark.parametrize("wrong", [decide_later, AsyncDecider(), Decider, "decide", 5], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [decide_later, AsyncDecider(), Decider, "decide", 5],
+    ids=["async function", "async object", "class", "name", "number"],
+)
 def test_what_could_not_decide_at_once_is_refused(wrong: Any) -> None:
     with pytest.raises(InvalidSettingError, match="expected on_error to be a plain function"):
         ErrorRules.checked(on_error=wrong)
