@@ -24,6 +24,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── StoreInUseError              another embedded server holds the store folder
     │   ├── ServerTimeoutError           no answer in time; the effect is unknown
     │   │   └── AnswerLostError              the connection was lost before the answer
+    │   │       └── ConnectionClosedError        this program closed it
     │   ├── NoResponderError             nobody listens on the subject of a request
     │   ├── PermissionDeniedError        the user may not publish to, or read, a subject
     │   ├── RequestRefusedError          an error of the JetStream API, with its code
@@ -269,6 +270,16 @@ class AnswerLostError(ServerTimeoutError):
     def __init__(self, what: str) -> None:
         super().__init__(what, 0)
         self.args = (f"the connection was lost before {what} was answered; it may have taken effect",)
+
+
+class ConnectionClosedError(AnswerLostError):
+    """This program closed the application, or its worker, while something was under way; it may have taken effect."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.args = (
+            f"{what} was cut short: this program closed the connection meanwhile; close it when nothing waits any more",
+        )
 
 
 class NoResponderError(ServerError):

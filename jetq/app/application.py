@@ -309,6 +309,8 @@ class App(Registry, TaskOperator):
         """
         Read what happens to tasks, as it happens: ``async for event in app.events()``, or ``for`` outside of a loop.
 
+        It has no end but that of the application: closing that ends the iteration.
+
         Args:
             buffer: Events that may wait for a slow reader; what comes beyond that is told by `EventsMissed`.
             **wanted: See `EventChoice`.
