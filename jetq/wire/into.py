@@ -34,19 +34,18 @@ def parent_values(record: TaskRecord) -> dict[str, Raw]:
     options = record.options
     if options is None or options.into is ABSENT:
         return {}
-    try:
-        shapes = _shapes.decode(options.into)
-    except _UNREADABLE:
-        return {}
     gifts = decode_gifts(record.satisfied) | decode_gifts(record.dependency_results)
     given = [_value(gifts.get(parent)) for parent in record.dependencies]
-    return {name: Raw(msgspec.json.encode(_put_together(shape, given))) for name, shape in shapes.items()}
+    try:
+        shapes = _shapes.decode(options.into)
+        return {name: Raw(msgspec.json.encode(_put_together(shape, given))) for name, shape in shapes.items()}
+    except _UNREADABLE:
+        return {}
 
 
-def _put_together(shape: Any, given: list[Raw]) -> Any:
+def _put_together(shape: int | list[Any], given: list[Raw]) -> Any:
     if isinstance(shape, list):
-        inner: list[Any] = shape
-        return [_put_together(each, given) for each in inner]
+        return [_put_together(each, given) for each in shape]
     is_place = isinstance(shape, int) and 0 <= shape < len(given)
     return given[shape] if is_place else _NULL
 
