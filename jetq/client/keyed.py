@@ -295,7 +295,7 @@ class KeyedEnqueuer:
     async def _replace(self, holder: Stored, request: EnqueueRequest) -> ExistingTask | None:
         """Let a task that does not run take over what this enqueue brings."""
         record = holder.record
-        wanted = request.record(record.id, new_nonce(), record.created)
+        wanted = request.record(record.id, new_nonce(), self._backend.connection.clock.now())
         document = holder.document.updated(replaced(record, wanted))
         if self._signer is not None:
             document = self._signer.signed(document)
