@@ -7,9 +7,9 @@ of payloads, each of which is read and checked before the first call; then the c
 what to call the handler with. Plain tasks never come here.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -50,6 +50,37 @@ def _one(handler: Handler, task_type: str, number: int, payload: bytes) -> Argum
         return handler.bind(payload, task_type)
     except InvalidPayloadError as error:
         raise in_call(error, number) from None
+
+
+def encode_calls(handler: Handler, calls: Iterable[Iterable[Any]], task_type: str) -> bytes:
+    """
+    Return the payload of a task that stands for many calls, after the check that the worker will make.
+
+    Args:
+        handler: What is called.
+        calls: For each call, its arguments by position.
+        task_type: Of the task.
+
+    Raises:
+        InvalidPayloadError: There are no calls, or one is not what the handler takes; it says which.
+    """
+    payloads: list[bytes] = []
+    for number, arguments in enumerate(calls):
+        if not _is_arguments(arguments):
+            reason = f"{arguments!r:.80} is no tuple of arguments; for one argument a call, give tuples of one: (x,)"
+            raise in_call(InvalidPayloadError(task_type, reason), number)
+        try:
+            payloads.append(handler.encode_call(tuple(arguments), {}, task_type))
+        except InvalidPayloadError as error:
+            raise in_call(error, number) from None
+    if not payloads:
+        raise InvalidPayloadError(task_type, "there are no calls; give the arguments of at least one")
+    return b"[%b]" % b",".join(payloads)
+
+
+def _is_arguments(given: object) -> bool:
+    """Whether *given* can be the arguments of a call: a string would be one a character."""
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes)
 
 
 def in_call(error: InvalidPayloadError, number: int) -> InvalidPayloadError:

@@ -6,14 +6,14 @@ node to one that it depends on. A :data:`Shape` says how results are put togethe
 that node, a tuple for the list of what its members stand for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from msgspec import Struct
 
 from jetq.model.dependency import OnFailure
 
-Shape: TypeAlias = "int | tuple[Shape, ...]"
+Shape: TypeAlias = int | tuple["Shape", ...]
 """A position, or a list of what shapes stand for."""
 
 MOST_NODES: Final = 10_000
@@ -50,7 +50,7 @@ def depth(shape: Shape) -> int:
     return deepest
 
 
-def moved(shape: Shape, places: Sequence[int]) -> Shape:
+def moved(shape: Shape, places: Mapping[int, int]) -> Shape:
     """Return a shape with each position replaced by what stands at it in *places*; one that is not too deep."""
     return places[shape] if isinstance(shape, int) else tuple(moved(each, places) for each in shape)
 

@@ -43,11 +43,10 @@ def parent_values(record: TaskRecord) -> dict[str, Raw]:
         return {}
 
 
-def _put_together(shape: int | list[Any], given: list[Raw]) -> Any:
+def _put_together(shape: int | str | list[Any] | None, given: list[Raw]) -> Any:
     if isinstance(shape, list):
         return [_put_together(each, given) for each in shape]
-    is_place = isinstance(shape, int) and 0 <= shape < len(given)
-    return given[shape] if is_place else _NULL
+    return given[shape] if isinstance(shape, int) and 0 <= shape < len(given) else _NULL
 
 
 def _value(gift: Gift | None) -> Raw:
