@@ -11,6 +11,9 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── DuplicateHandlerError
     │   ├── HandlerSignatureError
     │   ├── NatsContextError
+    │   ├── InvalidFlowError             tasks cannot be put together so
+    │   │   ├── FlowCycleError               they wait for each other in a circle
+    │   │   └── UnknownNodeError             a name that no task of the flow has
     │   ├── UnusableCredentialsError     a secret or certificate cannot be read, or is none
     │   └── AppLoadError
     ├── ServerError                  the NATS server, or the way to it
@@ -24,6 +27,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── StoreInUseError              another embedded server holds the store folder
     │   ├── ServerTimeoutError           no answer in time; the effect is unknown
     │   │   └── AnswerLostError              the connection was lost before the answer
+    │   │       └── ConnectionClosedError        this program closed it
     │   ├── NoResponderError             nobody listens on the subject of a request
     │   ├── PermissionDeniedError        the user may not publish to, or read, a subject
     │   ├── RequestRefusedError          an error of the JetStream API, with its code
@@ -78,6 +82,10 @@ All survive pickling, since handlers may run in other processes.
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
+
+
+_MOST_NAMES = 20
+"""Names of a circle that are shown."""
 
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
@@ -148,6 +156,33 @@ class HandlerSignatureError(ConfigurationError):
     def __init__(self, function: str, reason: str) -> None:
         self.function, self.reason = function, reason
         super().__init__(f"{function} cannot be a handler: {reason}")
+
+
+class InvalidFlowError(ConfigurationError):
+    """Tasks cannot be put together so; raised before anything of the flow is sent."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"{what}: {reason}")
+
+
+class FlowCycleError(InvalidFlowError):
+    """Tasks of a flow wait for each other in a circle: each of *names* for the next, and the last for the first."""
+
+    def __init__(self, flow: str, names: Sequence[str]) -> None:
+        self.flow, self.names = flow, tuple(names)
+        shown = [*names] if len(names) <= _MOST_NAMES else [*names[: _MOST_NAMES - 1], f"... {len(names)} in all ..."]
+        circle = " waits for ".join([*shown, names[0]])
+        super().__init__(f"flow {flow!r}", f"{circle}; take one of these out of its after=")
+
+
+class UnknownNodeError(InvalidFlowError):
+    """A task of a flow waits for a name that no task of the flow has."""
+
+    def __init__(self, flow: str, node: str, name: str, near: Sequence[str] = ()) -> None:
+        self.flow, self.node, self.name, self.near = flow, node, name, tuple(near)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; name one that was added"
+        super().__init__(f"flow {flow!r}", f"{node!r} waits for {name!r}, and no task of the flow has this name{hint}")
 
 
 class NatsContextError(ConfigurationError):
@@ -269,6 +304,16 @@ class AnswerLostError(ServerTimeoutError):
     def __init__(self, what: str) -> None:
         super().__init__(what, 0)
         self.args = (f"the connection was lost before {what} was answered; it may have taken effect",)
+
+
+class ConnectionClosedError(AnswerLostError):
+    """This program closed the application, or its worker, while something was under way; it may have taken effect."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.args = (
+            f"{what} was cut short: this program closed the connection meanwhile; close it when nothing waits any more",
+        )
 
 
 class NoResponderError(ServerError):

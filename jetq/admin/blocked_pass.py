@@ -15,7 +15,7 @@ from typing import Final
 
 from jetq.errors import MalformedRecordError
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.dependents import together
+from jetq.jetstream.gathering import together
 from jetq.jetstream.stream_message import StreamMessage
 from jetq.jetstream.task_store import Stored
 from jetq.model.dependency import GONE, ParentEnd

@@ -78,6 +78,7 @@ class TaskHandle(Operable, Generic[R]):
 
         Raises:
             TaskNotFoundError: While reading: there is no record (any more).
+            ConnectionClosedError: While reading: this program closed the application before the task's end.
             ServerError: While reading: a refusal.
         """
         return task_events(self._clients, self.id)
@@ -123,6 +124,7 @@ class TaskHandle(Operable, Generic[R]):
         Raises:
             ResultTimeoutError: It did not end in time; it goes on.
             ResultGoneError: There is no record (any more).
+            ConnectionClosedError: This program closed the application meanwhile.
         """
         return (await self._wait(await self._clients.current(), timeout)).record
 
@@ -137,6 +139,7 @@ class TaskHandle(Operable, Generic[R]):
             TaskFailedError: The task ended without a result; the subclass says how.
             ResultTimeoutError: It did not end in time; it goes on.
             ResultGoneError: There is no record (any more).
+            ConnectionClosedError: This program closed the application meanwhile.
         """
         return await self._result(await self._clients.current(), timeout)
 

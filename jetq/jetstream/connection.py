@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from jetq.errors import (
-    AnswerLostError,
+    ConnectionClosedError,
     ConnectionFailedError,
     JetqError,
     MessageTooLargeError,
@@ -159,7 +159,7 @@ class Connection:
         link = self._outbox.link
         self._outbox.lead_to(None)
         self._up.set()
-        self._replies.lose()
+        self._replies.lose(ConnectionClosedError)
         self._subscriptions.close()
         if link is not None:
             await link.close()
@@ -220,6 +220,7 @@ class Connection:
 
         Raises:
             ServerTimeoutError: No answer in time, or the connection was lost; the request may have taken effect.
+            ConnectionClosedError: The connection is closed, or was closed before the answer came.
             NoResponderError: Nobody listens there.
             PermissionDeniedError: We may not publish there.
             MessageTooLargeError: The server would not take it.
@@ -244,7 +245,7 @@ class Connection:
         except TimeoutError:
             raise ServerTimeoutError(subject, limit) from None
         if self._closed:
-            raise AnswerLostError(subject)
+            raise ConnectionClosedError(subject)
         return max(until - self._loop.time(), 0.0)
 
     async def api(self, action: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:

@@ -80,12 +80,16 @@ class StoredOptions(Struct, frozen=True, omit_defaults=True, gc=False):
             another program may have put anything here.
         retention: How long the record is kept after its end, as JSON: seconds, or an object by end (`wire.retention`);
             read at the end alone.
+        into: Which parameters take the results of which parents, as JSON (`wire.into`).
+        each: The payload is a list of payloads; the handler is called with one after the other.
     """
 
     timeout: float | None = None
     soft_timeout: float | None = None
     retry: Raw = ABSENT
     retention: Raw = ABSENT
+    into: Raw = ABSENT
+    each: bool = False
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):

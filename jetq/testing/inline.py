@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jetq.app.application import App
+from jetq.app.call import TaskCall
 from jetq.app.options import CallOptions, build_request
 from jetq.app.submission import encode_payload
-from jetq.app.task import TaskCall
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.handle import failure
 from jetq.execution.executor import Executor, time_limits

@@ -111,8 +111,9 @@ def test_help_of_operations_fits_and_nothing_of_it_is_cut(verb: str, shop: Folde
     assert "..." not in shown.replace("[ID]...", "")
 
 
-def test_the_list_of_verbs_is_not_cut(shop: Folder) -> None:
-    _, shown = at_terminal(shop, "tasks", "--help")
+@pytest.mark.parametrize("group", ["tasks", "queues", "keys"])
+def test_the_list_of_verbs_is_not_cut(group: str, shop: Folder) -> None:
+    _, shown = at_terminal(shop, group, "--help")
 
     assert "..." not in shown.replace("[ARGS]...", "")
 

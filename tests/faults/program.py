@@ -50,6 +50,13 @@ def add_handlers(app: App, log: Path) -> None:
         note("end", ctx)
         return ctx.attempt
 
+    @app.task("report")
+    async def report(ctx: Context, seconds: float = 0.0) -> int:
+        note("start", ctx)
+        ctx.progress(ctx.attempt, 2, f"run {ctx.attempt}")
+        await asyncio.sleep(seconds)
+        return ctx.attempt
+
     @app.task("thread")
     def thread(ctx: Context, seconds: float = 0.0) -> int:
         note("start", ctx)

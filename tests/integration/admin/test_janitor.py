@@ -485,9 +485,51 @@ async def test_a_task_that_no_key_names_does_not_run_and_ends(house: House) -> N
     record = (await house.read("keyless")).record
     assert [passed.missed for passed in passes] == [0, 1, 0]
     assert house.mended() == [(Repair.ENDED, "keyless")]
-    assert (record.state, record.end) == (State.EXPIRED, End.DUPLICATE)
-    assert record.last_err == "its unique key does not name it"
+    assert (record.state, record.end) == (State.EXPIRED, End.PURGED)
+    assert record.last_err == "its item is missing, and no unique key names it"
     assert await house.item("keyless") is None
+
+
+async def test_a_task_whose_key_another_one_has_ends_as_its_duplicate(house: House) -> None:
+    unique = UniqueKey(KEY, UniqueMode.UNFINISHED)
+    await house.record_only(task_id="slow", unique=unique)
+    await house.enqueue(task_id="quick", unique=unique)
+
+    for _ in range(3):
+        await house.sweep()
+
+    record = (await house.read("slow")).record
+    assert (record.state, record.end) == (State.EXPIRED, End.DUPLICATE)
+    assert record.last_err == "its unique key names another task"
+    assert (await house.read("quick")).record.state is State.NEW
+
+
+@pytest.mark.parametrize("holder", ["nobody", "another"])
+async def test_a_task_that_has_begun_is_brought_back_though_its_key_was_lost(house: House, holder: str) -> None:
+    unique = UniqueKey(KEY, UniqueMode.PERIOD, 60)
+    record = await house.enqueue(task_id="throttled", unique=unique)
+    await house.backend.keys.free(KEY, "throttled")  # as when its period is over
+    if holder == "another":
+        await house.enqueue(task_id="next", unique=unique)
+    await house.write(replace(record, state=State.RETRY, tries=1, runs=1))
+    await remove_item(house.backend, "DEFAULT", "throttled")
+
+    await house.sweep()
+
+    assert house.mended() == [(Repair.ITEM, "throttled")]
+    assert await house.item("throttled") is not None
+
+
+async def test_a_task_that_outlived_the_period_of_its_key_and_lost_its_item_ends(house: House) -> None:
+    await house.enqueue(task_id="throttled", unique=UniqueKey(KEY, UniqueMode.PERIOD, 60))
+    await house.backend.keys.free(KEY, "throttled")
+    await remove_item(house.backend, "DEFAULT", "throttled")
+
+    for _ in range(3):
+        await house.sweep()
+
+    record = (await house.read("throttled")).record
+    assert (record.state, record.end) == (State.EXPIRED, End.PURGED)
 
 
 async def test_the_key_of_a_task_that_ended_or_is_gone_is_freed(house: House, backend: Backend) -> None:

@@ -103,6 +103,35 @@ async def test_a_handler_in_a_thread_is_stopped_by_an_exception(app: App) -> Non
     assert record.last_err == "cancelled"
 
 
+async def test_a_thread_that_a_handler_started_sees_that_its_run_was_cancelled(app: App) -> None:
+    seen: list[bool] = []
+
+    @app.task("helper")
+    async def helped(ctx: Context) -> None:
+        def help_out() -> None:
+            seen.append(ctx.cancel_requested)
+            while not ctx.cancel_requested:
+                time.sleep(0.01)
+            seen.append(ctx.cancel_requested)
+
+        helper = threading.Thread(target=help_out)
+        helper.start()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            helper.join(10)
+
+    async with Worker(app, settings=SETTINGS):
+        handle = await helped.aenqueue()
+        async with asyncio.timeout(20):
+            while not seen:  # noqa: ASYNC110 - a thread tells of it
+                await asyncio.sleep(0.01)
+        await (await operations_of(app)).cancel(handle.id)
+        await cancelled(app, handle.id)
+
+    assert seen == [False, True]
+
+
 async def test_a_run_that_ends_first_keeps_its_outcome(app: App) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 

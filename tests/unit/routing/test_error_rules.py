@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -47,6 +47,11 @@ def test_one_class_or_several_are_kept_as_several(given: Any, kept: Any) -> None
 def test_what_is_no_exception_class_is_refused_and_named(setting: str, wrong: Any) -> None:
     with pytest.raises(InvalidSettingError, match=f"expected {setting} to be an exception class"):
         ErrorRules.checked(**{setting: wrong})
+
+
+def test_a_text_is_named_as_a_whole() -> None:
+    with pytest.raises(InvalidSettingError, match="got: 'ValueError'"):
+        ErrorRules.checked(retry_on=cast("Any", "ValueError"))
 
 
 @pytest.mark.parametrize("function", [decide, Decider(), None], ids=["function", "object", "none"])
