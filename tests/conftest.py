@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -70,6 +71,7 @@ def server() -> Iterator[EmbeddedServer]:
     """Give the server of this run. It is shared: do not stop it, and keep to your namespace."""
     with EmbeddedServer.start() as running:
         yield running
+        os.kill(running.pid, signal.SIGKILL)  # a good end takes it many seconds, with the stores of all tests
 
 
 @pytest.fixture

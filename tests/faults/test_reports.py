@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(60)]
 
 async def test_the_progress_of_a_killed_worker_stands_until_the_next_run_says_another(crew: Crew, app: App) -> None:
     first = crew.hire()
-    handle = await app.aenqueue("report", {"seconds": 1.5})
+    handle = await app.aenqueue("report", {})
 
     async def said() -> tuple[float, str] | None:
         progress = await handle.aprogress()
@@ -40,6 +40,7 @@ async def test_the_progress_of_a_killed_worker_stands_until_the_next_run_says_an
         return await said() == (2, "run 2")
 
     await eventually(says_another)
+    crew.let_go()
     assert await handle.aresult(30) == 2
     record = await handle.arecord()
     states, texts = await following
