@@ -138,5 +138,5 @@ async def _rest(wait: float, leads: Callable[[], bool]) -> None:
     """Wait for some seconds, and little longer than this leadership: who is elected anew begins anew at once."""
     loop = asyncio.get_running_loop()
     until = loop.time() + wait
-    while leads() and (left := until - loop.time()) > 0:
+    while leads() and (left := until - loop.time()) > 0:  # noqa: ASYNC110 - it also ends by a clock, which sets no event
         await asyncio.sleep(min(left, _LOOK_EVERY))
