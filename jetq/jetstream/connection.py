@@ -83,6 +83,7 @@ class Connection:
         self._address = address
         self._dialer = Dialer(address, self, name=name, timeout=connect_timeout)
         self._request_timeout = request_timeout
+        self._purpose = name.rpartition(" ")[2]
         self._bus = bus
         self.clock = ServerClock(lambda ahead: bus.emit(ClockSkewed(ahead=ahead.total_seconds())))
         self._loop = asyncio.get_running_loop()
@@ -110,7 +111,7 @@ class Connection:
 
         Args:
             address: Where.
-            name: Of the connection, as the server's monitoring shows it.
+            name: Of the connection, as the server's monitoring shows it; its last word is what the connection is for.
             connect_timeout: Seconds for all of this, and later for each dialling.
             request_timeout: Seconds until a request must be answered that names no other time.
             bus: Hears of losses and renewals.
@@ -324,8 +325,11 @@ class Connection:
         self._up.clear()
         self._replies.lose()
         self._spawn(link.close())
-        self._bus.emit(ConnectionLost(reason=reason))
+        self._tell_lost(reason)
         self._start_renewal()
+
+    def _tell_lost(self, reason: str) -> None:
+        self._bus.emit(ConnectionLost(reason=reason, connection=self._purpose))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -360,7 +364,7 @@ class Connection:
         """Begin again when renewing failed in a way that nobody expected: it must never end for good."""
         if renewal.cancelled() or self._closed or (error := renewal.exception()) is None:
             return
-        self._bus.emit(ConnectionLost(reason=f"could not reconnect: {error!r}"))
+        self._tell_lost(f"could not reconnect: {error!r}")
         self._loop.call_later(_AFTER_DEFECT, self._start_renewal)
 
     async def _renew(self) -> None:
@@ -370,13 +374,13 @@ class Connection:
             nonlocal told
             if told is not type(failure):
                 told = type(failure)
-                self._bus.emit(ConnectionLost(reason=str(failure)))
+                self._tell_lost(str(failure))
 
         link = await self._dialer.again(on_failure)
         self._adopt(link)
         if link.is_over:
             return
-        self._bus.emit(ConnectionRestored(server=self.server, generation=self.generation))
+        self._bus.emit(ConnectionRestored(server=self.server, generation=self.generation, connection=self._purpose))
         for listener in tuple(self._listeners):
             self._subscriptions.call(listener, self.generation)
 

@@ -17,10 +17,12 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import Event, TaskStateChanged, TaskTakenOver
 from jetq.model.operation import Effect
+from jetq.model.outcome import Outcome
 from jetq.model.record import CancelRequest, Run, TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import claimed
 from jetq.observe.fault_points import Point, arm
+from jetq.worker.parent_results import ParentResults
 from jetq.worker.worker import Worker
 from tests.integration.worker.conftest import LEASE, SETTINGS
 
@@ -218,6 +220,33 @@ async def test_a_claimed_run_whose_handler_has_not_begun_does_not_begin(app: App
         disarm()
 
     assert asked.is_set()
+    assert (ran, record.last_err) == ([], "cancelled by ops")
+
+
+async def test_a_run_that_is_cancelled_while_results_are_read_for_it_does_not_begin(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    read = ParentResults.loaded
+
+    @app.task("parent")
+    async def parent() -> None: ...
+
+    @app.task("child")
+    async def child(ctx: Context) -> None:
+        ran.append(ctx.attempt)
+
+    async def read_and_cancel(results: ParentResults, record: TaskRecord) -> TaskRecord | Outcome:
+        found = await read(results, record)
+        await app.handle(record.id).acancel(by="ops")
+        return found
+
+    monkeypatch.setattr(ParentResults, "loaded", read_and_cancel)
+    first = await parent.aenqueue()
+    handle = await child.using(depends_on=[first], load_dependencies=True).aenqueue()
+    async with Worker(app, settings=SETTINGS):
+        record = await cancelled(app, handle.id)
+
     assert (ran, record.last_err) == ([], "cancelled by ops")
 
 
