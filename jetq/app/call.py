@@ -219,8 +219,9 @@ class TaskCall(Step[R_co]):
         """
         options = self.options
         for setting, wanted in _WITHOUT_FLOW.items():
-            if getattr(options, setting) not in {None, False}:
-                raise InvalidSettingError(setting, getattr(options, setting), f"{wanted} ({self!r})")
+            value: object = getattr(options, setting)
+            if value is not None and value is not False:
+                raise InvalidSettingError(setting, value, f"{wanted} ({self!r})")
         into = self._into(plan, parents)
         if missing := self._missing(into):
             raise missing_arguments(self.type, missing)

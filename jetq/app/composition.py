@@ -7,7 +7,7 @@ these. So a chain with a group before a step is what others call a chord; and a 
 of its steps waits for all before.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar, cast, overload
 
 from jetq.app.plan import Decoder, Plan, Planning
@@ -43,7 +43,7 @@ class Step(Generic[R_co]):
         """Return the chain in which *other* comes after this."""
         if not isinstance(other, Step):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs are not always checked
             return NotImplemented
-        return _chained((*_links(self), *_links(other)))
+        return Chain((*_links(self), *_links(other)))
 
     def planned(self, plan: Plan, before: Shape | None) -> Planning:
         """Lay out the step; see `Plannable`."""
@@ -62,12 +62,6 @@ class Composition(Step[R_co]):
 
     def __init__(self, steps: Iterable[Step[Any]]) -> None:
         self.steps = tuple(steps)
-        word = type(self).__name__.lower()
-        if not self.steps:
-            raise InvalidFlowError(f"{word}()", "it is empty, and would never have a result; give it at least one call")
-        for step in self.steps:
-            if not isinstance(step, Step):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
-                raise InvalidFlowError(f"{word}()", f"{step!r} is no step; give calls of tasks: task.s(...)")
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -157,11 +151,20 @@ def _text(step: Step[Any], deep: int) -> str:
     return f"{word}({', '.join(shown)})"
 
 
-def _chained(steps: tuple[Step[Any], ...]) -> Chain[Any]:
-    """Return a chain of what is known to be steps; who makes a long one link by link must not look at all each time."""
-    made = cast("Chain[Any]", Chain.__new__(Chain))
-    made.steps = steps
-    return made
+def _checked(word: str, steps: Iterable[Step[Any]]) -> Iterator[Step[Any]]:
+    """
+    Yield steps.
+
+    Raises:
+        InvalidFlowError: There are none, or one is no step.
+    """
+    step = None
+    for step in steps:
+        if not isinstance(step, Step):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
+            raise InvalidFlowError(f"{word}()", f"{step!r} is no step; give calls of tasks: task.s(...)")
+        yield step
+    if step is None:
+        raise InvalidFlowError(f"{word}()", "it is empty, and would never have a result; give it at least one call")
 
 
 def _links(step: Step[Any]) -> tuple[Step[Any], ...]:
@@ -179,7 +182,7 @@ def chain(*steps: *tuple[*tuple[Step[Any], ...], Step[S]]) -> Chain[S]:
     Raises:
         InvalidFlowError: There are none, or one is no step.
     """
-    return Chain(part for step in steps for part in _links(step))
+    return Chain(part for step in _checked("chain", steps) for part in _links(step))
 
 
 @overload
@@ -198,7 +201,7 @@ def group(*steps: Any) -> Group[Any]:
     """
     given: object = steps[0] if len(steps) == 1 else steps
     is_listed = isinstance(given, Iterable) and not isinstance(given, str)
-    return Group(cast("Iterable[Any]", given) if is_listed else steps)
+    return Group(_checked("group", cast("Iterable[Step[Any]]", given) if is_listed else steps))
 
 
 def chord(steps: Iterable[Step[Any]] | Group[Any], callback: Step[S]) -> Chain[S]:

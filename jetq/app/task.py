@@ -13,7 +13,7 @@ from jetq.client.blocking import forbid_in_loop
 from jetq.client.handle import TaskHandle
 from jetq.errors import InvalidPatternError
 from jetq.execution.composed import encode_calls
-from jetq.routing.handler import Handler
+from jetq.routing.handler import Handler, missing_arguments
 from jetq.settings import whole
 
 P = ParamSpec("P")
@@ -88,8 +88,18 @@ class Task(Generic[P, R]):
         Raises:
             InvalidPayloadError: An argument is missing, unknown or of the wrong type.
         """
-        payload = self.handler.encode_call(args, kwargs, self.type)
-        return TaskCall(self._owner, self.type, payload, options=self._options, handler=self.handler, is_immutable=True)
+        payload, given = self.handler.encode_some(args, kwargs, self.type)
+        if missing := self.handler.missing(given):
+            raise missing_arguments(self.type, missing)
+        return TaskCall(
+            self._owner,
+            self.type,
+            payload,
+            options=self._options,
+            handler=self.handler,
+            given=given,
+            is_immutable=True,
+        )
 
     def starmap(self, calls: Iterable[Iterable[Any]]) -> TaskCall[list[R]]:
         """
