@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from jetq.admin.census import HeldKey, QueueFacts, Suspect
+from jetq.admin.placement import Placement
 from jetq.errors import (
     LimitReachedError,
     MalformedRecordError,
@@ -26,7 +27,7 @@ from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.queue_store import published_for
 from jetq.jetstream.stream_message import StreamMessage, find_message, purge_subject
 from jetq.jetstream.task_store import Stored
-from jetq.model.events import TaskRepaired, state_change
+from jetq.model.events import TaskRepaired
 from jetq.model.record import TaskRecord
 from jetq.model.state import End, State
 from jetq.model.transition import ended
@@ -63,6 +64,7 @@ class Mender:
         dry_run: bool = False,
     ) -> None:
         self._backend = backend
+        self._placement = Placement(backend)
         self._horizon = horizon
         self._queues = queues
         self._tell = tell
@@ -192,11 +194,7 @@ class Mender:
             written = await backend.tasks.write(document, stored.sequence, ttl=backend.retention.ttl(document.record))
         except (SequenceConflictError, MessageTooLargeError):
             return False
-        if written.record.key:
-            await backend.keys.leave(written.record)
-        backend.bus.emit(state_change(written.record, backend.connection.clock.now(), sequence=written.sequence))
-        if written.record.dependents:
-            await backend.dependents.follow(written.record)
+        await self._placement.conclude(written)
         return True
 
     # what stands for good

@@ -18,10 +18,12 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.janitor_mark import JanitorMarks
 from jetq.jetstream.publisher import Publication, expecting
 from jetq.jetstream.queue_catalog import QueueCatalog
+from jetq.jetstream.retention import DISCARD_AFTER
 from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import Event, JanitorPassed, TaskRepaired, TaskStateChanged
-from jetq.model.record import Run, TaskRecord
+from jetq.model.record import Run, StoredOptions, TaskRecord
+from jetq.model.retention import Retention
 from jetq.model.state import End, State
 from jetq.model.transition import claimed, ended, refused
 from jetq.model.unique import KeyEntry, UniqueKey, UniqueMode
@@ -29,6 +31,7 @@ from jetq.model.upkeep import Horizon, Repair
 from jetq.observe.fault_points import Point, arm
 from jetq.settings import JanitorSettings, Queue
 from jetq.wire.codec import encode_item, new_document
+from jetq.wire.retention import encode_retention
 from tests.integration.removing import remove_item, remove_schedule
 from tests.integration.watching import eventually
 
@@ -351,6 +354,19 @@ async def test_a_task_that_was_delayed_and_purged_when_due_ends(house: House) ->
 
     record = (await house.read("late")).record
     assert (record.state, record.end, record.due) == (State.EXPIRED, End.PURGED, None)
+
+
+async def test_a_purged_task_that_is_not_to_be_kept_is_discarded(house: House, backend: Backend) -> None:
+    await house.enqueue(task_id="short", options=StoredOptions(retention=encode_retention(Retention(expired=0))))
+    await house.sweep()
+    await house.purge()
+    await house.sweep()
+    await house.sweep()
+
+    names = backend.names
+    found = await last_message(backend.connection, names.tasks, names.record("short"))
+    assert found is not None
+    assert f"Nats-TTL: {DISCARD_AFTER:.0f}s" in found.hdrs.decode()
 
 
 async def test_what_was_enqueued_after_the_last_pass_and_purged_runs(house: House) -> None:
