@@ -124,4 +124,4 @@ def _listed(given: object) -> list[DependencyLike]:
 
 
 def _is_one(given: object) -> TypeGuard[DependencyLike]:
-    return isinstance(given, str | TaskHandle | Dependency)
+    return isinstance(given, str | TaskHandle | Dependency | Node)

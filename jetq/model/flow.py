@@ -7,6 +7,7 @@ that node, a tuple for the list of what its members stand for.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -20,6 +21,14 @@ MOST_NODES: Final = 10_000
 """Tasks of one flow."""
 DEEPEST_SHAPE: Final = 100
 """Lists within lists; the readers of JSON stop at 200 levels, and a result has some of its own."""
+
+
+class FlowState(StrEnum):
+    """How far a flow is stored, in the protocol's words; nothing of it runs before it is committed."""
+
+    BUILDING = "building"
+    COMMITTED = "committed"
+    ABORTED = "aborted"
 
 
 class Link(Struct, frozen=True, gc=False):
@@ -43,11 +52,11 @@ def positions(shape: Shape) -> Iterator[int]:
 def depth(shape: Shape) -> int:
     """Return how many lists stand within each other in a shape; 0 for a position."""
     level: list[Shape] = [shape]
-    deepest = -1
-    while level:
-        deepest += 1
-        level = [inner for each in level if not isinstance(each, int) for inner in each]
-    return deepest
+    levels = 0
+    while lists := [each for each in level if not isinstance(each, int)]:
+        levels += 1
+        level = [inner for each in lists for inner in each]
+    return levels
 
 
 def moved(shape: Shape, places: Mapping[int, int]) -> Shape:
