@@ -64,7 +64,7 @@ from jetq.jetstream.link_store import LinkStore
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.parents import Parents
 from jetq.jetstream.queue_store import QueueStore
-from jetq.jetstream.retention import StoreRetention
+from jetq.jetstream.retention import DISCARD_AFTER, StoreRetention
 from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.model.dependency import MOST_DEPENDENTS, ParentEnd, end_of, gone
 from jetq.model.events import UpdateConflict, state_change
@@ -271,6 +271,8 @@ class Dependents:
             with contextlib.suppress(ServerError):  # it is not valid any more all the same
                 await self._keys.leave(changed)
         self._tell(written)
+        if self._retention.of(changed) == 0:  # one on which others depend is kept
+            await self._tasks.expire(written, DISCARD_AFTER)
         return Fallen(end_of(changed), changed.dependents, sequence)
 
     async def _finish(self, child: Stored) -> Fallen | None:
