@@ -303,7 +303,7 @@ async def test_the_retention_of_a_task_travels_in_its_options(make: Callable[...
     @app.task("plain", retention=5)
     def plain() -> None: ...
 
-    assert plain.request(b"{}").options is None
-    options = plain.using(retention=7).request(b"{}").options
+    assert plain.s().request().options is None
+    options = plain.using(retention=7).s().request().options
     assert isinstance(options, StoredOptions)
     assert bytes(options.retention) == b"7.0"
