@@ -9,8 +9,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, Unpack, cast
 
-import msgspec
-from msgspec import Raw
 from msgspec.structs import replace
 
 from jetq.app.composition import Step
@@ -170,8 +168,7 @@ class TaskCall(Step[R_co]):
         """
         if self.handler is None:
             return decode_value(raw)
-        decode = self.handler.decode_result
-        return [decode(bytes(each)) for each in _raws(raw)] if self.each else decode(raw)
+        return self.handler.decode_results(raw) if self.each else self.handler.decode_result(raw)
 
     def _request(self, options: CallOptions) -> EnqueueRequest:
         owner = self._owner()
@@ -276,9 +273,6 @@ class TaskCall(Step[R_co]):
 def existing_task(error: DuplicateTaskError, clients: Clients) -> TaskHandle[Any]:
     """Return the handle of the task that was in the way; its result is the plain JSON value."""
     return TaskHandle(error.task_id, error.task_type, error.queue, clients=clients, decode=decode_value)
-
-
-_raws: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 def _arguments(said: str, given: tuple[str, ...]) -> str:

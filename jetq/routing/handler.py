@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
+import msgspec
 from msgspec import Raw
 
 from jetq.errors import HandlerSignatureError, InvalidPayloadError, InvalidSettingError, ResultTypeError, Signal
@@ -23,6 +24,7 @@ from jetq.routing.pattern import Pattern, parse
 from jetq.routing.signature import NOTHING, Signature, check_function, function_name, function_place
 from jetq.routing.validation import NotValid, Validator, compile_value
 from jetq.routing.values import decode_value
+from jetq.routing.wrapping import UNREADABLE
 
 Kind = Literal["async", "thread"]
 Names = tuple[str, ...]
@@ -77,6 +79,7 @@ def check_middleware(middleware: Sequence[object]) -> None:
 
 
 _DEFAULTS: Final = HandlerOptions()
+_read_list: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 class Handler:
@@ -222,6 +225,19 @@ class Handler:
             return self._result(bytes(raw))
         except NotValid as error:
             raise ResultTypeError(self.name, error.sentence()) from None
+
+    def decode_results(self, raw: bytes) -> list[Any]:
+        """
+        Return the results of many calls, which are the result of one task, each as the return annotation says.
+
+        Raises:
+            ResultTypeError: One does not fit, or they are no list.
+        """
+        try:
+            results = _read_list(raw)
+        except UNREADABLE:
+            raise ResultTypeError(self.name, "it is no list of results") from None
+        return [self.decode_result(bytes(each)) for each in results]
 
 
 def missing_arguments(task_type: str, names: Sequence[str]) -> InvalidPayloadError:
