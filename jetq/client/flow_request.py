@@ -34,9 +34,11 @@ class FlowRequest(Struct, frozen=True, kw_only=True):
         nodes: At least one. Each comes after those that it depends on; no two have the same name.
         result: How the results of nodes make the flow's result, by their positions in *nodes*.
         keyed: The result is an object of the nodes' results by their names; *result* says nothing then.
+        trace: The trace of all tasks that have none of their own.
     """
 
     name: str
     nodes: tuple[FlowNode, ...]
     result: Shape
     keyed: bool = False
+    trace: str = ""

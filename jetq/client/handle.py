@@ -188,8 +188,8 @@ class TaskHandle(Operable, Generic[R]):
         return value
 
 
-def failure(record: TaskRecord) -> TaskFailedError:
-    """Return the error that tells how a task ended without a result."""
+def failure(record: TaskRecord, *, node: str = "") -> TaskFailedError:
+    """Return the error that tells how a task ended without a result; *node* is its name in its flow."""
     kinds: dict[State, type[TaskFailedError]] = {
         State.TERMINATED: TaskTerminatedError,
         State.EXPIRED: TaskCancelledError if record.end == End.CANCELLED else TaskExpiredError,
@@ -203,4 +203,5 @@ def failure(record: TaskRecord) -> TaskFailedError:
         error_type=error.type if error else "",
         error_message=error.message if error else record.last_err,
         remote_traceback=error.traceback if error else "",
+        node=node,
     )

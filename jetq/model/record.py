@@ -110,6 +110,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):
         dependents: The ids of tasks that wait for this one.
         on_failure: What the failure of a task that is waited for means, as JSON by id; read when that counts.
         flow: The id of the flow that the task belongs to.
+        trace: The trace that the task is part of, as a W3C traceparent.
     """
 
     id: str
@@ -147,6 +148,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):
     dependents: tuple[str, ...] = ()
     on_failure: Raw = ABSENT
     flow: str = ""
+    trace: str = ""
 
     @property
     def is_final(self) -> bool:
