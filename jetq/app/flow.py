@@ -13,6 +13,7 @@ from jetq.app.call import TaskCall
 from jetq.app.composition import FlowHandle, submitted
 from jetq.app.dependency import Dependency, as_policy
 from jetq.app.node import Node
+from jetq.app.options import check_parameter
 from jetq.app.plan import Names, Parents, Plan
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.flow_request import FlowRequest
@@ -24,8 +25,12 @@ from jetq.model.name import check_name
 NodeLike: TypeAlias = Node | str | Dependency
 """A task of the flow: its node, its name (also of one that is added later), or either with what its failure means."""
 Nodes: TypeAlias = NodeLike | Iterable[NodeLike]
-After: TypeAlias = Nodes | Mapping[str | None, Nodes]
-"""What a task waits for: one, many, or by the parameters that take the results; None stands for no parameter."""
+After: TypeAlias = Nodes | Mapping[Any, object]
+"""
+What a task waits for: one, many, or either by the parameters that take the results; None stands for no parameter.
+
+(A type checker that is told more of the mapping does not find that a dict of lists and nodes is one.)
+"""
 
 _MOST_LINES: Final = 50
 _EXPECTED: Final = "tasks of this flow, by node or name (depends_on= is for tasks that were enqueued)"
@@ -248,10 +253,13 @@ def _parents(plan: Plan, waits: Iterable[tuple[_Wait, list[int]]], places: Mappi
     return plan.parents(first=first, named=named, others=others, policies=policies)
 
 
-def _by_parameter(after: After) -> list[tuple[str | None, Nodes]]:
-    if isinstance(after, Mapping):
-        return list(cast("Mapping[str | None, Nodes]", after).items())
-    return [("", after)]
+def _by_parameter(after: After) -> list[tuple[str | None, object]]:
+    if not isinstance(after, Mapping):
+        return [("", after)]
+    found = list(cast("Mapping[str | None, object]", after).items())
+    for name, _ in found:
+        check_parameter("after", name)
+    return found
 
 
 def _name(each: Node | str) -> str:

@@ -120,8 +120,7 @@ class CallOptions:
         checked_unique(self.unique)
         if self.depends_on is not None:
             edges(self.depends_on, self.id)
-        if self.into is not None:
-            _parameter("into", self.into)
+        check_parameter("into", self.into)
         if self.on_failure is not None:
             as_failure_policy(self.on_failure)
 
@@ -179,8 +178,14 @@ def build_request(
     )
 
 
-def _parameter(setting: str, value: object) -> None:
-    if not isinstance(value, str) or not value.isidentifier():
+def check_parameter(setting: str, value: object) -> None:
+    """
+    Refuse what can be no parameter's name; None says nothing.
+
+    Raises:
+        InvalidSettingError: It is none.
+    """
+    if value is not None and not (isinstance(value, str) and value.isidentifier()):
         raise InvalidSettingError(setting, value, "the name of a parameter")
 
 

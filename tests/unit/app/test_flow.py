@@ -217,12 +217,14 @@ def many(flow: Flow) -> None:
         (many, InvalidFlowError, "more than 10,000 tasks"),
         (lambda flow: flow.add(group(give.s(1))), InvalidFlowError, "is no call of a task; add calls one by one"),
         (lambda flow: flow.add(give.s(1), after=5), InvalidSettingError, "after to be tasks of this flow"),
+        (lambda flow: flow.add(give.s(1), after={5: "x"}), InvalidSettingError, "after to be the name of a parameter"),
+        (lambda flow: flow.add(give.s(1), after={"value": 5}), InvalidSettingError, "after to be tasks of this flow"),
         (lambda flow: flow.add(give.s(1), after=[app.handle("A")]), InvalidSettingError, "depends_on= is for tasks"),
         (lambda flow: flow.add(give.s(1), name="a b"), InvalidNameError, "not a legal name of a task in a flow"),
         (lambda flow: flow.add(give.s(1), on_failure="rum"), InvalidSettingError, "one of fail, ignore, run"),
         (lambda _: None, InvalidFlowError, "it has no tasks; add at least one"),
     ],
-    ids=range(18),
+    ids=range(20),
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_before_the_block_is_left(
     build: Callable[[Flow], object], error: type[JetqError], sentence: str
