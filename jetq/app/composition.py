@@ -7,12 +7,13 @@ these. So a chain with a group before a step is what others call a chord; and a 
 of its steps waits for all before.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Generic, TypeVar, cast, overload
 
-from jetq.app.plan import Decoder, Plan, Planning
+from jetq.app.plan import Plan, Planning
 from jetq.client.blocking import forbid_in_loop
-from jetq.client.clients import Client, Clients
+from jetq.client.clients import Client
+from jetq.client.flow_handle import FlowHandle
 from jetq.client.flow_request import FlowRequest
 from jetq.errors import InvalidFlowError
 from jetq.model.flow import Shape
@@ -25,13 +26,6 @@ _SHOWN: Final = 5
 """Steps that a representation shows."""
 _DEPTH_SHOWN: Final = 3
 """Compositions within each other that it shows."""
-
-
-class FlowHandle(Generic[R_co]):
-    """Stands in for that of `client.flow_handle`, which is being made."""
-
-    def __init__(self, flow: object, *, clients: Clients, decoders: Sequence[Decoder]) -> None:
-        self.flow, self.clients, self.decoders = flow, clients, decoders
 
 
 class Step(Generic[R_co]):
@@ -220,6 +214,5 @@ def chord(steps: Iterable[Step[Any]] | Group[Any], callback: Step[S]) -> Chain[S
 
 async def submitted(client: Client, plan: Plan, request: FlowRequest) -> FlowHandle[Any]:
     """Submit a flow that was laid out."""
-    enqueuer: Any = client.enqueuer
-    flow = await enqueuer.flows.submit(request)
+    flow = await client.enqueuer.flows.submit(request)
     return FlowHandle(flow, clients=plan.owner.clients, decoders=tuple(plan.decoders))

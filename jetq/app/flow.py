@@ -10,12 +10,13 @@ from typing import Any, Final, Self, TypeAlias, cast
 from msgspec import Struct
 
 from jetq.app.call import TaskCall
-from jetq.app.composition import FlowHandle, submitted
+from jetq.app.composition import submitted
 from jetq.app.dependency import Dependency, as_policy
 from jetq.app.node import Node
 from jetq.app.options import check_parameter
 from jetq.app.plan import Names, Parents, Plan
 from jetq.client.blocking import forbid_in_loop
+from jetq.client.flow_handle import FlowHandle
 from jetq.client.flow_request import FlowRequest
 from jetq.errors import FlowCycleError, InvalidFlowError, InvalidSettingError, UnknownNodeError
 from jetq.model.dependency import OnFailure
@@ -49,7 +50,7 @@ class Flow:
         handle = flow.enqueue()
 
     Leaving the block checks it; nothing is sent before :meth:`enqueue`, which may be called as often as one likes. The
-    result of a flow is a dict of the tasks' results by their names.
+    result of a flow is a dict of the results of those tasks on which no other depends, by their names.
 
     Args:
         name: Shown to people.

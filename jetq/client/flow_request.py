@@ -33,7 +33,8 @@ class FlowRequest(Struct, frozen=True, kw_only=True):
         name: Shown to people; empty for one that has none.
         nodes: At least one. Each comes after those that it depends on; no two have the same name.
         result: How the results of nodes make the flow's result, by their positions in *nodes*.
-        keyed: The result is an object of the nodes' results by their names; *result* says nothing then.
+        keyed: The result is an object of the results of those nodes on which none depends, by their names; *result*
+            says nothing then.
         trace: The trace of all tasks that have none of their own.
     """
 

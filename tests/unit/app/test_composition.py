@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
 from msgspec import Struct
 
 from jetq.app.application import App
@@ -16,14 +16,14 @@ from jetq.execution.context import Context
 from jetq.model.dependency import OnFailure
 from jetq.model.flow import MOST_NODES, Link
 from jetq.routing.payload import Payload
+from tests.unit.app import nesting
 from tests.unit.app.carrying import carried_out
+from tests.unit.app.nesting import SPECS, Spec
 
 app = App("shop")
 
 
-@app.task("note")
-def note(label: str, before: Any = "nothing", other: Any = None) -> list[Any]:
-    return [label, before] if other is None else [label, before, other]
+note = app.task("note")(nesting.note)
 
 
 @app.task("fetch")
@@ -81,63 +81,11 @@ def result(step: Step[Any]) -> Any:
 # what goes where
 
 
-class Spec(Struct, frozen=True):
-    """A composition, and what it should come to, by itself."""
-
-    kind: str
-    parts: tuple["Spec", ...] = ()
-    label: str = ""
-
-    def step(self) -> Step[Any]:
-        match self.kind:
-            case "call":
-                return note.s(self.label)
-            case "si":
-                return note.si(self.label)
-            case "into":
-                return note.s(self.label).using(into="other")
-            case "chain":
-                return chain(*(part.step() for part in self.parts))
-            case "bar":
-                made = self.parts[0].step()
-                for part in self.parts[1:]:
-                    made = made | part.step()
-                return made
-            case _:
-                return group(part.step() for part in self.parts)
-
-    def value(self, before: Any = "nothing") -> Any:
-        match self.kind:
-            case "call":
-                return [self.label, before]
-            case "si":
-                return [self.label, "nothing"]
-            case "into":
-                return [self.label, "nothing", before]
-            case "chain" | "bar":
-                for part in self.parts:
-                    before = part.value(before)
-                return before
-            case _:
-                return [part.value(before) for part in self.parts]
-
-
-LABELS = st.sampled_from("abcdefgh")
-CALLS = st.builds(Spec, st.sampled_from(["call", "call", "si", "into"]), st.just(()), LABELS)
-SPECS = st.recursive(
-    CALLS,
-    lambda inner: st.builds(
-        Spec, st.sampled_from(["chain", "bar", "group"]), st.lists(inner, min_size=1, max_size=3).map(tuple)
-    ),
-    max_leaves=12,
-)
-
-
 @given(SPECS)
 def test_any_nesting_comes_to_what_it_says(spec: Spec) -> None:
     whole = Spec("chain", (Spec("call", label="first"), spec))
 
-    assert result(whole.step()) == whole.value()
+    assert result(whole.step(note)) == whole.value()
 
 
 @pytest.mark.parametrize(
