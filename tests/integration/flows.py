@@ -1,0 +1,29 @@
+"""Flows as tests submit them."""
+
+from typing import Any
+
+from jetq.app.application import App
+from jetq.client.flow_handle import FlowHandle
+from jetq.client.flow_request import FlowNode, FlowRequest
+from jetq.client.request import EnqueueRequest
+from jetq.model.dependency import OnFailure
+from jetq.model.flow import Link, Shape
+
+
+def node(name: str, *parents: int, task_type: str = "give", on_failure: str = "fail", **wishes: Any) -> FlowNode:
+    """Return a node that depends on others, by their positions."""
+    wishes = {"queue": "DEFAULT", "payload": b"{}", "max_tries": 1, **wishes}
+    links = tuple(Link(parent, OnFailure(on_failure)) for parent in parents)
+    return FlowNode(name=name, request=EnqueueRequest(type=task_type, **wishes), parents=links)
+
+
+def flow_of(*nodes: FlowNode, result: Shape | None = None, **said: Any) -> FlowRequest:
+    """Return a flow; its result is that of the last node if nothing else is said."""
+    return FlowRequest(nodes=nodes, result=len(nodes) - 1 if result is None else result, **{"name": "test", **said})
+
+
+async def submit(app: App, *nodes: FlowNode, result: Shape | None = None, **said: Any) -> FlowHandle[Any]:
+    """Submit a flow."""
+    client = await app.clients.current()
+    stored = await client.enqueuer.flows.submit(flow_of(*nodes, result=result, **said))
+    return FlowHandle(stored, clients=app.clients)

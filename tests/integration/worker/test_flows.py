@@ -1,0 +1,482 @@
+"""Flows: all of one runs or nothing, its result is had, and what is left of it is cleaned up."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jetq.admin.blocked_pass import BlockedPass
+from jetq.admin.flow_pass import FlowPass
+from jetq.admin.janitor import Janitor, always
+from jetq.app.application import App
+from jetq.client.enqueue import Enqueuer
+from jetq.client.flow_handle import FlowHandle
+from jetq.errors import (
+    FlowAbandonedError,
+    FlowTimeoutError,
+    FlowTooLargeError,
+    PayloadTooLargeError,
+    ResultGoneError,
+    TaskCancelledError,
+    TaskExpiredError,
+    UnknownFlowError,
+    UnknownQueueError,
+)
+from jetq.execution.context import Context
+from jetq.jetstream.backend import Backend
+from jetq.jetstream.publisher import Publication
+from jetq.jetstream.stream_message import purge_subject
+from jetq.model.dependency import MOST_DEPENDENTS
+from jetq.model.events import EnqueueFailed, Event, TaskStateChanged
+from jetq.model.flow import FlowState
+from jetq.model.record import TaskRecord
+from jetq.model.state import State
+from jetq.observe.fault_points import Point, arm
+from jetq.settings import JanitorSettings, Queue
+from jetq.worker.worker import Worker
+from tests.integration.flows import flow_of, node, submit
+from tests.integration.watching import eventually
+from tests.integration.worker.conftest import SETTINGS
+
+DIAMOND = (node("a"), node("b", 0), node("c", 0), node("d", 1, 2))
+NO_JANITOR = replace(SETTINGS, janitor=False)
+
+
+@pytest.fixture
+def app(make_app: Callable[[], App]) -> App:
+    app = make_app()
+
+    @app.task("give")
+    async def give(ctx: Context) -> str:
+        return ctx.task_id
+
+    @app.task("fail")
+    async def fail() -> None:
+        raise ValueError("broken")
+
+    @app.task("slow")
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    return app
+
+
+async def backend_of(app: App) -> Backend:
+    return (await app.clients.current()).backend
+
+
+async def records(handle: FlowHandle[Any]) -> dict[str, TaskRecord]:
+    return {name: await task.arecord() for name, task in handle.nodes.items()}
+
+
+async def test_a_flow_runs_in_order_and_leaves_no_marker(app: App) -> None:
+    handle = await submit(app, *DIAMOND)
+    backend = await backend_of(app)
+    assert await backend.links.marked() != []  # those that wait
+    async with Worker(app, settings=NO_JANITOR):
+        assert await handle.aresult(10) == handle["d"].id
+        assert str(await handle.await_end(10)) == "complete (4 complete)"
+        found = await records(handle)
+        assert all(record.flow == handle.id and record.runs == 1 for record in found.values())
+        ran = [found[name].tried for name in "abcd"]
+        assert ran[0] is not None
+        assert ran[3] is not None
+        assert all(tried is not None and ran[0] <= tried <= ran[3] for tried in ran)
+        await eventually(lambda: has_no_marker(backend))
+
+
+async def has_no_marker(backend: Backend) -> bool:
+    return not await backend.links.marked()
+
+
+async def test_each_record_is_written_once_and_children_before_their_parents(app: App) -> None:
+    handle = await submit(app, *DIAMOND)
+    backend = await backend_of(app)
+    stored = {name: await backend.tasks.read(task.id) for name, task in handle.nodes.items()}
+    order = sorted(stored, key=lambda name: stored[name].sequence if stored[name] else 0)
+    assert order == ["d", "c", "b", "a"]  # and a once more, since it was released
+    info = await backend.connection.api(f"STREAM.INFO.{backend.names.tasks}")
+    assert info["state"]["last_seq"] == 5
+    a, d = stored["a"], stored["d"]
+    assert a is not None
+    assert d is not None
+    assert a.record.dependents == (handle["b"].id, handle["c"].id)
+    assert (a.record.state, a.record.pending) == (State.NEW, ())
+    assert (d.record.state, d.record.pending) == (State.BLOCKED, (handle["b"].id, handle["c"].id))
+
+
+async def test_the_result_is_put_together_by_its_shape(app: App) -> None:
+    handle = await submit(app, node("a"), node("b"), node("c", 0), result=((2, 1), 0))
+    keyed = await submit(app, node("a"), node("b"), node("c", 0), keyed=True)
+    async with Worker(app, settings=NO_JANITOR):
+        a, b, c = (handle[name].id for name in "abc")
+        assert await handle.aresult(10) == [[c, b], a]
+        assert await keyed.aresult(10) == {"b": keyed["b"].id, "c": keyed["c"].id}
+
+
+async def test_decoders_read_the_results(app: App) -> None:
+    client = await app.clients.current()
+    stored = await client.enqueuer.flows.submit(flow_of(node("a"), node("b"), result=(0, 1)))
+    handle: FlowHandle[list[Any]] = FlowHandle(stored, clients=app.clients, decoders=(len, bytes.decode))
+    async with Worker(app, settings=NO_JANITOR):
+        assert await handle.aresult(10) == [28, f'"{handle["b"].id}"']
+        assert await handle["a"].aresult(10) == 28
+
+
+async def test_a_task_that_waits_for_its_time_waits_in_a_flow_as_well(app: App) -> None:
+    handle = await submit(app, node("a", due=timedelta(seconds=0.4)), node("b", 0))
+    async with Worker(app, settings=NO_JANITOR):
+        await handle.aresult(10)
+        record = await handle["a"].arecord()
+        assert record.tried is not None
+        assert record.tried - record.created >= timedelta(seconds=0.4)
+
+
+async def test_more_dependents_than_a_record_holds_all_run(app: App) -> None:
+    count = MOST_DEPENDENTS + 20
+    handle = await submit(app, node("a"), *(node(f"n{number}", 0) for number in range(count)))
+    async with Worker(app, settings=NO_JANITOR):
+        status = await handle.await_end(25)
+        assert status.counts == {"complete": count + 1}
+        backend = await backend_of(app)
+        await eventually(lambda: has_no_marker(backend))
+
+
+# failures
+
+
+async def test_the_result_raises_what_failed_first_by_its_name(app: App) -> None:
+    handle = await submit(app, node("a"), node("b", 0, task_type="fail"), node("c", 1), node("d", 2))
+    async with Worker(app, settings=NO_JANITOR):
+        with pytest.raises(TaskExpiredError, match=r"'b' in its flow.*broken") as caught:
+            await handle.aresult(10)
+        assert (caught.value.node, caught.value.task_id) == ("b", handle["b"].id)
+        assert (await handle.await_end(10)).counts == {"complete": 1, "expired": 1, "unreachable": 2}
+        assert await handle.astate() == "failed"
+
+
+async def test_a_result_that_cannot_be_is_not_waited_for(app: App) -> None:
+    handle = await submit(app, node("slow", task_type="slow"), node("bad", task_type="fail"), result=(0, 1))
+    async with Worker(app, settings=replace(NO_JANITOR, shutdown_timeout=0.1)):
+        with pytest.raises(TaskExpiredError):
+            await handle.aresult(10)
+        assert await handle.astate() == "running"
+
+
+async def test_a_failure_that_is_ignored_does_not_fail_the_flow(app: App) -> None:
+    handle = await submit(app, node("bad", task_type="fail"), node("b", 0, on_failure="ignore"))
+    async with Worker(app, settings=NO_JANITOR):
+        assert await handle.aresult(10) == handle["b"].id
+        assert str(await handle.astatus()) == "complete (1 complete, 1 expired)"
+
+
+async def test_waiting_ends_in_time_and_the_flow_goes_on(app: App) -> None:
+    handle = await submit(app, *DIAMOND)
+    with pytest.raises(FlowTimeoutError, match=r"'test' .*4 of the tasks") as caught:
+        await handle.await_end(0.05)
+    assert caught.value.unfinished == 4
+    with pytest.raises(FlowTimeoutError):
+        await handle.aresult(0.05)
+    assert await handle.astate() == "running"
+
+
+async def test_a_result_whose_record_is_gone_says_so(app: App) -> None:
+    handle = await submit(app, node("a"), node("b"), result=(0, 1))
+    async with Worker(app, settings=NO_JANITOR):
+        await handle.await_end(10)
+        await handle["a"].adelete()
+        with pytest.raises(ResultGoneError):
+            await handle.aresult(10)
+        assert str(await handle.astatus()) == "complete (1 complete, 1 gone)"
+
+
+# cancel
+
+
+async def test_cancel_cancels_all_that_has_not_run(app: App) -> None:
+    handle = await submit(app, *DIAMOND)
+    done = await handle.acancel(by="me")
+    assert (done.cancelled, done.ended, done.running) == (4, 0, 0)
+    assert {name: record.display_state for name, record in (await records(handle)).items()} == dict.fromkeys(
+        "abcd", "cancelled"
+    )
+    assert await handle.astate() == "cancelled"
+    with pytest.raises(TaskCancelledError):
+        await handle.aresult(5)
+    assert await has_no_marker(await backend_of(app))
+    assert (await handle.acancel()).ended == 4
+
+
+async def test_cancel_leaves_what_runs_alone_unless_it_is_asked_for(app: App) -> None:
+    handle = await submit(app, node("a", task_type="slow"), node("b", 0))
+    async with Worker(app, settings=NO_JANITOR):
+
+        async def runs() -> bool:
+            return await handle["a"].astate() == "active"
+
+        await eventually(runs)
+        assert (await handle.acancel()).running == 1
+        assert {name: await task.astate() for name, task in handle.nodes.items()} == {"a": "active", "b": "cancelled"}
+        assert (await handle.acancel(running=True)).requested == 1
+        assert (await handle["a"].await_end(10)).display_state == "cancelled"
+        assert await handle.astate() == "cancelled"
+
+
+# what cannot be stored
+
+
+async def test_what_cannot_be_stored_sends_nothing(
+    app: App, told: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PayloadTooLargeError):
+        await submit(app, node("a"), node("b", 0, payload=b'"' + b"x" * 2_000_000 + b'"'))
+    with pytest.raises(FlowTooLargeError, match="give the tasks shorter names"):
+        await submit(app, *(node(f"{number}-{'x' * 4000}") for number in range(300)))
+    client = await app.clients.current()
+
+    async def refused_queues(_names: Any) -> dict[str, Any]:
+        return {"B": UnknownQueueError("B")}
+
+    monkeypatch.setattr(client.enqueuer, "refused_queues", refused_queues)
+    with pytest.raises(UnknownQueueError):
+        await submit(app, node("a"), node("b", 0, queue="B"))
+    backend = await backend_of(app)
+    assert await backend.flows.listed() == ([], [])
+    assert await backend.links.marked() == []
+    assert len([event for event in told if isinstance(event, EnqueueFailed)]) == 4
+
+
+async def test_a_queue_that_is_full_delays_a_root_and_loses_none(make_app: Callable[[], App]) -> None:
+    app = make_app()
+    client = await app.clients.current()
+    await client.backend.queue(Queue("SMALL", max_entries=1))
+
+    @app.task("give", queue="SMALL")
+    async def give() -> int:
+        return 1
+
+    handle = await submit(app, *(node(f"n{number}", queue="SMALL") for number in range(5)), result=(0, 1, 2, 3, 4))
+    async with Worker(app, queues=["SMALL"], settings=NO_JANITOR):
+        assert await handle.aresult(20) == [1] * 5
+
+
+# a submission that does not end
+
+
+class LostError(Exception):
+    """What a test raises in the place of a death."""
+
+
+def lose() -> None:
+    raise LostError
+
+
+POINTS = [Point.FLOW_CREATED, Point.FLOW_MARKED, Point.FLOW_PART_STORED, Point.FLOW_STORED]
+
+
+async def stop_at(app: App, point: Point, *nodes: Any) -> None:
+    """Submit a flow up to a point, as a submitter that dies there."""
+    client = await app.clients.current()
+    enqueuer = Enqueuer(client.backend, {})
+
+    async def do_nothing(*_: Any) -> None:
+        pass
+
+    enqueuer.flows._give_up = do_nothing  # type: ignore[method-assign] # the dead clean nothing up
+    disarm = arm(point, lose)
+    try:
+        with pytest.raises(LostError):
+            await enqueuer.flows.submit(flow_of(*nodes))
+    finally:
+        disarm()
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_flow_whose_submitter_died_is_ended_by_the_pass(app: App, point: Point) -> None:
+    await stop_at(app, point, *DIAMOND)
+    backend = await backend_of(app)
+    ((flow_id,), _) = await backend.flows.listed()
+    young = BlockedPass(backend)
+    await young.run(always)
+    found = await backend.flows.read(flow_id)
+    assert found is not None
+    assert found.state is FlowState.BUILDING  # it may live
+
+    old = BlockedPass(backend)
+    old._flows = FlowPass(backend, submitted=timedelta(0))
+    marked = await old.run(always)
+    if point is Point.FLOW_CREATED:
+        assert marked == 0
+        await FlowPass(backend, submitted=timedelta(0)).sweep(set(), always)
+    found = await backend.flows.read(flow_id)
+    assert found is not None
+    assert found.state is FlowState.ABORTED
+    for entry in found.document.nodes:
+        stored = await backend.tasks.read(entry.id)
+        assert stored is None or (stored.record.state, stored.record.end) == (State.EXPIRED, "abandoned")
+        assert (stored is None) or "was not stored completely" in stored.record.last_err
+    if point in {Point.FLOW_PART_STORED, Point.FLOW_STORED}:
+        assert await backend.tasks.read(found.document.nodes[-1].id) is not None
+    if point is Point.FLOW_STORED:
+        assert await backend.links.marked() == []
+    handle: FlowHandle[Any] = FlowHandle(found, clients=app.clients)
+    with pytest.raises(FlowAbandonedError):
+        await handle.aresult(1)
+    assert await handle.astate() == "abandoned"
+
+
+@pytest.mark.parametrize("point", [Point.FLOW_COMMITTED, Point.ROOTS_RELEASED, Point.ROOTS_PLACED])
+async def test_a_flow_whose_submitter_died_after_the_commit_runs(app: App, point: Point) -> None:
+    await stop_at(app, point, node("a"), node("b"), node("c", 0, 1))
+    backend = await backend_of(app)
+    ((flow_id,), _) = await backend.flows.listed()
+    found = await backend.flows.read(flow_id)
+    assert found is not None
+    await BlockedPass(backend).run(always)
+    async with Worker(app, settings=NO_JANITOR):
+        handle: FlowHandle[Any] = FlowHandle(found, clients=app.clients)
+        assert (await handle.await_end(10)).counts == {"complete": 3}
+        assert [record.runs for record in (await records(handle)).values()] == [1, 1, 1]
+        await eventually(lambda: has_no_marker(backend))
+
+
+async def test_a_submitter_that_was_too_slow_is_told_and_nothing_runs(app: App) -> None:
+    backend = await backend_of(app)
+    enqueuer = Enqueuer(backend, {})
+    passed = asyncio.Event()
+
+    async def slow_write(tasks: Any, draft: Any) -> None:
+        if not passed.is_set():
+            stale = BlockedPass(backend)
+            stale._flows = FlowPass(backend, submitted=timedelta(0))
+            await stale.run(always)
+            passed.set()
+        await write(tasks, draft)
+
+    write = enqueuer.flows._write
+    enqueuer.flows._write = slow_write  # type: ignore[method-assign] # the pass comes before it goes on
+    with pytest.raises(FlowAbandonedError, match=r"'test' .*submit it again"):
+        await enqueuer.flows.submit(flow_of(*DIAMOND))
+    async with Worker(app, settings=NO_JANITOR):
+        ((flow_id,), _) = await backend.flows.listed()
+        found = await backend.flows.read(flow_id)
+        assert found is not None
+        handle: FlowHandle[Any] = FlowHandle(found, clients=app.clients)
+        assert {record.end for record in (await records(handle)).values()} == {"abandoned"}
+        assert await has_no_marker(backend)
+
+
+async def test_a_record_that_comes_after_the_abort_is_ended_by_the_pass(app: App) -> None:
+    """The submitter stalls before its last record, the flow is aborted, and it dies right after that record."""
+    backend = await backend_of(app)
+    await stop_at(app, Point.FLOW_MARKED, node("a"), node("b", 0))
+    stale = BlockedPass(backend)
+    stale._flows = FlowPass(backend, submitted=timedelta(0))
+    await stale.run(always)
+    ((flow_id,), _) = await backend.flows.listed()
+    flow = await backend.flows.read(flow_id)
+    assert flow is not None
+    late = flow.document.nodes[0].id
+    body = (
+        f'{{"id":"{late}","type":"give","queue":"DEFAULT","payload":null,"max_tries":1,"state":"blocked","tries":0,'
+        f'"created":"2026-01-01T00:00:00Z","pending":["{flow_id}"],"flow":"{flow_id}"}}'
+    )
+    await backend.publisher.publish(Publication(backend.names.record(late), body.encode()))
+    await BlockedPass(backend).run(always)
+    assert (await app.handle(late).arecord()).end == "abandoned"
+
+
+async def test_a_submission_that_is_refused_half_way_leaves_nothing_that_runs(app: App, told: list[Event]) -> None:
+    backend = await backend_of(app)
+    enqueuer = Enqueuer(backend, {})
+    write = enqueuer.flows._write
+
+    async def refused(tasks: Any, draft: Any) -> None:
+        if tasks[0].record.pending == (draft.document.id,):
+            raise PayloadTooLargeError("a", 1, 0)
+        await write(tasks, draft)
+
+    enqueuer.flows._write = refused  # type: ignore[method-assign] # the roots are refused
+    with pytest.raises(PayloadTooLargeError):
+        await enqueuer.flows.submit(flow_of(*DIAMOND))
+    assert await backend.flows.listed() == ([], [])
+    assert await backend.links.marked() == []
+    ends = {event.task_id: event.end for event in told if isinstance(event, TaskStateChanged) and event.end}
+    assert [*ends.values()] == ["abandoned"] * 3
+
+
+async def test_a_submission_that_is_cancelled_leaves_nothing_that_runs(app: App) -> None:
+    backend = await backend_of(app)
+    enqueuer = Enqueuer(backend, {})
+    task: asyncio.Task[Any]
+    disarm = arm(Point.FLOW_MARKED, lambda: task.cancel() and None)
+    task = asyncio.get_running_loop().create_task(enqueuer.flows.submit(flow_of(*DIAMOND)))
+    with suppress(asyncio.CancelledError):
+        await task
+    disarm()
+
+    async def is_clean() -> bool:
+        return await backend.flows.listed() == ([], []) and await has_no_marker(backend)
+
+    await eventually(is_clean)
+
+
+# what is over
+
+
+async def test_a_flow_is_removed_when_its_last_record_is_gone(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetq.admin.flow_pass.LATE", timedelta(0))
+    backend = await backend_of(app)
+    handle = await submit(app, node("a"), node("b", 0))
+    await backend.publisher.publish(backend.flows.member(handle.id, "child"))
+    janitor = Janitor(backend, JanitorSettings(), name="test")
+    async with Worker(app, settings=NO_JANITOR):
+        await handle.await_end(10)
+        await handle["b"].adelete()
+        await janitor.run_pass(tell=lambda _: None, go_on=always)
+        assert await handle.astate() == "complete"
+        await handle["a"].adelete()
+        await janitor.run_pass(tell=lambda _: None, go_on=always)
+    assert await backend.flows.listed() == ([], [])
+
+
+async def test_a_young_flow_and_one_that_is_stored_are_left_alone(app: App) -> None:
+    backend = await backend_of(app)
+    handle = await submit(app, node("a"))
+    await handle["a"].adelete()
+    await FlowPass(backend).sweep(set(), always)
+    assert (await backend.flows.listed())[0] == [handle.id]
+
+
+async def test_a_root_whose_flow_was_removed_by_hand_ends(app: App) -> None:
+    backend = await backend_of(app)
+    await stop_at(app, Point.FLOW_STORED, node("a"), node("b", 0))
+    ((flow_id,), _) = await backend.flows.listed()
+    flow = await backend.flows.read(flow_id)
+    assert flow is not None
+    await purge_subject(backend.connection, backend.names.links, backend.names.flow(flow_id))
+    look = BlockedPass(backend)
+    await look.run(always)
+    root = app.handle(flow.document.nodes[0].id)
+    assert await root.astate() == "blocked"  # its marker is young
+    look._age = lambda _marker: timedelta(minutes=2)  # type: ignore[method-assign] # it is not
+    await look.run(always)
+    assert (await root.arecord()).end == "abandoned"
+    await look.run(always)
+    assert await app.handle(flow.document.nodes[1].id).astate() == "unreachable"
+
+
+async def test_a_handle_of_a_flow_that_is_gone_says_so(app: App) -> None:
+    await stop_at(app, Point.FLOW_CREATED, node("a"))
+    backend = await backend_of(app)
+    ((flow_id,), _) = await backend.flows.listed()
+    found = await backend.flows.read(flow_id)
+    assert found is not None
+    await backend.flows.remove(flow_id)
+    handle: FlowHandle[Any] = FlowHandle(found, clients=app.clients)
+    with pytest.raises(UnknownFlowError, match=flow_id):
+        await handle.astate()
