@@ -22,7 +22,7 @@ class Rec(NamedTuple):
     ``due``: 1 while it waits for its schedule. ``rw``, ``ra``: the run (process of the worker, attempt). ``creq``: a
     cancel is requested. ``pend``, ``deps``: bit masks of the parents still awaited, and of the dependents. ``res``: the
     attempt that wrote the result. ``nonce``: who created it. ``age``: see the janitor. ``after``: the task of the same
-    key whose end it waits for.
+    key whose end it waits for. ``at``: 1 once it moved to another queue.
     """
 
     seq: int
@@ -39,6 +39,7 @@ class Rec(NamedTuple):
     nonce: int = 0
     age: int = 0
     after: int = NOBODY
+    at: int = 0
 
 
 class Item(NamedTuple):
@@ -51,7 +52,10 @@ class Item(NamedTuple):
 
 
 class Queue(NamedTuple):
-    """A task's item; its schedule and due message by the sequence in their bodies (0: none); the last sid given."""
+    """
+    What a queue holds of one task: its item; its schedule and due message by the sequence in their bodies (0: none);
+    the last sid given. Task t has the queue t; one that may move has another, behind those of all tasks.
+    """
 
     item: Item | None
     sched: int
@@ -76,7 +80,8 @@ class Worker(NamedTuple):
 
     ``x``: told to cancel (in run), owner that is asked (in ask), intent (while ending), dependents left (in after).
     ``paused``: 1 = paused, 2 = and its presence ended. ``exc``: was paused during this run, so that nobody wrongs it.
-    ``sub``: where it is in the release machine.
+    ``sub``: where it is in the release machine. ``q``: the queue that its delivery came from. ``to``: the queue that
+    what it schedules goes to, if that is another one than the task's first.
     """
 
     pc: int = IDLE
@@ -90,6 +95,8 @@ class Worker(NamedTuple):
     paused: int = 0
     exc: int = 0
     sub: tuple[int, ...] = ()
+    q: int = 0
+    to: int = 0
 
 
 IDLE_WORKER = Worker()

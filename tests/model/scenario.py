@@ -28,6 +28,8 @@ DESIGN = frozenset(
         "two_passes",
         # the leader writes schedule_state after the occurrence's item
         "state_after",
+        # an item that finds a waiting task is scheduled in the queue that the record names, not in its own
+        "moved_goes_on_there",
         # a task that waits for another's end looks at that one's record before its claim
         "looks_before_its_turn",
     }
@@ -68,6 +70,7 @@ class Scenario:
         unique: The tasks have one key, and one of them at most is able to run.
         latest: The tasks have one key, and one of them at most is active, while another may wait for its end.
         holder: The task that has the key at the beginning.
+        moves: The first task moves to another queue when its first try fails.
         excused: From states in which an actor of this kind is dead, nothing is promised.
         purged: Somebody removed an item, so the janitor may end its task.
         expect: ``holds``, ``stuck`` (states without a way to the goal), or the beginning of the violated property.
@@ -98,6 +101,7 @@ class Scenario:
     unique: bool = False
     latest: bool = False
     holder: int = NOBODY
+    moves: bool = False
     excused: str = ""
     purged: bool = False
     rules: frozenset[str] = DESIGN

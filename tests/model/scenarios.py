@@ -17,6 +17,7 @@ KEYED = ("unique", 0), ("unique", 1)
 NEW_RECORD = Rec(1, NEW)
 QUEUED: dict[str, Any] = {"recs": (NEW_RECORD,), "items": (0,), "acked": 1}
 FAILING: dict[str, Any] = {"errors": True, "max_tries": 2}
+MOVING: dict[str, Any] = {"errors": True, "max_tries": 3, "moves": True}
 PLAIN: dict[str, Any] = {"pause": False, "late": False}
 """No pauses, no late requests: what is left fits into a run."""
 JANITED: dict[str, Any] = {"janitor_heals": True, **PLAIN}
@@ -279,6 +280,14 @@ HOLDS = [
         goal_expired=True,
     ),
     Scenario(
+        name="moves",
+        about="a task moves to another queue when its first try fails; any 1 fault",
+        **QUEUED,
+        **MOVING,
+        total=1,
+    ),
+    Scenario(name="moves-2", about="moves; any 2 faults", **QUEUED, **MOVING, total=2, nightly=True),
+    Scenario(
         name="beat",
         about="two leaders, one occurrence; any 2 faults",
         workers=1,
@@ -417,6 +426,27 @@ MUTANTS = [
         total=0,
         rules=without("looks_before_its_turn"),
         expect="violated",
+    ),
+    Scenario(
+        name="mut-moved-back",
+        about="an item that finds a task which moved is scheduled where the item came from",
+        **QUEUED,
+        **MOVING,
+        **PLAIN,
+        total=1,
+        forget=0,
+        lost=0,
+        rules=without("moved_goes_on_there"),
+        expect="violated",
+    ),
+    Scenario(
+        name="mut-move-acks-first",
+        about="a move acks before it publishes the schedule",
+        **QUEUED,
+        **MOVING,
+        total=1,
+        rules=DESIGN | {"ack_first"},
+        expect="stuck",
     ),
     Scenario(
         name="mut-queued-trusted",

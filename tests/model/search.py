@@ -230,9 +230,10 @@ def goal(w: World) -> bool:
     What was never acknowledged may be an orphan, a record without item, unless a janitor should have mended it.
     """
     sc = w.sc
+    if any(q.item or q.sched or q.due for q in w.q):
+        return False
     for t, r in enumerate(w.rec):
-        q = w.q[t]
-        if q.item or q.sched or q.due or w.mk >> t & 1:
+        if w.mk >> t & 1:
             return False
         if r is None:
             if w.acked >> t & 1:

@@ -187,4 +187,4 @@ class Environment(Steps):
 
     def kept(self, t: int, sid: int) -> bool:
         """Whether a live worker renews the lease, or looks at the item (and leaves it before the lease ends)."""
-        return any(k.t == t and k.sid == sid and not k.paused and k.pc in HOLDS for k in self.s.ws)
+        return any(k.q == t and k.sid == sid and not k.paused and k.pc in HOLDS for k in self.s.ws)

@@ -19,7 +19,8 @@ Properties: I1 from every state a way without further faults leads to "every ack
 schedule, due message or marker is left". I2 a final record changes only by an operator's retry, and a result is
 written by the run that the record holds. I3 no second handler starts beside one whose worker lives and was never
 paused. I5 two tasks of one key are never both able to run. I6 a child starts only after all of its parents are
-complete. I7 two tasks of a key of which the latest runs are never both active.
+complete. I7 two tasks of a key of which the latest runs are never both active. I8 a task that moved to another queue
+is claimed there alone; only a run that died is taken over through an item that was left in the other one.
 
 Not modelled: Go's workers, flows, children that wait again for a retried parent, dependents of dependents, full queues,
 the hand-over of a dead child process, TTLs, sizes, stale reads, more than two workers or one delivery a worker, tries

@@ -47,17 +47,18 @@ class Workers(Publishing):
     """Each step of a worker is a method ``w_<step>``."""
 
     def w_idle(self, i: int, _k: Worker) -> None:
-        for t, q in enumerate(self.s.q):
+        for queue, q in enumerate(self.s.q):
             item = q.item
             if item and not item.leased:
                 w = self.s.clone()
-                w.q[t] = q._replace(item=item._replace(leased=1))
+                w.q[queue] = q._replace(item=item._replace(leased=1))
+                t = w.task_of(queue)
                 r = w.rec[t]
                 # a claim that would be refused, because the record moved on, goes to the reading at once
                 fast = bool(r and r.seq == item.n and claimable(r, item.via))
                 pc = self.starting(r) if fast else READ
-                w.ws[i] = Worker(pc, t, item.sid, item.n, item.via, att=r.tries + 1 if fast else 0)
-                self.emit(w, f"worker {i} gets item {t}")
+                w.ws[i] = Worker(pc, t, item.sid, item.n, item.via, att=r.tries + 1 if fast else 0, q=queue)
+                self.emit(w, f"worker {i} gets item {queue}")
 
     # starting
 
@@ -82,7 +83,7 @@ class Workers(Publishing):
 
         def answer(w: World, seq: int) -> None:
             if seq:
-                w.ws[i] = k._replace(pc=RESCHEDULE, n=0, seq=seq, att=0)
+                w.ws[i] = k._replace(pc=RESCHEDULE, n=0, seq=seq, att=0, to=k.t)
             else:
                 again(w)
 
@@ -123,6 +124,8 @@ class Workers(Publishing):
         for j, other in enumerate(w.ws):
             if j != i and other.pc == RUN and other.t == k.t and not other.exc:
                 w.bad = f"I3: task {k.t} starts while the healthy worker {j} runs it"
+        if k.pc == CLAIM and k.q != w.queue_of(r, k.t):
+            w.bad = f"I8: task {k.t}, which moved, is claimed by an item of the queue that it left"
         w.ws[i] = k._replace(pc=RUN, seq=seq, n=0, via=0, x=0)
 
     def w_claim_unsure(self, i: int, k: Worker) -> None:
@@ -159,7 +162,8 @@ class Workers(Publishing):
         elif r.st in (NEW, RETRY) and k.via and k.n == r.seq:
             w.ws[i] = k._replace(pc=self.starting(r), att=r.tries + 1)
         elif r.st in (NEW, RETRY):
-            w.ws[i] = k._replace(pc=RESCHEDULE, n=0, seq=r.seq)
+            to = w.queue_of(r, k.t) if "moved_goes_on_there" in self.sc.rules else k.q
+            w.ws[i] = k._replace(pc=RESCHEDULE, n=0, seq=r.seq, to=to)
         elif r.st == ACTIVE:
             w.ws[i] = k._replace(pc=ASK, n=0, seq=r.seq, att=r.ra, x=r.rw)
         elif r.st == BLOCKED:
@@ -188,14 +192,16 @@ class Workers(Publishing):
         if owner.paused == 2:
             self.take_without_answer(i, k)
         elif not owner.paused and owner.pc in IN_TABLE and owner.t == k.t and owner.att == k.att:
+            # it adopts the item that was delivered, if that is one of its own queue
+            adopted = owner._replace(sid=k.sid) if owner.q == k.q else owner
             w = s.clone()
-            w.ws[k.x] = owner._replace(sid=k.sid)  # it adopts the item that was delivered
+            w.ws[k.x] = adopted
             w.ws[i] = IDLE_WORKER
             self.emit(w, f"worker {i} asks {k.x}: yes, leaves item {k.t}")
             if may(s, LOSE):
                 w = s.clone()
                 w.bud = spend(s, LOSE)
-                w.ws[k.x] = owner._replace(sid=k.sid)
+                w.ws[k.x] = adopted
                 self.emit(w, f"worker {i} asks {k.x}: yes, answer lost", fault=True)
         elif not owner.paused:
             w = s.clone()
@@ -243,8 +249,8 @@ class Workers(Publishing):
             self.to_after(w, i, k, r)
             return
         if "ack_first" in self.sc.rules:
-            w.q[k.t] = w.q[k.t]._replace(item=None)
-        w.ws[i] = k._replace(pc=SCHEDULE, seq=r.seq, n=0, via=0, att=0, x=0)
+            w.q[k.q] = w.q[k.q]._replace(item=None)
+        w.ws[i] = k._replace(pc=SCHEDULE, seq=r.seq, n=0, via=0, att=0, x=0, to=w.queue_of(r, k.t))
 
     def w_end_unsure(self, i: int, k: Worker) -> None:
         """The closing write was refused or not answered: compare run and state."""
@@ -269,14 +275,15 @@ class Workers(Publishing):
         def answer(w: World, _: int) -> None:
             left = k.pc == SCHEDULE and self.sc.latest
             sub = (7, k.t, -1, 0, 0, 0) if left else ()
-            w.ws[i] = k._replace(pc=AFTER if left else ACK, seq=0, n=0, via=0, sub=sub)
+            w.ws[i] = k._replace(pc=AFTER if left else ACK, seq=0, n=0, via=0, sub=sub, to=0)
 
-        self.request(("sched", k.t, k.seq), answer, lambda _: None, f"worker {i} publishes the schedule of {k.t}")
+        self.request(("sched", k.to, k.seq), answer, lambda _: None, f"worker {i} publishes the schedule of {k.to}")
 
     def to_after(self, w: World, i: int, k: Worker, r: Rec) -> None:
         keyed = self.sc.unique or self.sc.latest
         sub = (7, k.t, -1, 0, 0, 0) if keyed else ()
-        w.ws[i] = Worker(AFTER if r.deps or sub else ACK, k.t, k.sid, x=r.deps, paused=k.paused, exc=k.exc, sub=sub)
+        pc = AFTER if r.deps or sub else ACK
+        w.ws[i] = Worker(pc, k.t, k.sid, x=r.deps, paused=k.paused, exc=k.exc, sub=sub, q=k.q)
 
     def w_after(self, i: int, k: Worker) -> None:
         """After-effects: leave the key, then serve one dependent after the other."""
@@ -300,4 +307,4 @@ class Workers(Publishing):
         def through(w: World, _: int = 0) -> None:
             w.ws[i] = IDLE_WORKER
 
-        self.request(("ack", k.t, k.sid), through, through, f"worker {i} acks item {k.t}")
+        self.request(("ack", k.q, k.sid), through, through, f"worker {i} acks item {k.q}")

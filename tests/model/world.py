@@ -65,7 +65,7 @@ class World:
         w.q = [
             Queue(Item(1, w.rec[t].seq, 0, 0), 0, 0, 1) if t in sc.items else Queue(None, 0, 0, 0)
             for t in range(sc.tasks)
-        ]
+        ] + [Queue(None, 0, 0, 0)] * sc.moves
         w.mk, w.late, w.bud, w.pres, w.keys = sc.markers, (), (sc.crash, sc.forget, sc.lost, sc.total), (), sc.holder
         w.ws = [Worker()] * sc.workers
         w.act = [Actor(kind, t) for kind, t in sc.actors]
@@ -78,6 +78,19 @@ class World:
         w.mk, w.late, w.bud, w.pres, w.acked, w.keys = self.mk, self.late, self.bud, self.pres, self.acked, self.keys
         w.sc, w.bad, w.swapped = self.sc, None, False
         return w
+
+    # queues
+
+    def task_of(self, queue: int) -> int:
+        """Return the task that a queue is for."""
+        return queue if queue < len(self.rec) else 0
+
+    def queue_of(self, r: Rec, t: int) -> int:
+        """Return the queue that a record names."""
+        return len(self.rec) if r.at else t
+
+    def queues_of(self, t: int) -> tuple[int, ...]:
+        return (t,) if t or len(self.q) == len(self.rec) else (t, len(self.rec))
 
     # what requests do
 
@@ -167,7 +180,8 @@ class World:
                 self.ws.reverse()
                 self.rename({0: 1, 1: 0})
         for t in range(len(self.rec)):
-            self.rank(t)
+            for queue in self.queues_of(t):
+                self.rank(t, queue)
         rest = (self.mk, self.late, self.bud, self.pres, self.acked, self.keys)
         return (tuple(self.rec), tuple(self.q), tuple(self.ws), tuple(self.act), rest)
 
@@ -200,10 +214,10 @@ class World:
         if self.late_runner() in new:
             self.late = (*self.late[:4], new[self.late[4]], *self.late[5:])
 
-    def rank(self, t: int) -> None:
-        """Compress the record sequences and the stream sequences of a task to their ranks."""
-        versions, sids = self.numbers(t)
-        q = self.q[t]
+    def rank(self, t: int, queue: int) -> None:
+        """Compress the record sequences of a task, and the stream sequences of one of its queues, to their ranks."""
+        versions, sids = self.numbers(t, queue)
+        q = self.q[queue]
         if versions[-1] == len(versions) - 1 and sids[-1] == len(sids) - 1 == q.top:
             return
         v = {number: place for place, number in enumerate(versions)}
@@ -211,47 +225,64 @@ class World:
         r = self.rec[t]
         if r:
             self.rec[t] = r._replace(seq=v[r.seq])
-        item = q.item and Item(s[q.item.sid], v[q.item.n], q.item.via, q.item.leased)
-        self.q[t] = Queue(item, v[q.sched], v[q.due], len(sids) - 1)
-
-        self.ws = [k._replace(n=v[k.n], seq=v[k.seq], sid=s[k.sid]) if k.pc and k.t == t else k for k in self.ws]
+        for place in self.queues_of(t):
+            self.rank_queue(place, v, s if place == queue else None)
+        self.ws = [k._replace(n=v[k.n], seq=v[k.seq]) if k.pc and k.t == t else k for k in self.ws]
+        self.ws = [k._replace(sid=s[k.sid]) if k.pc and k.q == queue else k for k in self.ws]
         self.ws = [k._replace(sub=rank_sub(k.sub, t, v, s)) for k in self.ws]
         self.act = [a._replace(seq=v[a.seq]) if a.t == t else a for a in self.act]
         self.act = [a._replace(sub=rank_sub(a.sub, t, v, s)) for a in self.act]
-        if self.late and self.late[1] == t:
-            self.rank_late(self.late, v, s)
+        if self.late and self.late_task() == t:
+            self.rank_late(self.late, v, s, queue)
 
-    def rank_late(self, late: Operation, v: dict[int, int], s: dict[int, int]) -> None:
+    def rank_queue(self, queue: int, v: dict[int, int], s: dict[int, int] | None) -> None:
+        q = self.q[queue]
+        item = q.item and Item(s[q.item.sid] if s else q.item.sid, v[q.item.n], q.item.via, q.item.leased)
+        self.q[queue] = Queue(item, v[q.sched], v[q.due], len(s) - 1 if s else q.top)
+
+    def late_task(self) -> int:
+        """Return the task that the late request is about."""
+        return int(self.late[1]) if self.late[0] == "cas" else self.task_of(self.late[1])
+
+    def rank_late(self, late: Operation, v: dict[int, int], s: dict[int, int], queue: int) -> None:
         if late[0] == "ack":
-            self.late = (*late[:2], s[late[2]])
+            self.late = (*late[:2], s[late[2]]) if late[1] == queue else late
         elif late[0] == "pub":
             self.late = (*late[:2], v[late[2]], s[late[3]])
         elif late[0] in ("cas", "sched", "sched_newer", "purge_older"):
             self.late = (*late[:2], v[late[2]], *late[3:])
 
-    def numbers(self, t: int) -> tuple[list[int], list[int]]:
-        """Return the record sequences and the stream sequences that anybody knows of a task, sorted."""
-        r, q = self.rec[t], self.q[t]
-        versions, sids = {0, q.sched, q.due}, {0}
-        if r:
-            versions.add(r.seq)
-        if q.item:
-            versions.add(q.item.n)
-            sids.add(q.item.sid)
+    def stored_numbers(self, t: int, queue: int) -> tuple[set[int], set[int]]:
+        """Return those numbers that the server knows, see :meth:`numbers`."""
+        r = self.rec[t]
+        versions, sids = {0, r.seq} if r else {0}, {0}
+        for place in self.queues_of(t):
+            q = self.q[place]
+            versions |= {q.sched, q.due}
+            if q.item:
+                versions.add(q.item.n)
+                if place == queue:
+                    sids.add(q.item.sid)
+        return versions, sids
+
+    def numbers(self, t: int, queue: int) -> tuple[list[int], list[int]]:
+        """Return the record sequences of a task, and the stream sequences of a queue, that anybody knows, sorted."""
+        versions, sids = self.stored_numbers(t, queue)
         for k in self.ws:
             if k.pc and k.t == t:
                 versions |= {k.n, k.seq}
-                sids.add(k.sid)
+                if k.q == queue:
+                    sids.add(k.sid)
         versions |= {a.seq for a in self.act if a.t == t}
         for sub in [k.sub for k in self.ws] + [a.sub for a in self.act]:
             if sub and sub[1] == t:
                 versions.add(sub[3])
                 sids.add(sub[5])
-        if self.late and self.late[1] == t:
-            name, _, *known = self.late
+        if self.late and self.late_task() == t:
+            name, where, *known = self.late
             if name in ("cas", "pub", "sched", "sched_newer", "purge_older"):
                 versions.add(known[0])
-            if name in ("ack", "pub"):
+            if name in ("ack", "pub") and where == queue:
                 sids.add(known[-1])
         return sorted(versions), sorted(sids)
 
@@ -297,7 +328,7 @@ def close_fields(sc: Scenario, r: Rec, att: int, intent: int) -> dict[str, int]:
         return {"st": COMPLETE, "due": 0, "res": att}
     if intent == CANCELLED or r.tries >= sc.max_tries or (r.creq and "cancel_beats_retry" in sc.rules):
         return {"st": EXPIRED, "due": 0, "res": 0}
-    return {"st": RETRY, "due": 1, "res": 0}
+    return {"st": RETRY, "due": 1, "res": 0, "at": int(sc.moves)}
 
 
 def op_retry(_w: World, _t: int, r: Rec) -> Rec:
