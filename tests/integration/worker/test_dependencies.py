@@ -387,24 +387,6 @@ async def test_a_failure_that_spreads_wide_and_deep_leaves_nobody_behind(app: Ap
     assert await (await app.clients.current()).backend.links.marked() == []
 
 
-@pytest.mark.nightly
-@pytest.mark.timeout(120)
-async def test_ten_thousand_descendants_end_with_their_root(app: App) -> None:
-    root = await app.aenqueue("terminate", delay=600)
-    below = [await app.aenqueue("give", depends_on=[root]) for _ in range(100)]
-    deeper = await asyncio.gather(*(app.aenqueue("give", depends_on=[each]) for each in below for _ in range(100)))
-
-    await root.arun_now()
-    async with Worker(app, settings=SETTINGS):
-        await eventually(lambda: nothing_is_marked(app), within=60)
-    for each in (*below, *deeper[::50]):
-        assert await each.astate() == State.UNREACHABLE
-
-
-async def nothing_is_marked(app: App) -> bool:
-    return not await (await app.clients.current()).backend.links.marked()
-
-
 # refusals
 
 

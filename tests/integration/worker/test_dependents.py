@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from jetq.app.application import App
 from jetq.app.dependency import Dependency
 from jetq.client.handle import TaskHandle
-from jetq.errors import MessageTooLargeError
+from jetq.errors import MessageTooLargeError, Terminate
 from jetq.jetstream.backend import Backend
+from jetq.jetstream.gathering import together
 from jetq.jetstream.task_store import Stored
 from jetq.model.dependency import MOST_DEPENDENTS
+from jetq.model.events import Event, TaskStateChanged
 from jetq.model.record import TaskRecord
 from jetq.model.state import End, State
 from jetq.wire.codec import Document
@@ -23,6 +25,8 @@ from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
 
 LATER = 600.0
+LONGEST_TRIP = 5.0
+"""Seconds that a task may take whose worker tells ten thousand others."""
 
 
 @pytest.fixture
@@ -65,6 +69,85 @@ async def test_a_failure_comes_to_each_task_once_however_many_ways_lead_to_it(ap
 
     assert {(await read(app, each)).record.state for each in all_below} == {State.UNREACHABLE}
     assert await (await backend_of(app)).links.marked() == []
+
+
+async def test_dependents_are_told_in_chunks_between_which_others_have_their_say(app: App) -> None:
+    parent = await app.aenqueue("nothing", delay=LATER)
+    await asyncio.gather(*(app.aenqueue("nothing", depends_on=[parent]) for _ in range(230)))
+    failed = await fail_silently(app, parent)
+    backend = await backend_of(app)
+    write, under_way, most, chunks = backend.tasks.write, 0, 0, 0
+
+    async def counting(document: Document, expect: int, **how: Any) -> Stored:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await write(document, expect, **how)
+        finally:
+            under_way -= 1
+
+    def between() -> None:
+        nonlocal chunks
+        chunks += 1
+
+    backend.tasks.write = counting  # type: ignore[method-assign]
+    await backend.dependents.follow(failed, between=between)
+
+    assert (most, chunks) == (50, 5)
+
+
+async def end_root(app: App, root: TaskHandle[Any], kind: str) -> None:
+    """Let a task end that has no worker yet."""
+    if kind == "cancel":
+        await root.acancel()
+        return
+    told = list[Event]()
+    app.bus.listen(told.append)
+    async with Worker(app, settings=SETTINGS):
+        await root.await_end(20)
+        trips = [await round_trip(app) for _ in range(20)]
+        await eventually(lambda: nothing_is_marked(app), within=90)
+    assert max(trips) < LONGEST_TRIP
+    changes = [event for event in told if isinstance(event, TaskStateChanged) and event.task_id == root.id]
+    assert not any(event.repeated for event in changes), "its lease ran out while its dependents were told"
+
+
+async def round_trip(app: App) -> float:
+    began = asyncio.get_running_loop().time()
+    await (await app.aenqueue("nothing")).aresult(20)
+    return asyncio.get_running_loop().time() - began
+
+
+async def nothing_is_marked(app: App) -> bool:
+    return not await (await backend_of(app)).links.marked()
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", ["worker", "cancel", "deadline"])
+@pytest.mark.parametrize(("wide", "deep"), [(9_999, 1), (1, 3_000), (100, 100)])
+async def test_ten_thousand_descendants_end_with_their_root(app: App, kind: str, wide: int, deep: int) -> None:
+    @app.task("fail")
+    async def fail() -> None:
+        raise Terminate("no more")
+
+    @app.task("leaf")
+    async def leaf() -> None: ...
+
+    root = await app.aenqueue("fail", deadline=0.001 if kind == "deadline" else None)
+    layer, below = [root] * wide, list[str]()
+    for _ in range(deep):
+        layer = await app.aenqueue_many([leaf.using(depends_on=[each]).s() for each in layer])
+        below += [each.id for each in layer]
+
+    await end_root(app, root, kind)
+
+    backend = await backend_of(app)
+    for start in range(0, len(below), 100):
+        found = await together([backend.tasks.read(task_id) for task_id in below[start : start + 100]])
+        assert {each.record.state for each in found if each is not None} == {State.UNREACHABLE}
+    assert await backend.links.marked() == []
 
 
 # finishers that come late
