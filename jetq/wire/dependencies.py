@@ -146,6 +146,17 @@ def references(record: TaskRecord) -> list[str]:
     return [name for name, gift in decode_gifts(record.satisfied).items() if gift.ref and name not in there]
 
 
+def with_references(record: TaskRecord) -> TaskRecord:
+    """Return the record with references in the place of its parents' results, which are read when it runs (again)."""
+    gifts = decode_gifts(record.satisfied) | decode_gifts(record.dependency_results)
+    left = {name: _reference(gift) for name, gift in gifts.items() if gift.is_result or gift.ref}
+    return replace(
+        record,
+        satisfied=encode_gifts({name: gift for name, gift in left.items() if gift.ref}),
+        dependency_results=encode_gifts({name: gift for name, gift in left.items() if not gift.ref}),
+    )
+
+
 def with_results(record: TaskRecord, ends: Iterable[ParentEnd]) -> TaskRecord:
     """Return the record as a handler sees it, with the results of parents whose records were read."""
     gifts = decode_gifts(record.dependency_results) | {end.id: _whole(end) for end in ends}

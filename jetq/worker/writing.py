@@ -2,9 +2,9 @@
 writing: write a record that must be written, whatever its size.
 
 A claim or an end that is too large for the server would loop for ever. So what does not fit is dropped, least needed
-first: dependency results, progress, the traceback, the text of the last error, the result (and then the task ends
-``terminated``, since a result that is lost is no success), the payload, and at last what other programs put there. The
-last form always fits.
+first: dependency results (of a task that runs or will run again they become references, since each run is to see the
+same), progress, the traceback, the text of the last error, the result (and then the task ends ``terminated``, since a
+result that is lost is no success), the payload, and at last what other programs put there. The last form always fits.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,13 @@ from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.model.record import ABSENT, ErrorInfo, TaskRecord
 from jetq.model.state import End, State
 from jetq.wire.codec import Document, new_document
+from jetq.wire.dependencies import with_references
 
 _KEPT_TEXT: Final = 1000
+
+
+def _without_dependency_results(record: TaskRecord, _refused: MessageTooLargeError) -> TaskRecord:
+    return replace(record, dependency_results=ABSENT) if record.is_final else with_references(record)
 
 
 def _without_traceback(record: TaskRecord, _refused: MessageTooLargeError) -> TaskRecord:
@@ -44,7 +49,7 @@ def _without_result(record: TaskRecord, refused: MessageTooLargeError) -> TaskRe
 
 
 _DROPS: Final[tuple[Callable[[TaskRecord, MessageTooLargeError], TaskRecord], ...]] = (
-    lambda record, _: replace(record, dependency_results=ABSENT),
+    _without_dependency_results,
     lambda record, _: replace(record, progress=ABSENT),
     _without_traceback,
     _without_error_text,
