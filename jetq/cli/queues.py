@@ -119,7 +119,10 @@ def configure(
     max_run_time: MaxRunTime = None,
     max_concurrent: MaxConcurrent = None,
     lease: Lease = None,
-    replicas: Annotated[int | None, typer.Option(metavar="N", help="Copies in a cluster, 1 to 5.")] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Copies in a cluster, 1 to 5; the first ones hold up enqueues for some 10 s."),
+    ] = None,
     servers: options.Servers = None,
     context: options.Context = None,
     namespace: options.Namespace = None,
