@@ -38,11 +38,12 @@ class BlockedPass:
 
     Args:
         backend: The server.
+        flows: Knows what becomes of flows.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, flows: FlowPass | None = None) -> None:
         self._backend = backend
-        self._flows = FlowPass(backend)
+        self._flows = flows or FlowPass(backend)
         self._ends: dict[str, ParentEnd | None] = {}
         """What parents came to that were looked at in this pass: very many tasks may wait for one."""
 

@@ -40,6 +40,7 @@ class TaskFilter:
         changed_since: Only tasks whose record was written then or later, by the server's clock.
         changed_before: Only tasks whose record was last written earlier.
         limit: The number of tasks; 0 for all.
+        flow: The id of the flow that they belong to; None for no matter which.
 
     Raises:
         InvalidSettingError: An unknown state, a time without its zone, an empty text, or a negative limit.
@@ -60,11 +61,13 @@ class TaskFilter:
         changed_since: datetime | None = None,
         changed_before: datetime | None = None,
         limit: int = DEFAULT_LIMIT,
+        flow: str | None = None,
     ) -> None:
         self.states = frozenset(_several(states))
         for state in sorted(self.states - DISPLAY_STATES):
             raise InvalidSettingError("state", state, f"one of {', '.join(sorted(DISPLAY_STATES))}")
         self.queue = None if queue is None else check_name("queue", queue)
+        self.flow = None if flow is None else check_name("flow id", flow)
         self.ids = tuple(dict.fromkeys(check_name("task id", task_id) for task_id in _several(ids)))
         self.created_since = _moment("created_since", created_since)
         self.created_before = _moment("created_before", created_before)
@@ -102,7 +105,7 @@ class TaskFilter:
     @property
     def _asks_nothing(self) -> bool:
         times = self.created_since, self.created_before, self.changed_since, self.changed_before
-        return not any((self.states, self.queue, self._type, self._end, self._error, *times))
+        return not any((self.states, self.queue, self.flow, self._type, self._end, self._error, *times))
 
     def matches(self, task: TaskSummary, written: int = 0) -> bool:
         """
@@ -114,6 +117,7 @@ class TaskFilter:
         """
         return (
             (self.queue is None or task.queue == self.queue)
+            and (self.flow is None or task.flow == self.flow)
             and (not self.states or task.display_state in self.states)
             and (self._type is None or self._type.fullmatch(task.type) is not None)
             and (self.created_since is None or task.created >= self.created_since)

@@ -14,6 +14,7 @@ from typing import Any, Self, Unpack
 
 from jetq.admin.task_history import task_history
 from jetq.app.call import TaskCall, existing_task
+from jetq.app.flows import FlowFinder
 from jetq.app.group import Tasks
 from jetq.app.operating import TaskOperator, operate
 from jetq.app.options import CallOptions, OptionValues, build_request
@@ -44,7 +45,7 @@ from jetq.wire.event_filter import EventChoice, EventFilter
 from jetq.wire.events import TaskStateEvent
 
 
-class App(Registry, TaskOperator):
+class App(Registry, TaskOperator, FlowFinder):
     """
     An application: its tasks, its queues, and the way to its server.
 

@@ -13,12 +13,14 @@ from jetq.app.dependency import DependsOn, as_policy as as_failure_policy, edges
 from jetq.app.uniqueness import checked_unique, unique_key
 from jetq.client.request import EnqueueRequest
 from jetq.errors import InvalidSettingError
+from jetq.execution.context import current_context
 from jetq.model.dependency import OnFailure
 from jetq.model.flow import Shape
 from jetq.model.name import check_name
 from jetq.model.record import ABSENT, StoredOptions
 from jetq.model.retention import RetentionLike, as_retention
 from jetq.model.retry import RetryLike, as_policy
+from jetq.model.trace import check_trace
 from jetq.model.unique import UniqueKey, UniqueLike, UniqueMode
 from jetq.routing.handler import Handler, HandlerOptions
 from jetq.settings import Duration, Settings, seconds, whole
@@ -51,6 +53,7 @@ class OptionValues(TypedDict, total=False):
     load_dependencies: bool | None
     into: str | None
     on_failure: OnFailure | str | None
+    trace: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,8 @@ class CallOptions:
             several come before the task in a flow. In a flow it is the first that is not given, if nobody says.
         on_failure: What the failure of one of them means where nothing else is said: ``fail``, ``ignore`` or ``run``;
             see :class:`jetq.Dependency`.
+        trace: The trace that the task is part of, as a W3C ``traceparent``; without it that of the task whose handler
+            enqueues it.
     """
 
     queue: str | None = None
@@ -99,6 +104,7 @@ class CallOptions:
     load_dependencies: bool | None = None
     into: str | None = None
     on_failure: OnFailure | str | None = None
+    trace: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -123,6 +129,8 @@ class CallOptions:
         check_parameter("into", self.into)
         if self.on_failure is not None:
             as_failure_policy(self.on_failure)
+        if self.trace is not None:
+            check_trace(self.trace)
 
     def _check_times(self) -> None:
         if self.delay is not None and self.run_at is not None:
@@ -150,6 +158,8 @@ def build_request(
     """
     Merge the options, the caller's first, and return what is to be enqueued.
 
+    What a handler enqueues belongs to the flow of its task, and to its trace unless another one is given.
+
     Raises:
         InvalidNameError: The task type is illegal.
         InvalidSettingError: The deadline is in the past, or the task would start after it; or nobody knows the name of
@@ -162,7 +172,11 @@ def build_request(
     own = _NO_HANDLER if handler is None else handler.options
     setting, start = ("delay", call.delay) if call.run_at is None else ("run_at", call.run_at)
     deadline = own.deadline if call.deadline is None else call.deadline
+    context = current_context.get()
     _check_order(setting, start, deadline)
+    options = _stored(call, settings)
+    if call.into is not None:
+        options = with_into(options, {call.into: parents_shape(call.depends_on)})
     return EnqueueRequest(
         type=check_name("task type", task_type),
         queue=call.queue or own.queue or settings.default_queue,
@@ -171,10 +185,12 @@ def build_request(
         deadline=_when("deadline", deadline),
         due=_when(setting, start),
         task_id=call.id or "",
-        options=with_into(_stored(call, settings), _into(call)),
+        options=options,
         unique=_unique(task_type, payload, call, handler),
         depends_on=edges(call.depends_on, call.id, call.on_failure),
         load_dependencies=bool(call.load_dependencies) or call.into is not None,
+        flow="" if context is None else context.task.flow,
+        trace=call.trace or ("" if context is None else context.task.trace),
     )
 
 
@@ -195,10 +211,6 @@ def without_parents(call: CallOptions) -> InvalidSettingError:
     return InvalidSettingError(
         setting, value, "absent for a task that waits for no other (by depends_on=, or in a flow)"
     )
-
-
-def _into(call: CallOptions) -> dict[str, Shape]:
-    return {} if call.into is None else {call.into: parents_shape(call.depends_on)}
 
 
 def with_into(options: StoredOptions | None, shapes: Mapping[str, Shape]) -> StoredOptions | None:

@@ -40,6 +40,7 @@ class FilterValues(TypedDict, total=False):
         changed_since: Their record was written then or later.
         changed_before: Their record was last written earlier.
         limit: So many of them at most, those that were written first.
+        flow: The id of the flow that they belong to.
     """
 
     states: str | Iterable[str]
@@ -53,6 +54,7 @@ class FilterValues(TypedDict, total=False):
     changed_since: datetime
     changed_before: datetime
     limit: int
+    flow: str
 
 
 class BulkValues(TypedDict, total=False):

@@ -23,6 +23,7 @@ class Filters:
     task_type: Annotated[
         str | None, typer.Option("--type", "-t", metavar="TYPE", help="Only this type's; * stands for anything.")
     ] = None
+    flow: Annotated[str | None, typer.Option("--flow", metavar="ID", help="Only this flow's.")] = None
     end: Annotated[
         str | None, typer.Option("--end", metavar="REASON", help="Only those that ended so, such as max_tries.")
     ] = None

@@ -26,6 +26,7 @@ def tasks_like(filters: Filters, *, limit: int, ids: tuple[str, ...] = ()) -> Ta
         states=options.split_names(filters.state),
         queue=filters.queue,
         task_type=filters.task_type,
+        flow=filters.flow,
         ids=ids,
         end=filters.end,
         error=filters.error,

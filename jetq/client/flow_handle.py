@@ -11,7 +11,9 @@ from typing import Any, Generic, TypeVar, cast
 
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
+from jetq.client.event_stream import EventStream
 from jetq.client.flow_cancelling import CancelledFlow, cancel_flow
+from jetq.client.flow_events import FlowEvent, flow_events
 from jetq.client.flow_tracking import FlowTracker
 from jetq.client.handle import TaskHandle, Timeout, failure
 from jetq.errors import FlowAbandonedError, FlowTimeoutError, ResultGoneError, UnknownFlowError
@@ -89,6 +91,16 @@ class FlowHandle(Generic[R_co]):
                 for position, node in enumerate(document.nodes)
             }
         )
+
+    def events(self) -> EventStream[FlowEvent]:
+        """
+        Follow the tasks from now on until all have ended: ``async for event in handle.events()``, or ``for``.
+
+        Raises:
+            ConnectionClosedError: While reading: this program closed the application before that.
+            ServerError: While reading: a refusal.
+        """
+        return flow_events(self._clients, self._document)
 
     def _decoder(self, position: int) -> Decoder:
         return self._decoders[position] if self._decoders else decode_value

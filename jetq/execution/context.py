@@ -280,14 +280,24 @@ class Context(ContextMark):
         """
         Enqueue another task; blocks, for sync handlers. See :meth:`App.enqueue`.
 
+        It belongs to the flow and the trace of this one, as what the handler enqueues in any other way does.
+
         Raises:
             BlockingCallError: In an async handler; await :meth:`aenqueue` there.
         """
-        return self._required().enqueue(task_type, payload, **options)
+        before = current_context.set(self)  # for threads that know this context and run in none
+        try:
+            return self._required().enqueue(task_type, payload, **options)
+        finally:
+            current_context.reset(before)
 
     async def aenqueue(self, task_type: str, payload: Any = None, **options: Any) -> Any:
-        """Enqueue another task. See :meth:`App.aenqueue`."""
-        return await self._required().aenqueue(task_type, payload, **options)
+        """Enqueue another task. See :meth:`enqueue` and :meth:`App.aenqueue`."""
+        before = current_context.set(self)
+        try:
+            return await self._required().aenqueue(task_type, payload, **options)
+        finally:
+            current_context.reset(before)
 
     def _required(self) -> Enqueuer:
         if self._enqueuer is None:

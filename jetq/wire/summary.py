@@ -46,6 +46,7 @@ class TaskSummary(Struct, frozen=True):
     key: str = ""
     cancel_requested: CancelRequest | None = None
     progress: Any = None
+    flow: str = ""
 
     @property
     def is_final(self) -> bool:

@@ -19,7 +19,8 @@ def node(name: str, *parents: int, task_type: str = "give", on_failure: str = "f
 
 def flow_of(*nodes: FlowNode, result: Shape | None = None, **said: Any) -> FlowRequest:
     """Return a flow; its result is that of the last node if nothing else is said."""
-    return FlowRequest(nodes=nodes, result=len(nodes) - 1 if result is None else result, **{"name": "test", **said})
+    values: dict[str, Any] = {"name": "test", **said}
+    return FlowRequest(nodes=nodes, result=len(nodes) - 1 if result is None else result, **values)
 
 
 async def submit(app: App, *nodes: FlowNode, result: Shape | None = None, **said: Any) -> FlowHandle[Any]:

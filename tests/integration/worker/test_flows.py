@@ -96,14 +96,13 @@ async def has_no_marker(backend: Backend) -> bool:
 async def test_each_record_is_written_once_and_children_before_their_parents(app: App) -> None:
     handle = await submit(app, *DIAMOND)
     backend = await backend_of(app)
-    stored = {name: await backend.tasks.read(task.id) for name, task in handle.nodes.items()}
-    order = sorted(stored, key=lambda name: stored[name].sequence if stored[name] else 0)
+    read = await backend.tasks.read_many([task.id for task in handle.nodes.values()])
+    stored = {name: each for name, each in zip(handle.nodes, read, strict=True) if each is not None}
+    order = sorted(stored, key=lambda name: stored[name].sequence)
     assert order == ["d", "c", "b", "a"]  # and a once more, since it was released
     info = await backend.connection.api(f"STREAM.INFO.{backend.names.tasks}")
     assert info["state"]["last_seq"] == 5
     a, d = stored["a"], stored["d"]
-    assert a is not None
-    assert d is not None
     assert a.record.dependents == (handle["b"].id, handle["c"].id)
     assert (a.record.state, a.record.pending) == (State.NEW, ())
     assert (d.record.state, d.record.pending) == (State.BLOCKED, (handle["b"].id, handle["c"].id))
@@ -286,7 +285,7 @@ async def stop_at(app: App, point: Point, *nodes: Any) -> None:
     async def do_nothing(*_: Any) -> None:
         pass
 
-    enqueuer.flows._give_up = do_nothing  # type: ignore[method-assign] # the dead clean nothing up
+    setattr(enqueuer.flows, "_give_up", do_nothing)  # noqa: B010 - the dead clean nothing up
     disarm = arm(point, lose)
     try:
         with pytest.raises(LostError):
@@ -306,12 +305,11 @@ async def test_a_flow_whose_submitter_died_is_ended_by_the_pass(app: App, point:
     assert found is not None
     assert found.state is FlowState.BUILDING  # it may live
 
-    old = BlockedPass(backend)
-    old._flows = FlowPass(backend, submitted=timedelta(0))
+    old = BlockedPass(backend, FlowPass(backend, submitted=timedelta(0)))
     marked = await old.run(always)
     if point is Point.FLOW_CREATED:
         assert marked == 0
-        await FlowPass(backend, submitted=timedelta(0)).sweep(set(), always)
+        await FlowPass(backend, submitted=timedelta(0)).sweep((), always)
     found = await backend.flows.read(flow_id)
     assert found is not None
     assert found.state is FlowState.ABORTED
@@ -351,14 +349,13 @@ async def test_a_submitter_that_was_too_slow_is_told_and_nothing_runs(app: App) 
 
     async def slow_write(tasks: Any, draft: Any) -> None:
         if not passed.is_set():
-            stale = BlockedPass(backend)
-            stale._flows = FlowPass(backend, submitted=timedelta(0))
+            stale = BlockedPass(backend, FlowPass(backend, submitted=timedelta(0)))
             await stale.run(always)
             passed.set()
         await write(tasks, draft)
 
-    write = enqueuer.flows._write
-    enqueuer.flows._write = slow_write  # type: ignore[method-assign] # the pass comes before it goes on
+    write: Any = getattr(enqueuer.flows, "_write")  # noqa: B009 - a step of it
+    setattr(enqueuer.flows, "_write", slow_write)  # noqa: B010 - the pass comes before it goes on
     with pytest.raises(FlowAbandonedError, match=r"'test' .*submit it again"):
         await enqueuer.flows.submit(flow_of(*DIAMOND))
     async with Worker(app, settings=NO_JANITOR):
@@ -374,8 +371,7 @@ async def test_a_record_that_comes_after_the_abort_is_ended_by_the_pass(app: App
     """The submitter stalls before its last record, the flow is aborted, and it dies right after that record."""
     backend = await backend_of(app)
     await stop_at(app, Point.FLOW_MARKED, node("a"), node("b", 0))
-    stale = BlockedPass(backend)
-    stale._flows = FlowPass(backend, submitted=timedelta(0))
+    stale = BlockedPass(backend, FlowPass(backend, submitted=timedelta(0)))
     await stale.run(always)
     ((flow_id,), _) = await backend.flows.listed()
     flow = await backend.flows.read(flow_id)
@@ -393,14 +389,14 @@ async def test_a_record_that_comes_after_the_abort_is_ended_by_the_pass(app: App
 async def test_a_submission_that_is_refused_half_way_leaves_nothing_that_runs(app: App, told: list[Event]) -> None:
     backend = await backend_of(app)
     enqueuer = Enqueuer(backend, {})
-    write = enqueuer.flows._write
+    write: Any = getattr(enqueuer.flows, "_write")  # noqa: B009 - a step of it
 
     async def refused(tasks: Any, draft: Any) -> None:
         if tasks[0].record.pending == (draft.document.id,):
             raise PayloadTooLargeError("a", 1, 0)
         await write(tasks, draft)
 
-    enqueuer.flows._write = refused  # type: ignore[method-assign] # the roots are refused
+    setattr(enqueuer.flows, "_write", refused)  # noqa: B010 - the roots are refused
     with pytest.raises(PayloadTooLargeError):
         await enqueuer.flows.submit(flow_of(*DIAMOND))
     assert await backend.flows.listed() == ([], [])
@@ -413,7 +409,11 @@ async def test_a_submission_that_is_cancelled_leaves_nothing_that_runs(app: App)
     backend = await backend_of(app)
     enqueuer = Enqueuer(backend, {})
     task: asyncio.Task[Any]
-    disarm = arm(Point.FLOW_MARKED, lambda: task.cancel() and None)
+
+    def cancel() -> None:
+        task.cancel()
+
+    disarm = arm(Point.FLOW_MARKED, cancel)
     task = asyncio.get_running_loop().create_task(enqueuer.flows.submit(flow_of(*DIAMOND)))
     with suppress(asyncio.CancelledError):
         await task
@@ -448,7 +448,7 @@ async def test_a_young_flow_and_one_that_is_stored_are_left_alone(app: App) -> N
     backend = await backend_of(app)
     handle = await submit(app, node("a"))
     await handle["a"].adelete()
-    await FlowPass(backend).sweep(set(), always)
+    await FlowPass(backend).sweep((), always)
     assert (await backend.flows.listed())[0] == [handle.id]
 
 
@@ -463,7 +463,11 @@ async def test_a_root_whose_flow_was_removed_by_hand_ends(app: App) -> None:
     await look.run(always)
     root = app.handle(flow.document.nodes[0].id)
     assert await root.astate() == "blocked"  # its marker is young
-    look._age = lambda _marker: timedelta(minutes=2)  # type: ignore[method-assign] # it is not
+
+    def old(_marker: object) -> timedelta:
+        return timedelta(minutes=2)
+
+    setattr(look, "_age", old)  # noqa: B010 - it is not
     await look.run(always)
     assert (await root.arecord()).end == "abandoned"
     await look.run(always)
