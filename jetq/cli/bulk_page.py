@@ -123,9 +123,18 @@ def print_report_json(
 
 
 class ProgressLine:
-    """Tells a person at a terminal how far a bulk is that takes a while, in one line that is written over."""
+    """
+    Tells a person at a terminal how far a bulk is that takes a while, in one line that is written over.
+
+    Args:
+        total: How many tasks there are, if that is known.
+
+    Attributes:
+        report: What it was told last.
+    """
 
     def __init__(self, total: int | None) -> None:
+        self.report: BulkReport | None = None
         self._total = total
         self._shown = ""
         self._wanted = sys.stderr.isatty()
@@ -133,6 +142,7 @@ class ProgressLine:
 
     def __call__(self, report: BulkReport) -> None:
         """Show how far it is."""
+        self.report = report
         now = time.monotonic()
         if not self._wanted or now < self._next:
             return

@@ -78,6 +78,7 @@ def operate(act: Act, settings: Settings, *, waiting: Waiting | None = None) -> 
     Raises:
         Exit: Something was refused or failed, or nobody can be asked.
         Abort: Somebody said no.
+        KeyboardInterrupt: Somebody interrupted it; what was done is told.
         JetqError: The one task that was named was refused, or failed; or there is no connection.
     """
     pace, total = pace_of(act.bulk), None
@@ -105,6 +106,10 @@ def operate(act: Act, settings: Settings, *, waiting: Waiting | None = None) -> 
 
     try:
         report = in_session(settings, work)
+    except KeyboardInterrupt:
+        line.clear()
+        _tell_so_far(act, line.report, outcomes)
+        raise
     finally:
         line.clear()
     _tell(act, report, outcomes)
@@ -165,6 +170,20 @@ async def _await_ends(session: Session, task_ids: Sequence[str], seconds: float 
 async def _await_end(session: Session, task_id: str, seconds: float | None) -> None:
     record = (await wait_for_end(session.backend, task_id, seconds)).record
     say(f"{task_id} ended {record.display_state}")
+
+
+def _tell_so_far(act: Act, report: BulkReport | None, outcomes: dict[str, Outcome]) -> None:
+    """Tell what had been done when somebody pressed Ctrl-C."""
+    if report is None or act.dry_run:
+        return
+    report.fault, report.complete = "interrupted", False
+    named = list(outcomes.values()) if act.chosen.ids else None
+    if act.as_json:
+        print_report_json(report, act.operation, named)
+    elif named is not None:
+        print_outcomes(named)
+    else:
+        print_report(report, act.operation)
 
 
 def _tell(act: Act, report: BulkReport, outcomes: dict[str, Outcome]) -> None:

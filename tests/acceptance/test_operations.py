@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from typing import Any
 
 import pytest
@@ -186,6 +187,18 @@ def test_a_rate_is_kept(mixed: Folder) -> None:
     report = done(mixed, "retry", "--state", "expired,complete", "--rate", "100", "-y", "--json").json
 
     assert (report["done"], report["effects"]) == (3, {"started": 3})
+
+
+def test_who_interrupts_it_is_told_what_was_done(mixed: Folder, start: Start) -> None:
+    retry = start(mixed, "tasks", "retry", "--state", "expired,complete", "--rate", "0.01", "-y", "--json")
+    listed = ("tasks", "list", "--state", "retry", "--json")
+    while not mixed.run(*listed).json["tasks"]:
+        assert retry.process.poll() is None, retry.output
+    retry.signal(signal.SIGINT)
+
+    assert retry.await_end() == 130
+    report = json.loads(retry.output)
+    assert (report["done"], report["complete"], report["fault"]) == (1, False, "interrupted")
 
 
 def test_filters_choose(mixed: Folder) -> None:
