@@ -122,7 +122,7 @@ class TaskCall(Step[R_co]):
         into = self.options.into
         if into is not None and self.options.depends_on:
             self._check_taken(into)
-        if self.handler is not None and (missing := self._missing(() if into is None else (into,))):
+        if missing := self._missing(() if into is None else (into,)):
             raise missing_arguments(self.type, missing)
         return self._request(self.options)
 
@@ -180,7 +180,8 @@ class TaskCall(Step[R_co]):
     def _missing(self, taken: tuple[str, ...] | Mapping[str, Any]) -> tuple[str, ...]:
         if self.handler is None or self.each:
             return ()
-        return tuple(name for name in self.handler.missing(self.given) if name not in taken)
+        missing = self.handler.missing(self.given)
+        return tuple([name for name in missing if name not in taken]) if missing else ()
 
     def _check_taken(self, name: str) -> None:
         """Refuse a parameter that cannot take a result."""

@@ -157,6 +157,7 @@ class NamedArguments:
         self._parameters = tuple(parameters)
         self.names = tuple(parameter.name for parameter in parameters)
         self.required = tuple(parameter.name for parameter in parameters if parameter.required)
+        self._needed = frozenset(self.required)
         self._positional = tuple(parameter.name for parameter in parameters if not parameter.keyword_only)
         self._unknown = unknown
         self._context = context
@@ -202,10 +203,16 @@ class NamedArguments:
 
     def check(self, payload: bytes, given: Mapping[str, Any], task_type: str) -> None:
         """Check the arguments that are there."""
-        if all(name in given for name in self.required):
+        if self._needed <= given.keys():
             self.bind(payload, task_type)
-        else:
-            self._read(payload, self._partial or self._compiled_partial(), task_type)
+            return
+        validator = self._partial or self._compiled_partial()
+        try:
+            validator(payload)
+        except NotValid as error:
+            raise self._refusal(error, task_type) from None
+        if self._context in given:
+            raise self._taken(task_type)
 
     def filled(self, payload: bytes | None, values: Mapping[str, Raw], task_type: str) -> bytes | None:
         """Return the arguments with others among them."""
@@ -219,16 +226,19 @@ class NamedArguments:
         """Return the arguments by name, checked and converted."""
         validator = self._validator or self._compiled()
         data = payload if payload is not None and payload.startswith(b"{") else self._object(payload)
-        return self._read(data, validator, task_type)
-
-    def _read(self, data: bytes, validator: Validator, task_type: str) -> Arguments:
         try:
             kwargs = validator(data)
         except NotValid as error:
-            raise InvalidPayloadError(task_type, error.sentence(self._phrase)) from None
+            raise self._refusal(error, task_type) from None
         if self._context in kwargs:
-            raise InvalidPayloadError(task_type, f"argument {self._context!r}: the handler's context has this name")
+            raise self._taken(task_type)
         return (), kwargs
+
+    def _refusal(self, error: NotValid, task_type: str) -> InvalidPayloadError:
+        return InvalidPayloadError(task_type, error.sentence(self._phrase))
+
+    def _taken(self, task_type: str) -> InvalidPayloadError:
+        return InvalidPayloadError(task_type, f"argument {self._context!r}: the handler's context has this name")
 
     def _object(self, payload: bytes | None) -> bytes:
         """Return the object that *payload* holds, however it is wrapped, or *payload* for the error."""

@@ -177,7 +177,8 @@ class Handler:
 
     def missing(self, given: Container[str]) -> Names:
         """Return the required parameters that are not among those that are given."""
-        return tuple(name for name in self._binding.required if name not in given)
+        required = self._binding.required
+        return tuple([name for name in required if name not in given]) if required else ()
 
     def free(self, given: Container[str]) -> str | None:
         """Return the first parameter that is not among those that are given; None if there is none."""

@@ -111,11 +111,13 @@ def test_arguments_may_be_left_out_and_those_that_are_there_are_checked() -> Non
 
 
 def test_a_handler_of_any_arguments_takes_any_name_but_the_contexts() -> None:
-    def handle(ctx: Context, **others: int) -> None: ...
+    def handle(ctx: Context, number: int, **others: int) -> None: ...
 
     some = handler(handle)
 
-    assert (some.takes("a"), some.takes("ctx"), some.free(()), some.missing(())) == (True, False, None, ())
+    assert (some.takes("a"), some.takes("ctx"), some.free(["number"])) == (True, False, None)
+    assert some.encode_some((), {"a": 1}, TYPE) == (b'{"a":1}', ("a",))
+    assert "the handler's context has this name" in refusal(some.encode_some, (), {"ctx": 1}, TYPE)
 
 
 def test_several_problems_are_told_at_once_up_to_three() -> None:
