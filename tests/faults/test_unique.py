@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,9 +49,11 @@ def start(server: EmbeddedServer, namespace: str) -> Iterator[Start]:
 
 
 @pytest.fixture
-def app(server: EmbeddedServer, namespace: str) -> App:
+async def app(server: EmbeddedServer, namespace: str) -> AsyncIterator[App]:
     """Give the application of the test itself."""
-    return make_app(server.url, namespace)
+    made = make_app(server.url, namespace)
+    yield made
+    await made.aclose()
 
 
 def await_ready(programs: list["subprocess.Popen[str]"]) -> None:

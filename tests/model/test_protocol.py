@@ -35,7 +35,7 @@ from tests.model.search import Search
 
 
 def marked(names: list[str]) -> list[object]:
-    marks = {False: [pytest.mark.timeout(120)], True: [pytest.mark.nightly, pytest.mark.timeout(1200)]}
+    marks = {False: [pytest.mark.timeout(600)], True: [pytest.mark.nightly, pytest.mark.timeout(1200)]}
     return [pytest.param(name, marks=marks[SCENARIOS[name].nightly], id=name) for name in names]
 
 
