@@ -89,7 +89,7 @@ async def test_a_task_that_is_due_when_its_record_is_dropped_is_refused(
 
     first = await enqueuer.enqueue(request(due=early, unique=unique))
     for wish in (request(due=late, task_id="late"), request(due=late, unique=unique)):
-        with pytest.raises(DelayTooLongError, match="due in 3,660 s, .* drops every record after 3,600 s"):
+        with pytest.raises(DelayTooLongError, match=r"due in 3,660 s, .* drops every record after 3,600 s"):
             await enqueuer.enqueue(wish)
     [refused] = await enqueuer.enqueue_many([request(due=late)])
 
