@@ -39,6 +39,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     ├── EnqueueError
     │   ├── InvalidPayloadError          not JSON, or not what the handler takes
     │   ├── PayloadTooLargeError
+    │   ├── DelayTooLongError            the store would drop the task before it is due
     │   ├── QueueFullError
     │   ├── UnknownQueueError
     │   ├── UnknownDependencyError       a task that it is to depend on does not exist
@@ -413,6 +414,17 @@ class PayloadTooLargeError(EnqueueError):
         super().__init__(
             f"the task {task_type!r} takes {size:,} bytes and the limit is {limit:,}; "
             "store the data elsewhere and pass a reference"
+        )
+
+
+class DelayTooLongError(EnqueueError):
+    """The task store drops every record at an age, and would drop the task's before it is due."""
+
+    def __init__(self, task_type: str, delay: float, limit: float) -> None:
+        self.task_type, self.delay, self.limit = task_type, delay, limit
+        super().__init__(
+            f"the task {task_type!r} is due in {delay:,.0f} s, and the task store drops every record after "
+            f"{limit:,.0f} s; enqueue it later, or raise that with: jetq tasks configure --retention"
         )
 
 

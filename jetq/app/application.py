@@ -243,7 +243,8 @@ class App(Registry, TaskOperator, FlowFinder):
         jetq puts it into the payload, an object, under this name.
         """
         data = encode_payload(check_name("task type", task_type), payload)
-        return TaskCall(self._owner, task_type, data, options=_without_type(options))
+        handler = self.router.match(task_type)
+        return TaskCall(self._owner, task_type, data, options=_without_type(options), kind="any", handler=handler)
 
     async def _send(self, client: Client, request: EnqueueRequest) -> TaskHandle[Any]:
         try:

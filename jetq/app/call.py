@@ -7,7 +7,7 @@ checked when the call is made. What is missing is told when the task is enqueued
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, Unpack, cast
+from typing import Any, Final, Literal, TypeVar, Unpack, cast
 
 from msgspec.structs import replace
 
@@ -29,6 +29,8 @@ from jetq.routing.handler import Handler, missing_arguments
 from jetq.routing.values import decode_value
 
 R_co = TypeVar("R_co", covariant=True)
+CallKind = Literal["s", "si", "starmap", "any"]
+"""How a call was made; ``any`` is of a type whose handler may be elsewhere, so that its arguments are not known."""
 
 _SHOWN: Final = 80
 _WITHOUT_FLOW: Final = {
@@ -46,13 +48,12 @@ class TaskCall(Step[R_co]):
         type: The task type.
         payload: The encoded arguments; None for no payload.
         given: The parameters that are given in it.
-        handler: What runs it, as far as this program knows.
+        handler: What runs it, as far as this program knows; its options count.
         options: Of its enqueue.
-        is_immutable: It takes no results of other tasks.
-        each: The payload is a list of payloads, for one call of the handler after the other.
+        kind: How it was made.
     """
 
-    __slots__ = ("_owner", "each", "given", "handler", "is_immutable", "options", "payload", "type")
+    __slots__ = ("_known", "_owner", "given", "handler", "kind", "options", "payload", "type")
 
     def __init__(
         self,
@@ -61,10 +62,9 @@ class TaskCall(Step[R_co]):
         payload: bytes | None,
         *,
         options: CallOptions,
-        handler: Handler | None = None,
+        kind: CallKind,
+        handler: Handler | None,
         given: tuple[str, ...] = (),
-        is_immutable: bool = False,
-        each: bool = False,
     ) -> None:
         self._owner = owner
         self.type = task_type
@@ -72,23 +72,30 @@ class TaskCall(Step[R_co]):
         self.options = options
         self.handler = handler
         self.given = given
-        self.is_immutable = is_immutable
-        self.each = each
+        self.kind: CallKind = kind
+        self._known = None if kind == "any" else handler
+
+    @property
+    def is_immutable(self) -> bool:
+        """Whether it takes no results of other tasks."""
+        return self.kind in {"si", "starmap"}
+
+    @property
+    def each(self) -> bool:
+        """Whether the payload is a list of payloads, for one call of the handler after the other."""
+        return self.kind == "starmap"
 
     @property
     def name(self) -> str:
         """What it is called in a flow, unless another name is given: the function's name, or the task type."""
-        function = "" if self.handler is None else self.handler.name.rpartition(":")[2].rpartition(".")[2]
+        function = "" if self._known is None else self._known.name.rpartition(":")[2].rpartition(".")[2]
         return function if is_name(function) else self.type
 
     def __repr__(self) -> str:
         said = (self.payload or b"").decode(errors="replace")
-        if self.handler is None:
+        if self.kind == "any":
             return f"s({self.type!r}{', ' if said else ''}{_short(said)})"
-        if self.each:
-            return f"{self.name}.starmap({_short(said)})"
-        word = "si" if self.is_immutable else "s"
-        return f"{self.name}.{word}({_short(_arguments(said, self.given))})"
+        return f"{self.name}.{self.kind}({_short(said if self.each else _arguments(said, self.given))})"
 
     def using(self, **options: Unpack[OptionValues]) -> "TaskCall[R_co]":
         """
@@ -103,10 +110,9 @@ class TaskCall(Step[R_co]):
             options.get("type") or self.type,
             self.payload,
             options=self.options.merged(**options),
+            kind=self.kind,
             handler=self.handler,
             given=self.given,
-            is_immutable=self.is_immutable,
-            each=self.each,
         )
 
     # alone
@@ -166,9 +172,9 @@ class TaskCall(Step[R_co]):
         Raises:
             ResultTypeError: It does not fit; it was stored by another version of the function.
         """
-        if self.handler is None:
+        if self._known is None:
             return decode_value(raw)
-        return self.handler.decode_results(raw) if self.each else self.handler.decode_result(raw)
+        return self._known.decode_results(raw) if self.each else self._known.decode_result(raw)
 
     def _request(self, options: CallOptions) -> EnqueueRequest:
         owner = self._owner()
@@ -178,21 +184,21 @@ class TaskCall(Step[R_co]):
         return replace(request, options=replace(request.options or StoredOptions(), each=True))
 
     def _missing(self, taken: tuple[str, ...] | Mapping[str, Any]) -> tuple[str, ...]:
-        if self.handler is None or self.each:
+        if self._known is None or self.each:
             return ()
-        missing = self.handler.missing(self.given)
+        missing = self._known.missing(self.given)
         return tuple([name for name in missing if name not in taken]) if missing else ()
 
     def _check_taken(self, name: str) -> None:
         """Refuse a parameter that cannot take a result."""
         if self.is_immutable:
             raise InvalidSettingError("into", name, f"absent for {self!r}, which takes no result of another task")
-        if self.handler is None:
+        if self._known is None:
             return
         if name in self.given:
             raise InvalidSettingError("into", name, f"a parameter that is not given already in {self!r}")
-        if not self.handler.takes(name):
-            raise InvalidSettingError("into", name, f"a parameter of {self.handler.name}")
+        if not self._known.takes(name):
+            raise InvalidSettingError("into", name, f"a parameter of {self._known.name}")
 
     # with others
 
@@ -240,7 +246,7 @@ class TaskCall(Step[R_co]):
         """Whether its handler gets the results of what comes before it where no parameter takes them."""
         if self.options.load_dependencies is not None:
             return self.options.load_dependencies
-        return not self.is_immutable and (self.handler is None or not self.handler.takes_data)
+        return not self.is_immutable and (self._known is None or not self._known.takes_data)
 
     def _into(self, plan: Plan, parents: Parents) -> dict[str, Shape]:
         """Return the parameters that take results of what comes before the task."""
@@ -259,12 +265,12 @@ class TaskCall(Step[R_co]):
 
     def _free(self, plan: Plan, into: Mapping[str, Shape]) -> str | None:
         """Return the first parameter that is not given; None if the handler has other ways to the results."""
-        if self.handler is None or (self.handler.takes_context and not self.handler.takes_data):
+        if self._known is None or (self._known.takes_context and not self._known.takes_data):
             return None
-        name = self.handler.free((*self.given, *into))
+        name = self._known.free((*self.given, *into))
         if name is None:
             reason = (
-                f"{self!r} comes after others, and {self.handler.name} has no parameter left for their result; "
+                f"{self!r} comes after others, and {self._known.name} has no parameter left for their result; "
                 f"say {self.name}.si(...) if it is to take none"
             )
             raise InvalidFlowError(plan.what, reason)

@@ -110,7 +110,8 @@ def _id_of(task: object) -> str:
         return task.id
     if isinstance(task, Node):
         raise InvalidSettingError("depends_on", task, "a task that was enqueued; a node goes into after= of Flow.add")
-    raise InvalidSettingError("depends_on", task, "the id or the handle of a task that was enqueued")
+    wanted = "the id or the handle of a task that was enqueued (others go together into a chain, a group or a Flow)"
+    raise InvalidSettingError("depends_on", task, wanted)
 
 
 def _listed(given: object) -> list[DependencyLike]:

@@ -5,7 +5,7 @@ task: what the ``@app.task`` decorator returns: a handler that can be enqueued.
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack
 
-from jetq.app.call import TaskCall
+from jetq.app.call import CallKind, TaskCall
 from jetq.app.composition import Group
 from jetq.app.options import CallOptions, OptionValues
 from jetq.app.owner import Owner
@@ -79,7 +79,7 @@ class Task(Generic[P, R]):
             InvalidPayloadError: An argument is unknown, given twice or of the wrong type.
         """
         payload, given = self.handler.encode_some(args, kwargs, self.type)
-        return TaskCall(self._owner, self.type, payload, options=self._options, handler=self.handler, given=given)
+        return self._call("s", payload, given)
 
     def si(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
         """
@@ -91,14 +91,11 @@ class Task(Generic[P, R]):
         payload, given = self.handler.encode_some(args, kwargs, self.type)
         if missing := self.handler.missing(given):
             raise missing_arguments(self.type, missing)
+        return self._call("si", payload, given)
+
+    def _call(self, kind: CallKind, payload: bytes, given: tuple[str, ...] = ()) -> TaskCall[R]:
         return TaskCall(
-            self._owner,
-            self.type,
-            payload,
-            options=self._options,
-            handler=self.handler,
-            given=given,
-            is_immutable=True,
+            self._owner, self.type, payload, options=self._options, kind=kind, handler=self.handler, given=given
         )
 
     def starmap(self, calls: Iterable[Iterable[Any]]) -> TaskCall[list[R]]:
@@ -114,16 +111,8 @@ class Task(Generic[P, R]):
         Raises:
             InvalidPayloadError: There are no calls, or an argument of one is missing, unknown or of the wrong type.
         """
-        payload = encode_calls(self.handler, calls, self.type)
-        return TaskCall(
-            self._owner,
-            self.type,
-            payload,
-            options=self._options,
-            handler=self.handler,
-            is_immutable=True,
-            each=True,
-        )
+        call: TaskCall[Any] = self._call("starmap", encode_calls(self.handler, calls, self.type))
+        return call
 
     def chunks(self, calls: Iterable[Iterable[Any]], size: int) -> Group[list[R]]:
         """

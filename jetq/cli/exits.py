@@ -8,6 +8,7 @@ from jetq.errors import (
     AuthenticationError,
     ConfigurationError,
     ConnectionFailedError,
+    DelayTooLongError,
     InvalidPayloadError,
     JetqError,
     JetStreamDisabledError,
@@ -22,7 +23,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 NO_SERVER: Final = 3
 
-_USAGE: Final = (ConfigurationError, InvalidPayloadError, PayloadTooLargeError)
+_USAGE: Final = (ConfigurationError, DelayTooLongError, InvalidPayloadError, PayloadTooLargeError)
 _NO_SERVER: Final = (
     AuthenticationError,
     ConnectionFailedError,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jetq.cli import keys, operations, options, queues, repairing, stores, tasks, worker
+from jetq.cli import flows, keys, operations, options, queues, repairing, stores, tasks, worker
 from jetq.cli.exits import FAILED, status_of
 from jetq.errors import AppLoadError, JetqError
 
@@ -35,6 +35,7 @@ tasks.commands.command("init", hidden=True)(stores.initialize)
 tasks.commands.command("configure")(stores.configure)
 tasks.commands.command("repair")(repairing.repair)
 app.add_typer(tasks.commands, name="tasks")
+app.add_typer(flows.commands, name="flow")
 app.add_typer(queues.commands, name="queues")
 app.add_typer(keys.commands, name="keys")
 

@@ -40,7 +40,7 @@ def watch_tasks(settings: Settings, wanted: EventFilter, *, count: int | None, a
                 continue
             if isinstance(event, LeaderElectedEvent):
                 continue
-            print_json_line(event) if as_json else _print_event(event)
+            print_json_line(event) if as_json else print_event(event)
             seen += 1
             if seen == count:
                 return
@@ -57,7 +57,8 @@ def _missed(gap: EventsMissed) -> str:
     return f"{gap.missed:,} events came faster than they could be shown, and are not."
 
 
-def _print_event(event: TaskStateEvent | TaskProgressEvent) -> None:
+def print_event(event: TaskStateEvent | TaskProgressEvent) -> None:
+    """Print a line of what happened to a task."""
     if isinstance(event, TaskStateEvent):
         state, number, text = event.display_state, f"try {event.tries}", reason_of(event)
     else:

@@ -216,9 +216,11 @@ class Enqueuer:
         await self._backend.queue(self._declared.get(name) or Queue(name))
 
     def _draft(self, request: EnqueueRequest) -> "_Draft":
-        document = new_document(
-            request.record(request.task_id or new_id(), new_nonce(), self._backend.connection.clock.now())
-        )
+        now = self._backend.connection.clock.now()
+        record = request.record(request.task_id or new_id(), new_nonce(), now)
+        if record.due is not None:
+            self._backend.retention.refuse_late(record, now)
+        document = new_document(record)
         if self._signer is not None:
             document = self._signer.signed(document)
         data = document.encode()

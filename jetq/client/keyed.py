@@ -295,8 +295,9 @@ class KeyedEnqueuer:
 
     async def _replace(self, holder: Stored, request: EnqueueRequest) -> ExistingTask | None:
         """Let a task that does not run take over what this enqueue brings."""
-        record = holder.record
-        wanted = request.record(record.id, new_nonce(), self._backend.connection.clock.now())
+        record, now = holder.record, self._backend.connection.clock.now()
+        wanted = request.record(record.id, new_nonce(), now)
+        self._backend.retention.refuse_late(wanted, now)
         document = holder.document.updated(replaced(record, wanted))
         if self._signer is not None:
             document = self._signer.signed(document)

@@ -83,7 +83,8 @@ class Context(ContextMark):
         task: The record.
         worker: The worker's id.
         logger: Its lines carry the task's id, type, queue, attempt and worker.
-        arguments: The positional and keyword arguments that the handler is called with, after the context.
+        arguments: The positional and keyword arguments that the handler is called with, after the context. Of a task
+            that is many calls (``Task.starmap``), those of the call that runs; before the first, one list of all.
         soft_limit: See above.
         runner: Watches over the run; None before it begins.
     """

@@ -9,8 +9,10 @@ A record that is not to be kept at all is written like any other first, so that 
 after a crash; it is discarded when that is done, and gone a moment later (:data:`DISCARD_AFTER`).
 """
 
+from datetime import datetime
 from typing import Final
 
+from jetq.errors import DelayTooLongError
 from jetq.jetstream.bound_queue import BoundStore
 from jetq.jetstream.topology import Topology
 from jetq.model.dependency import DEPENDED_KEPT
@@ -39,12 +41,14 @@ class StoreRetention:
         own: What the application says by end; None if it says nothing.
         complete_kept: Seconds that the record of a complete task is kept.
         ended_kept: Seconds that the record of any other ended task is kept.
+        max_age: Seconds after which the store drops any record, whatever its state, as Go's may; 0 keeps all.
     """
 
     def __init__(self, settings: StoreSettings, topology: Topology, own: Retention | None = None) -> None:
         self._settings = settings
         self.own = own
         self._topology = topology
+        self.max_age = 0.0
         self.complete_kept = _first(settings.complete_kept, None, DEFAULT_COMPLETE_KEPT)
         self.ended_kept = _first(settings.ended_kept, None, DEFAULT_ENDED_KEPT)
 
@@ -62,6 +66,19 @@ class StoreRetention:
         """Take what a store says that was read for another reason."""
         self.complete_kept = _first(self._settings.complete_kept, store.complete_kept, DEFAULT_COMPLETE_KEPT)
         self.ended_kept = _first(self._settings.ended_kept, store.ended_kept, DEFAULT_ENDED_KEPT)
+        self.max_age = store.max_age
+
+    def refuse_late(self, record: TaskRecord, now: datetime) -> None:
+        """
+        Refuse a task whose record would be gone when it is due.
+
+        Raises:
+            DelayTooLongError: It would.
+        """
+        if self.max_age and record.due is not None:
+            delay = (record.due - now).total_seconds()
+            if delay >= self.max_age:
+                raise DelayTooLongError(record.type, delay, self.max_age)
 
     def of(self, record: TaskRecord, handler: Retention | None = None) -> float:
         """

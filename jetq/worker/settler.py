@@ -113,7 +113,9 @@ class Settler:
             return
         verdict, stored = settled
         fault_point(Point.END_STORED)
-        desk, record, name = self._desk, stored.record, type(outcome).__name__.lower()
+        desk, record = self._desk, stored.record
+        # a result that did not fit is lost, and that is no success (`worker.writing`)
+        name = "terminated" if record.end == End.TOO_LARGE else type(outcome).__name__.lower()
         if record.is_final:
             reply = claim.entry.reply
             await desk.after_effects(stored, pattern=pattern, outcome=name, duration=duration, reply=reply)

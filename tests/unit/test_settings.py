@@ -54,10 +54,16 @@ def test_a_bad_duration_names_its_setting(kind: Any, setting: str, needed: dict[
         assert getattr(kind(**needed, **{setting: None}), setting) is None
         return
 
-    with pytest.raises(InvalidSettingError, match="to be a duration of at least") as refused:
+    with pytest.raises(InvalidSettingError, match="to be a duration of") as refused:
         kind(**needed, **{setting: bad})
 
     assert refused.value.setting.rpartition(".")[2] == setting
+
+
+@pytest.mark.parametrize("long", [1e12, math.inf, timedelta(days=999_999_999)], ids=str)
+def test_a_duration_that_is_too_long_is_told_how_long_it_may_be(long: float | timedelta) -> None:
+    with pytest.raises(InvalidSettingError, match="expected delay to be a duration of a century at most"):
+        seconds("delay", long)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from jetq.client.enqueue import Enqueuer
 from jetq.client.request import EnqueueRequest
 from jetq.errors import (
+    DelayTooLongError,
     DuplicateTaskError,
     EnqueueTimeoutError,
     PayloadTooLargeError,
@@ -15,12 +16,17 @@ from jetq.errors import (
     UnknownQueueError,
 )
 from jetq.jetstream.backend import Backend
+from jetq.jetstream.connection import Connection
 from jetq.jetstream.publisher import Publication
+from jetq.jetstream.server import EmbeddedServer
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import EnqueueFailed, Event, TaskStateChanged
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
-from jetq.settings import Queue
+from jetq.model.unique import UniqueKey, UniqueMode
+from jetq.observe.bus import Bus
+from jetq.settings import Queue, Settings
+from tests.integration import golayout
 from tests.integration.removing import remove_item
 from tests.integration.watching import eventually
 
@@ -69,6 +75,29 @@ async def test_a_delay_and_a_deadline_count_by_the_servers_clock_and_moments_are
     )
     assert abs(record.due - datetime.now(UTC) + timedelta(hours=1)) < timedelta(seconds=40)
     assert (fixed.due, fixed.deadline) == (moment, moment + timedelta(1))
+
+
+async def test_a_task_that_is_due_when_its_record_is_dropped_is_refused(
+    connection: Connection, server: EmbeddedServer, namespace: str
+) -> None:
+    """A store that Go made may drop every record at an age."""
+    await golayout.make_store(connection, namespace, max_age=3600 * golayout.SECOND)
+    backend = await Backend.open(server.address, Settings(namespace=namespace), name="test", bus=Bus())
+    enqueuer = Enqueuer(backend, {})
+    unique = UniqueKey("x:y k", UniqueMode.REPLACE)
+    early, late = timedelta(minutes=59), timedelta(minutes=61)
+
+    first = await enqueuer.enqueue(request(due=early, unique=unique))
+    for wish in (request(due=late, task_id="late"), request(due=late, unique=unique)):
+        with pytest.raises(DelayTooLongError, match=r"due in 3,660 s, .* drops every record after 3,600 s"):
+            await enqueuer.enqueue(wish)
+    [refused] = await enqueuer.enqueue_many([request(due=late)])
+
+    assert isinstance(refused, DelayTooLongError)
+    assert await backend.tasks.read("late") is None
+    assert isinstance(first, TaskRecord)
+    assert (await read(backend, first.id)).record.due == first.due
+    await backend.close()
 
 
 async def test_a_delayed_task_waits_outside_of_its_queue(enqueuer: Enqueuer, backend: Backend) -> None:

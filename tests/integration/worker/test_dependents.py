@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +13,13 @@ from jetq.app.application import App
 from jetq.app.dependency import Dependency
 from jetq.client.handle import TaskHandle
 from jetq.errors import MessageTooLargeError, Terminate
+from jetq.execution.context import Context
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.gathering import together
 from jetq.jetstream.task_store import Stored
 from jetq.model.dependency import MOST_DEPENDENTS
 from jetq.model.events import Event, TaskStateChanged
-from jetq.model.record import TaskRecord
+from jetq.model.record import ABSENT, TaskRecord
 from jetq.model.state import End, State
 from jetq.wire.codec import Document
 from jetq.worker.worker import Worker
@@ -69,6 +71,34 @@ async def test_a_failure_comes_to_each_task_once_however_many_ways_lead_to_it(ap
 
     assert {(await read(app, each)).record.state for each in all_below} == {State.UNREACHABLE}
     assert await (await backend_of(app)).links.marked() == []
+
+
+async def test_a_fan_of_a_thousand_comes_together_once_however_many_workers_count(app: App) -> None:
+    runs, results = list[int](), list[Any]()
+
+    @app.task("gather")
+    async def gather(ctx: Context) -> None:
+        runs.append(ctx.attempt)
+        results.extend(ctx.dependency_results.items())
+
+    @app.task("number")
+    async def number(ctx: Context, value: int) -> int:
+        runs.append(ctx.attempt)
+        return value
+
+    root = await app.aenqueue("nothing", delay=LATER)
+    fan = await app.aenqueue_many([number.using(depends_on=[root]).s(value=value) for value in range(1000)])
+    last = await app.aenqueue("gather", depends_on=fan, load_dependencies=True)
+    await root.arun_now()
+    alone = dataclasses.replace(SETTINGS, concurrency=20, janitor=False)
+    async with Worker(app, settings=alone), Worker(app, settings=alone), Worker(app, settings=alone):
+        await last.aresult(25)
+
+    assert runs == [1] * 1001
+    assert results == [(each.id, value) for value, each in enumerate(fan)]
+    record = (await read(app, last)).record
+    assert (record.pending, record.satisfied) == ((), ABSENT)
+    await eventually(lambda: nothing_is_marked(app))
 
 
 async def test_dependents_are_told_in_chunks_between_which_others_have_their_say(app: App) -> None:

@@ -158,7 +158,7 @@ async def test_a_result_that_is_too_large_ends_its_task_once_though_its_closing_
 
     assert (runs, unanswered) == (1, 1)
     ends = [event for event in told if isinstance(event, TaskStateChanged) and event.state is State.TERMINATED]
-    assert [(event.end, event.tries) for event in ends] == [("too_large", 1)]
+    assert [(event.end, event.tries, event.outcome) for event in ends] == [("too_large", 1, "terminated")]
     assert [event for event in told if isinstance(event, RunLost | AttemptFailed)] == []
 
 

@@ -153,6 +153,18 @@ def test_options_of_a_call_go_with_its_task() -> None:
     assert second.request.options.timeout == 7
 
 
+def test_options_of_a_handler_count_for_a_call_by_type_as_well() -> None:
+    own = App("own")
+
+    @own.task("slow:*", queue="SLOW", max_tries=3)
+    async def slow(before: int) -> None: ...
+
+    first, second = flow(own.s("slow:a") | own.s("slow:b", {"x": 1}, max_tries=4)).nodes
+
+    assert (first.name, first.request.queue, first.request.max_tries) == ("slow:a", "SLOW", 3)
+    assert (second.request.queue, second.request.max_tries, second.request.options) == ("SLOW", 4, None)
+
+
 def test_chains_are_flat_however_they_are_made() -> None:
     a, b, c, d = (note.s(each) for each in "abcd")
 
