@@ -21,7 +21,9 @@ _TEARDOWN = 5.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the tests of a run of many processes take turns."""
+    """Let the tests of a run of many processes take turns, and let the programs that they start be interrupted."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; programs would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Turns(Path(config.workerinput["turns"])))
     elif config.getoption("numprocesses", None):

@@ -1,5 +1,6 @@
 """What people see at a terminal: it fits, keeps what they copy, and asks before it destroys."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -8,6 +9,10 @@ import sys
 
 import pytest
 
+from jetq.app.application import App
+from jetq.jetstream.server import EmbeddedServer
+from jetq.settings import Queue, WorkerSettings
+from jetq.worker.worker import Worker
 from tests.acceptance.programs import PATIENCE, Folder
 
 if sys.platform == "win32":
@@ -46,15 +51,30 @@ def at_terminal(shop: Folder, *arguments: str, width: int = 80, answer: str = ""
 
 
 @pytest.fixture
-def busy(shop: Folder) -> Folder:
+def busy(shop: Folder, server: EmbeddedServer, namespace: str) -> Folder:
     """Give a namespace with tasks of many states and long names."""
-    ids = ("--id", "01M862K32HATKHJDHWMCRQH0XR")
-    shop.run("tasks", "add", LONG_TYPE, "--queue", LONG_QUEUE, *ids)
-    shop.run("tasks", "add", "add", '{"a": 1, "b": 2}', "--id", "01M862K1ZKB3T0NSJM389MMP6C")
-    shop.run("tasks", "add", "fail", "--max-tries", "1", "--id", "01M862K2DK7G4P1W1QCVW8XPN3")
-    shop.run("worker", "shop", "--burst", "-Q", "DEFAULT")
-    shop.run("tasks", "add", "add", "--delay", "1h", "--id", "01M862K3TX28SZC5EXX2D2JPFC")
+    asyncio.run(fill(server, namespace))
     return shop
+
+
+async def fill(server: EmbeddedServer, namespace: str) -> None:
+    app = App("shop", namespace=namespace, queues=[Queue("DEFAULT", lease=2), Queue("SLOW", lease=2)])
+    app.connect_to(server.address)
+
+    @app.task("add")
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    @app.task("fail", max_tries=1)
+    async def fail() -> None:
+        raise ValueError("no luck")
+
+    async with app:
+        await app.aenqueue(LONG_TYPE, queue=LONG_QUEUE, id="01M862K32HATKHJDHWMCRQH0XR")
+        await app.aenqueue("add", {"a": 1, "b": 2}, id="01M862K1ZKB3T0NSJM389MMP6C")
+        await app.aenqueue("fail", id="01M862K2DK7G4P1W1QCVW8XPN3")
+        await Worker(app, queues=["DEFAULT"], settings=WorkerSettings(burst=True)).run()
+        await app.aenqueue("add", delay=3600, id="01M862K3TX28SZC5EXX2D2JPFC")
 
 
 SCREENS = [
