@@ -66,7 +66,8 @@ def seconds(setting: str, value: object, *, least: float = 0.0) -> float:
     """
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not least <= number <= _LONGEST:
-        wanted = "a century at most" if isinstance(number, (int, float)) and number > _LONGEST else f"at least {least:g} s"
+        is_long = isinstance(number, (int, float)) and number > _LONGEST
+        wanted = "a century at most" if is_long else f"at least {least:g} s"
         raise InvalidSettingError(setting, value, f"a duration of {wanted}")
     return float(number)
 
