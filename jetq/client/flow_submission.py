@@ -196,7 +196,9 @@ class FlowEnqueuer:
                 children[link.parent].append(child)
         tasks: list[_Draft] = []
         for position, node in enumerate(request.nodes):
-            wish = replace(node.request, flow=flow_id, trace=node.request.trace or request.trace)
+            before = (tasks[link.parent].record.trace for link in node.parents)
+            trace = node.request.trace or next(filter(None, before), request.trace)
+            wish = replace(node.request, flow=flow_id, trace=trace)
             record = _blocked(wish.record(ids[position], new_nonce(), now), node, ids, flow_id)
             tasks.append(self._draft(record, children[position]))
             if not len(tasks) % _SLICE:
