@@ -21,11 +21,12 @@ from msgspec import Struct
 from bench import work
 from bench.figures import Figure, figure
 from bench.latency import clock_task
-from jetq import App, Task, TaskHandle
+from jetq import Flow, Node, Task, chain, group
+from jetq.client.flow_handle import FlowHandle
 from jetq.jetstream.server import EmbeddedServer
 
 HOP_GOAL = 3.0
-_LATER = 3600.0
+_BRANCHES = 10
 _PAUSE = 0.02
 _FIRST = 20
 _PATIENCE = 120.0
@@ -40,7 +41,7 @@ class Report(Struct):
         hop_ms: A hop.
         round_trip_ms: From ``enqueue`` of a single task to its result.
         fan_per_second: Tasks a second, from the first line of the first task of a fan to that of the last one.
-        submit_per_second: Tasks a second that are stored blocked, all waiting for one.
+        submit_per_second: Tasks of a flow that are stored, a second.
         chain, fan, nodes: How many tasks each of these had.
         repeat: Repetitions.
     """
@@ -92,8 +93,8 @@ async def _measure(url: str, given: argparse.Namespace) -> Report:
         for _ in range(given.repeat):
             trips.append(await _round_trip(task, given.samples))
             hops.append(await _chain(task, given.chain))
-            fans.append(await _fan(app, task, given.fan))
-            submissions.append(await _submit(app, task, given.nodes))
+            fans.append(await _fan(task, given.fan))
+            submissions.append(await _submit(task, given.nodes))
     return Report(
         hop_ratio=figure(hop / trip for hop, trip in zip(hops, trips, strict=True)),
         hop_ms=figure(hops),
@@ -120,36 +121,33 @@ async def _round_trip(task: Task[[], int], samples: int) -> float:
 
 async def _chain(task: Task[[], int], tasks: int) -> float:
     """Return the milliseconds from one task of a chain to the next."""
-    first = last = await task.using(delay=_LATER).aenqueue()
-    for _ in range(tasks - 1):
-        last = await task.using(depends_on=[last]).aenqueue()
-    return await _spent(first, last) / (tasks - 1) * 1e3
+    line = chain(task.si(), *[task.si()] * (tasks - 2), task.si())
+    return await _spent(await line.aenqueue()) / (tasks - 1) * 1e3
 
 
-async def _fan(app: App, task: Task[[], int], tasks: int) -> float:
-    """Return how many tasks a second end between the first and the last of a fan."""
-    first = await task.using(delay=_LATER).aenqueue()
-    middle = await app.aenqueue_many([task.using(depends_on=[first]).s()] * tasks)
-    last = await task.using(depends_on=middle).aenqueue()
-    return (tasks + 1) / await _spent(first, last)
+async def _fan(task: Task[[], int], tasks: int) -> float:
+    """Return how many tasks a second begin after the first of a fan."""
+    fan = chain(task.si(), group([task.si()] * tasks), task.si())
+    return (tasks + 1) / await _spent(await fan.aenqueue())
 
 
-async def _submit(app: App, task: Task[[], int], tasks: int) -> float:
-    """Return how many tasks a second are stored that wait for one."""
-    first = await task.using(delay=_LATER).aenqueue()
-    waiting = [task.using(depends_on=[first]).s()] * tasks
+async def _submit(task: Task[[], int], tasks: int) -> float:
+    """Return how many tasks of a flow a second are stored; each but the first waits for one of those before it."""
+    nodes: list[Node] = []
+    with Flow("bench") as flow:
+        for place in range(tasks):
+            nodes.append(flow.add(task.si(), after=nodes[(place - 1) // _BRANCHES] if place else ()))
     began = time.perf_counter()
-    await app.aenqueue_many(waiting)
+    handle = await flow.aenqueue()
     spent = time.perf_counter() - began
-    await first.acancel()
+    await handle.acancel()
     return tasks / spent
 
 
-async def _spent(first: TaskHandle[Any], last: TaskHandle[Any]) -> float:
-    """Start the first of some tasks; return the seconds from its first line to that of the last."""
-    await first.arun_now()
-    ended: int = await last.aresult(timeout=_PATIENCE)
-    began: int = await first.aresult(timeout=_PATIENCE)
+async def _spent(flow: FlowHandle[Any]) -> float:
+    """Return the seconds from the first line of the first task of a flow to that of the last."""
+    await flow.aresult(timeout=_PATIENCE)
+    began, *_, ended = [await node.aresult(timeout=_PATIENCE) for node in flow.nodes.values()]
     return (ended - began) / 1e9
 
 

@@ -17,10 +17,13 @@ from jetq.app.options import CallOptions
 from jetq.app.selection import TaskSelection
 from jetq.app.task import Task
 from jetq.client.event_stream import EventStream
+from jetq.client.flow_handle import FlowHandle
 from jetq.client.handle import TaskHandle
 from jetq.errors import (
     DuplicateTaskError,
     EnqueueError,
+    FlowAbandonedError,
+    FlowTimeoutError,
     JetqError,
     OperationRefusedError,
     QueueFullError,
@@ -36,11 +39,13 @@ from jetq.errors import (
     TaskTerminatedError,
     TaskUnreachableError,
     Terminate,
+    UnknownFlowError,
 )
 from jetq.execution.context import Context, current
 from jetq.execution.middleware import Middleware
 from jetq.jetstream.event_reader import EventsMissed
 from jetq.jetstream.server import EmbeddedServer
+from jetq.model.flow_status import FlowStatus
 from jetq.model.operation import OperatedTask
 from jetq.model.progress import Progress
 from jetq.model.record import TaskRecord
@@ -80,6 +85,10 @@ __all__ = [
     "Exponential",
     "Fixed",
     "Flow",
+    "FlowAbandonedError",
+    "FlowHandle",
+    "FlowStatus",
+    "FlowTimeoutError",
     "Group",
     "JanitorSettings",
     "JetqError",
@@ -123,6 +132,7 @@ __all__ = [
     "Terminate",
     "Unique",
     "UniqueMode",
+    "UnknownFlowError",
     "Worker",
     "WorkerSettings",
     "chain",

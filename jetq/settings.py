@@ -67,9 +67,8 @@ def seconds(setting: str, value: object, *, least: float = 0.0) -> float:
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not least <= number <= _LONGEST:
         is_long = isinstance(number, (int, float)) and number > _LONGEST
-        raise InvalidSettingError(
-            setting, value, "a duration of a century at most" if is_long else f"a duration of at least {least:g} s"
-        )
+        wanted = "a century at most" if is_long else f"at least {least:g} s"
+        raise InvalidSettingError(setting, value, f"a duration of {wanted}")
     return float(number)
 
 
@@ -170,11 +169,10 @@ class ConnectionSettings:
 
     def __post_init__(self) -> None:
         """Check and normalise."""
-        put = object.__setattr__
         if self.servers is not None and self.context is not None:
             raise InvalidSettingError("context", self.context, "absent when servers are given: choose one")
-        put(self, "connect_timeout", seconds("connect_timeout", self.connect_timeout, least=0.1))
-        put(self, "request_timeout", seconds("request_timeout", self.request_timeout, least=0.1))
+        for name in ("connect_timeout", "request_timeout"):
+            object.__setattr__(self, name, seconds(name, getattr(self, name), least=0.1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,8 +306,7 @@ class SigningSettings:
         commas between several; ``JETQ_SIGNATURES_OPTIONAL``, 1 or 0.
 
         Raises:
-            UnusableCredentialsError: A key is none.
-            InvalidSettingError: Two of them contradict each other.
+            ConfigurationError: A key is none, or two variables contradict each other; it names one.
         """
         key, file = (environ.get(name) or None for name in ("JETQ_SIGNING_KEY", "JETQ_SIGNING_KEY_FILE"))
         verify, files = (_listed(name, environ) for name in ("JETQ_VERIFY_KEYS", "JETQ_VERIFY_KEY_FILES"))

@@ -2,7 +2,7 @@
 amendment: what an operator changes in a task, checked, and applied to its record.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -45,7 +45,9 @@ class Amendment:
         if not isinstance(changes.deadline, Unchanged) and changes.deadline is not None:
             self._given["deadline"] = self._future(changes.deadline)
 
-    def _future(self, deadline: datetime) -> datetime:
+    def _future(self, deadline: datetime | timedelta) -> datetime:
+        if isinstance(deadline, timedelta):
+            deadline = self._now() + deadline
         if deadline.tzinfo is None:
             raise InvalidSettingError(
                 "deadline", deadline, "an aware datetime (give it a time zone, e.g. datetime.now(UTC))"

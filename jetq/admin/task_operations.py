@@ -32,7 +32,7 @@ What is left behind is removed only if it belongs to an older record (`jetstream
 operator and a worker, do not take away what the other has just put there.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from jetq.admin.amendment import Amendment
@@ -127,7 +127,7 @@ class TaskOperations:
         *,
         queue: str | None = None,
         payload: bytes | Unchanged | None = UNCHANGED,
-        deadline: datetime | Unchanged | None = UNCHANGED,
+        deadline: datetime | timedelta | Unchanged | None = UNCHANGED,
         max_tries: int | Unchanged = UNCHANGED,
         dependents: bool = False,
     ) -> OperatedTask:
@@ -138,7 +138,7 @@ class TaskOperations:
             task_id: The task.
             queue: Another queue for it; it must exist.
             payload: Another payload, JSON; None for none.
-            deadline: Another deadline; None for none.
+            deadline: Another deadline, a moment or a time from now on by the server's clock; None for none.
             max_tries: Another number of tries; 0 is unlimited.
             dependents: Those that became unreachable, since it failed, wait for it again.
 
@@ -238,7 +238,7 @@ class TaskOperations:
         task_id: str,
         *,
         payload: bytes | Unchanged | None = UNCHANGED,
-        deadline: datetime | Unchanged | None = UNCHANGED,
+        deadline: datetime | timedelta | Unchanged | None = UNCHANGED,
         max_tries: int | Unchanged = UNCHANGED,
         queue: str | Unchanged = UNCHANGED,
     ) -> OperatedTask:
@@ -248,7 +248,7 @@ class TaskOperations:
         Args:
             task_id: The task.
             payload: Another payload, JSON; None for none.
-            deadline: Another deadline; None for none.
+            deadline: Another deadline, a moment or a time from now on by the server's clock; None for none.
             max_tries: Another number of tries; 0 is unlimited.
             queue: Another queue for it; it must exist.
 

@@ -87,8 +87,15 @@ class TaskCall(Step[R_co]):
 
     @property
     def name(self) -> str:
-        """What it is called in a flow, unless another name is given: the function's name, or the task type."""
-        function = "" if self._known is None else self._known.name.rpartition(":")[2].rpartition(".")[2]
+        """
+        What it is called in a flow, unless another name is given: as its function.
+
+        One whose function takes many task types, or is not known, or has a name that no flow could show, is called like
+        its type.
+        """
+        if self._known is None or "*" in self._known.pattern:
+            return self.type
+        function = self._known.name.rpartition(":")[2].rpartition(".")[2]
         return function if is_name(function) else self.type
 
     def __repr__(self) -> str:

@@ -10,12 +10,15 @@ of its steps waits for all before.
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Generic, TypeVar, cast, overload
 
+from msgspec.structs import replace
+
 from jetq.app.plan import Plan, Planning
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client
 from jetq.client.flow_handle import FlowHandle
 from jetq.client.flow_request import FlowRequest
 from jetq.errors import InvalidFlowError
+from jetq.execution.context import current_context
 from jetq.model.flow import Shape
 from jetq.model.name import check_name
 
@@ -213,6 +216,9 @@ def chord(steps: Iterable[Step[Any]] | Group[Any], callback: Step[S]) -> Chain[S
 
 
 async def submitted(client: Client, plan: Plan, request: FlowRequest) -> FlowHandle[Any]:
-    """Submit a flow that was laid out."""
+    """Submit a flow that was laid out, perhaps long ago; it belongs to the trace of who submits it now."""
+    context = current_context.get()
+    if context is not None:
+        request = replace(request, trace=context.task.trace)
     flow = await client.enqueuer.flows.submit(request)
     return FlowHandle(flow, clients=plan.owner.clients, decoders=tuple(plan.decoders))

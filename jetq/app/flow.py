@@ -14,7 +14,7 @@ from jetq.app.composition import submitted
 from jetq.app.dependency import Dependency, as_policy
 from jetq.app.node import Node
 from jetq.app.options import check_parameter
-from jetq.app.plan import Names, Parents, Plan
+from jetq.app.plan import NodeNames, Parents, Plan
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.flow_handle import FlowHandle
 from jetq.client.flow_request import FlowRequest
@@ -64,7 +64,7 @@ class Flow:
         self.nodes: list[Node] = []
         self._calls: list[TaskCall[Any]] = []
         self._waits: list[list[_Wait]] = []
-        self._names = Names()
+        self._names = NodeNames()
         self._checked: tuple[Plan, FlowRequest] | None = None
         self._is_open = False
 

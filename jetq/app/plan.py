@@ -37,7 +37,7 @@ class Plannable(Protocol):
         ...
 
 
-class Names:
+class NodeNames:
     """Gives each task of a flow a name of its own: ``fetch``, ``fetch-2``, ``fetch-3``."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Plan:
     The nodes of a flow, as far as they are laid out.
 
     Args:
-        what: Names the flow in errors.
+        what: NodeNames the flow in errors.
 
     Attributes:
         what: See above.
@@ -91,7 +91,7 @@ class Plan:
     def __init__(self, what: str) -> None:
         self.what = what
         self.decoders: list[Decoder] = []
-        self.names = Names()
+        self.names = NodeNames()
         self._nodes: list[FlowNode] = []
         self._owner: Owner | None = None
         self._before: tuple[Shape | None, Parents] = None, NOTHING

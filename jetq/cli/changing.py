@@ -4,7 +4,7 @@ changing: what is to be different about a task, from words on a command line.
 
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -12,7 +12,7 @@ import typer
 
 from jetq.cli.durations import parse_duration
 from jetq.errors import InvalidSettingError
-from jetq.settings import whole
+from jetq.settings import seconds, whole
 
 STDIN: Final = "-"
 NONE: Final = "none"
@@ -50,11 +50,8 @@ class Changes:
         return given
 
 
-def _later(text: str) -> datetime:
-    try:
-        return datetime.now(UTC) + timedelta(seconds=parse_duration("--deadline", text))
-    except OverflowError:
-        raise InvalidSettingError("--deadline", text, "a duration of some centuries at most") from None
+def _later(text: str) -> timedelta:
+    return timedelta(seconds=seconds("--deadline", parse_duration("--deadline", text)))
 
 
 def _json(text: str) -> bytes:

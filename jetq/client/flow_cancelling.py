@@ -5,26 +5,40 @@ A task that is cancelled takes those along that depend on it, as any failure doe
 well, and not ``unreachable``, those come first on which none depends, then those on which only these do, and so on. A
 task that is cancelled while one before it goes on is passed over when that ends.
 
-Who dies in between leaves a flow of which some tasks are cancelled; to cancel it again goes on.
+Most of a flow is blocked as a rule. Blocked tasks are in no queue, and nothing follows from the end of one of whose
+dependents all have ended; so they are written together, children before their parents, and then their markers are
+removed. One that somebody else wrote meanwhile, or on which a task depends that is not of the flow, is cancelled by
+itself, as all others are.
+
+Who dies in between leaves a flow of which some tasks are cancelled; to cancel it again goes on. Of a blocked task that
+depends on one that was cancelled, the pass over the markers finds that out (`jetstream.dependents`).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from jetq.client.operations import Operations
-from jetq.errors import OperationRefusedError, TaskNotFoundError
+from jetq.errors import InvalidSettingError, OperationRefusedError, TaskNotFoundError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.gathering import together
+from jetq.jetstream.publisher import Publication
 from jetq.jetstream.task_store import Stored
+from jetq.model.dependency import MOST_DEPENDENTS
+from jetq.model.events import state_change
 from jetq.model.operation import Effect
-from jetq.model.record import TaskRecord
-from jetq.model.state import State
+from jetq.model.record import CancelRequest, TaskRecord
+from jetq.model.state import End, State
+from jetq.model.transition import ended
 from jetq.wire.flows import FlowDocument
 
 _AT_ONCE: Final = 50
+_PART: Final = 500
+"""Blocked tasks that are written together."""
+LONGEST_NAME: Final = 200
+"""Characters of who wants that."""
 
 
 class CancelledFlow(Struct, frozen=True):
@@ -58,8 +72,11 @@ async def cancel_flow(
         running: Also ask the workers of those that run to stop them.
 
     Raises:
+        InvalidSettingError: *by* is too long.
         ServerError: No answer, or a refusal.
     """
+    if len(by) > LONGEST_NAME:
+        raise InvalidSettingError("by", by, f"at most {LONGEST_NAME} characters")
     ids = dict.fromkeys([*(node.id for node in flow.nodes), *await backend.flows.members(flow.id)])
     found = [stored for stored in await backend.tasks.read_many([*ids]) if stored is not None]
     open_tasks = [stored for stored in found if not stored.record.is_final]
@@ -73,10 +90,43 @@ async def cancel_flow(
         except TaskNotFoundError:
             return Effect.NOTHING
 
-    for level in _levels(open_tasks):
+    done = await _end_blocked(backend, [stored for stored in reversed(open_tasks) if _is_alone(stored, ids)], by)
+    counts[Effect.ENDED] += len(done)
+    for level in _levels([stored for stored in open_tasks if stored.record.id not in done]):
         for start in range(0, len(level), _AT_ONCE):
             counts.update(await together([cancel(record.id) for record in level[start : start + _AT_ONCE]]))
     return CancelledFlow(counts[Effect.ENDED], counts[Effect.REQUESTED], counts[Effect.REFUSED], counts[Effect.NOTHING])
+
+
+def _is_alone(stored: Stored, ids: Container[str]) -> bool:
+    """Whether a task is blocked, and nobody depends on it who is not of the flow."""
+    record = stored.record
+    if record.state is not State.BLOCKED or not record.pending or record.key:
+        return False
+    return len(record.dependents) < MOST_DEPENDENTS and all(child in ids for child in record.dependents)
+
+
+async def _end_blocked(backend: Backend, tasks: Sequence[Stored], by: str) -> set[str]:
+    """End blocked tasks, children before their parents; return the ids of those that nobody wrote meanwhile."""
+    done: set[str] = set()
+    reason = CancelRequest(by).text
+    for start in range(0, len(tasks), _PART):
+        writes: list[Publication] = []
+        records: list[TaskRecord] = []
+        for stored in tasks[start : start + _PART]:
+            document = stored.document.updated(ended(stored.record, End.CANCELLED, reason))
+            record, ttl = document.record, backend.retention.ttl(document.record)
+            writes.append(backend.tasks.publication(record.id, document.encode(), stored.sequence, ttl))
+            records.append(record)
+        answers = await backend.publisher.publish_many(writes)
+        now, written = backend.connection.clock.now(), list[str]()
+        for record, answer in zip(records, answers, strict=True):
+            if isinstance(answer, int):
+                written.append(record.id)
+                backend.bus.emit(state_change(record, now, sequence=answer))
+        await backend.links.unmark_many(written)
+        done.update(written)
+    return done
 
 
 def _levels(tasks: Sequence[Stored]) -> Iterator[list[TaskRecord]]:

@@ -35,7 +35,7 @@ class FlowRequest(Struct, frozen=True, kw_only=True):
         result: How the results of nodes make the flow's result, by their positions in *nodes*.
         keyed: The result is an object of the results of those nodes on which none depends, by their names; *result*
             says nothing then.
-        trace: The trace of all tasks that have none of their own.
+        trace: The trace of all tasks that neither have one of their own nor get one from those that they depend on.
     """
 
     name: str

@@ -139,7 +139,8 @@ class FlowEnqueuer:
         Store a flow, and let it run once all of it is acknowledged.
 
         Raises:
-            UnknownQueueError, PayloadTooLargeError, FlowTooLargeError: It cannot be stored; nothing was sent.
+            UnknownQueueError, PayloadTooLargeError, FlowTooLargeError, DelayTooLongError: It cannot be stored; nothing
+                was sent.
             FlowSubmitTimeoutError: No acknowledgement: all of it runs, or nothing of it ever does.
             FlowAbandonedError: It took too long, and somebody else gave it up; nothing of it runs.
             ServerError: The server refused for a reason of its own; nothing of it runs.
@@ -187,6 +188,7 @@ class FlowEnqueuer:
 
         Raises:
             PayloadTooLargeError: A record is too large.
+            DelayTooLongError: A task is due when the store has dropped its record.
         """
         flow_id, now = new_id(), self._backend.connection.clock.now()
         ids = [new_id() for _ in request.nodes]
@@ -196,8 +198,11 @@ class FlowEnqueuer:
                 children[link.parent].append(child)
         tasks: list[_Draft] = []
         for position, node in enumerate(request.nodes):
-            wish = replace(node.request, flow=flow_id, trace=node.request.trace or request.trace)
+            before = (tasks[link.parent].record.trace for link in node.parents)
+            trace = node.request.trace or next(filter(None, before), request.trace)
+            wish = replace(node.request, flow=flow_id, trace=trace)
             record = _blocked(wish.record(ids[position], new_nonce(), now), node, ids, flow_id)
+            self._backend.retention.refuse_late(record, now)
             tasks.append(self._draft(record, children[position]))
             if not len(tasks) % _SLICE:
                 await asyncio.sleep(0)

@@ -7,7 +7,7 @@ them, and of two states two kinds.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -199,13 +199,13 @@ class Changes(Struct, frozen=True, kw_only=True):
 
     Attributes:
         payload: JSON bytes; None for none.
-        deadline: After it the task is not started; None for none.
+        deadline: After it the task is not started, a moment or a time from now on; None for none.
         max_tries: 0 is unlimited.
         queue: Where it goes.
     """
 
     payload: bytes | Unchanged | None = UNCHANGED
-    deadline: datetime | Unchanged | None = UNCHANGED
+    deadline: datetime | timedelta | Unchanged | None = UNCHANGED
     max_tries: int | Unchanged = UNCHANGED
     queue: str | Unchanged = UNCHANGED
 

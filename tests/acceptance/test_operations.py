@@ -303,7 +303,7 @@ BAD_INPUT = [
     (["change", "nothing", "--max-tries", "-1"], 2, "expected max_tries to be a whole number of at least 0"),
     (["change", "nothing", "--payload", "{a: 1}"], 2, "expected --payload to be JSON, quoted for the shell"),
     (["change", "nothing", "--deadline", "soon"], 2, "expected --deadline to be a duration"),
-    (["change", "nothing", "--deadline", "9999999w"], 2, "expected --deadline to be a duration of some centuries"),
+    (["change", "nothing", "--deadline", "9999999w"], 2, "expected --deadline to be a duration of a century at most"),
     (["retry", "nothing", "--to-queue", "a b"], 2, "'a b' is not a legal queue"),
     (["retry", "--state", "done"], 2, "expected state to be one of active, blocked"),
     (["retry", "--all", "--rate", "-1"], 2, "expected rate to be a number of tasks a second, above 0, got: -1.0"),

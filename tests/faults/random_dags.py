@@ -15,7 +15,6 @@ from jetq.model.state import End, State
 
 MOST_NODES = 50
 MOST_CRASHES = 3
-_LONGEST = 0.1
 _SKEW = 0.1
 """Seconds by which the clocks of two workers may differ, each of which is a traveller in time."""
 
@@ -54,7 +53,7 @@ class Runs(Struct):
     ends: list[float] = []
 
 
-def draw(chance: Random, name: str) -> list[Node]:
+def draw(chance: Random, name: str, longest: float) -> list[Node]:
     """Draw a graph; each node depends on some of those before it, mostly on near ones, so that it is deep and wide."""
     nodes: list[Node] = []
     for place in range(chance.randint(2, MOST_NODES)):
@@ -66,7 +65,7 @@ def draw(chance: Random, name: str) -> list[Node]:
             Node(
                 id=f"{name}-{place}",
                 parents={parent: chance.choice(policies) for parent in chosen},
-                seconds=chance.uniform(0, _LONGEST),
+                seconds=chance.uniform(0, longest),
                 fail=chance.choice([0] * 12 + [1, 2, 99]),
                 max_tries=chance.choice([2, 10]),
                 late=chance.random() < 1 / MOST_NODES,

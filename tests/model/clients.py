@@ -140,7 +140,12 @@ class Clients(Publishing):
     # the canceller
 
     def a_canceller(self, j: int, a: Actor) -> None:
-        """Steps: 0 read, 1 end it, 5 dependents, 2 purge; or, while it runs, 3 request, 4 tell the worker."""
+        """
+        Steps: 0 read, 1 end it, 2 remove its item, 6 its schedule, 5 dependents; or, while it runs, 3 request, 4 tell
+        the worker.
+
+        seq: of the record that it would replace; then of the one that ends the task. x: dependents left.
+        """
 
         def reread(w: World) -> None:
             w.act[j] = a._replace(pc=0, seq=0, x=0, sub=())
@@ -149,13 +154,8 @@ class Clients(Publishing):
             self.canceller_reads(j, a)
         elif a.pc == 1:
             self.canceller_ends(j, a, reread)
-        elif a.pc == 2:
-            self.request(
-                ("purge", a.t),
-                lambda w, _: self.end_actor(w, j, a),
-                lambda _: None,
-                f"canceller purges the schedule of {a.t}",
-            )
+        elif a.pc in (2, 6):
+            self.canceller_clears(j, a)
         elif a.pc == 3:
 
             def asked(w: World, seq: int) -> None:
@@ -193,22 +193,31 @@ class Clients(Publishing):
         elif r.st == ACTIVE:
             w.act[j] = a._replace(pc=3, seq=r.seq)
         else:
-            w.act[j] = a._replace(pc=1, seq=r.seq, x=r.due)
+            w.act[j] = a._replace(pc=1, seq=r.seq)
         self.emit(w, f"canceller reads record {a.t} ({STATE[r.st]})")
 
     def canceller_ends(self, j: int, a: Actor, reread: Callable[[World], None]) -> None:
         def ended(w: World, seq: int) -> None:
-            deps = w.rec[a.t].deps
-            if not seq:
-                reread(w)
-            elif deps:
-                w.act[j] = a._replace(pc=5, seq=0, x=a.x | deps << 1)
-            elif a.x:
-                w.act[j] = a._replace(pc=2, seq=0)
+            if seq:
+                w.act[j] = a._replace(pc=2, seq=seq, x=w.rec[a.t].deps)
             else:
-                self.end_actor(w, j, a)
+                reread(w)
 
         self.request(("cas", a.t, a.seq, "cancel"), ended, reread, f"canceller ends record {a.t}")
+
+    def canceller_clears(self, j: int, a: Actor) -> None:
+        """Remove what was published for an older record; who gets no answer leaves the rest to the workers."""
+
+        def through(w: World, _: int) -> None:
+            if a.pc == 2:
+                w.act[j] = a._replace(pc=6)
+            else:
+                w.act[j] = a._replace(pc=5, seq=0)
+
+        op, what = ("drop_older", "item") if a.pc == 2 else ("purge_older", "schedule")
+        self.request(
+            (op, a.t, a.seq), through, lambda w: self.end_actor(w, j, a), f"canceller removes the {what} of {a.t}"
+        )
 
     def canceller_serves(self, j: int, a: Actor) -> None:
         if a.sub:
@@ -219,12 +228,9 @@ class Clients(Publishing):
             self.machine(j, a, finish, "canceller")
             return
         w = self.s.clone()
-        left = a.x >> 1
-        if left:
-            c = (left & -left).bit_length() - 1
-            w.act[j] = a._replace(x=a.x & ~(2 << c), sub=(1, c, a.t, 0, 0, 0))
-        elif a.x & 1:
-            w.act[j] = a._replace(pc=2, x=0)
+        if a.x:
+            c = (a.x & -a.x).bit_length() - 1
+            w.act[j] = a._replace(x=a.x & ~(1 << c), sub=(1, c, a.t, 0, 0, 0))
         else:
             self.end_actor(w, j, a)
         self.emit(w, f"canceller turns to the dependents of {a.t}")

@@ -146,8 +146,11 @@ class World:
         self.q[t] = q._replace(sched=0 if q.sched < n else q.sched, due=0 if q.due < n else q.due)
         return 1
 
-    def op_purge(self, t: int) -> int:
-        self.q[t] = self.q[t]._replace(sched=0, due=0)
+    def op_drop_older(self, t: int, n: int) -> int:
+        """Remove the item if it was published for a record older than *n*."""
+        q = self.q[t]
+        if q.item and q.item.n < n:
+            self.q[t] = q._replace(item=None)
         return 1
 
     def op_mark(self, c: int) -> int:
@@ -249,7 +252,7 @@ class World:
             self.late = (*late[:2], s[late[2]]) if late[1] == queue else late
         elif late[0] == "pub":
             self.late = (*late[:2], v[late[2]], s[late[3]])
-        elif late[0] in ("cas", "sched", "sched_newer", "purge_older"):
+        elif late[0] in ("cas", "sched", "sched_newer", "purge_older", "drop_older"):
             self.late = (*late[:2], v[late[2]], *late[3:])
 
     def stored_numbers(self, t: int, queue: int) -> tuple[set[int], set[int]]:
@@ -280,7 +283,7 @@ class World:
                 sids.add(sub[5])
         if self.late and self.late_task() == t:
             name, where, *known = self.late
-            if name in ("cas", "pub", "sched", "sched_newer", "purge_older"):
+            if name in ("cas", "pub", "sched", "sched_newer", "purge_older", "drop_older"):
                 versions.add(known[0])
             if name in ("ack", "pub") and where == queue:
                 sids.add(known[-1])

@@ -261,6 +261,18 @@ async def test_a_passed_deadline_needs_a_new_one(backend: Backend, operations: T
     assert (await read(backend)).record.deadline == future
 
 
+async def test_a_deadline_in_a_while_counts_by_the_servers_clock(backend: Backend, operations: TaskOperations) -> None:
+    await task_in(backend, Standing.EXPIRED)
+    backend.connection.clock.skew = -timedelta(hours=2)  # this machine's clock is behind
+    told = backend.connection.clock.now()
+
+    await operations.retry("one", deadline=timedelta(hours=1))
+
+    deadline = (await read(backend)).record.deadline
+    assert deadline is not None
+    assert abs(deadline - told - timedelta(hours=1)) < timedelta(minutes=1)
+
+
 async def test_a_deadline_can_be_taken_away(backend: Backend, operations: TaskOperations) -> None:
     await task_in(backend, Standing.EXPIRED, deadline=datetime.now(UTC) - timedelta(minutes=1))
 

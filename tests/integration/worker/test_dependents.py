@@ -180,6 +180,27 @@ async def test_ten_thousand_descendants_end_with_their_root(app: App, kind: str,
     assert await backend.links.marked() == []
 
 
+async def test_a_worker_that_stops_while_it_tells_dependents_leaves_the_rest_to_the_next(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetq.worker.worker.SETTLE_TIMEOUT", 0.01)
+
+    @app.task("fail")
+    async def fail() -> None:
+        raise Terminate("no more")
+
+    root = await app.aenqueue("fail")
+    children = await asyncio.gather(*(app.aenqueue("nothing", depends_on=[root]) for _ in range(1000)))
+    impatient = dataclasses.replace(SETTINGS, shutdown_timeout=0.01, janitor=False)
+    async with Worker(app, settings=impatient):
+        await children[0].await_end(20)
+    assert not await nothing_is_marked(app)
+
+    async with Worker(app, settings=impatient):
+        await eventually(lambda: nothing_is_marked(app))
+    assert {await child.astate() for child in children} == {State.UNREACHABLE}
+
+
 # finishers that come late
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from jetq.admin.task_filter import TaskFilter
 from jetq.app.application import App
+from jetq.app.composition import chain
 from jetq.app.selection import filter_of
 from jetq.errors import InvalidSettingError, UnknownFlowError
 from jetq.execution.context import Context
@@ -80,6 +81,40 @@ async def test_children_outside_of_flows_keep_the_trace_alone(app: App) -> None:
     assert [record.trace for record in found] == [*[TRACE] * (len(found) - 1), OTHER]
     backend = (await app.clients.current()).backend
     assert await backend.flows.listed() == ([], [])
+
+
+async def test_a_trace_goes_on_to_those_that_depend_on_a_task(app: App) -> None:
+    handle = await submit(
+        app, node("a", trace=TRACE), node("b", 0), node("c", trace=OTHER), node("d", 2, 1), node("e"), trace=""
+    )
+    assert [(await task.arecord()).trace for task in handle.nodes.values()] == [TRACE, TRACE, OTHER, OTHER, ""]
+
+
+async def test_a_flow_that_a_handler_enqueues_is_its_own_and_keeps_the_trace(app: App) -> None:
+    @app.task("one")
+    async def one() -> int:
+        return 1
+
+    laid_out_before = chain(one.si(), one.si())
+
+    @app.task("composes")
+    async def composes() -> str:
+        return (await laid_out_before.aenqueue()).id
+
+    @app.task("composes-in-thread")
+    def composes_in_thread() -> str:
+        return laid_out_before.enqueue().id
+
+    outer = await submit(
+        app, node("a", task_type="composes"), node("b", task_type="composes-in-thread"), result=(0, 1), trace=TRACE
+    )
+    async with Worker(app, settings=NO_JANITOR):
+        for flow_id in await outer.aresult(10):
+            inner = await app.aflow(flow_id)
+            assert await inner.aresult(10) == 1
+            found = [await task.arecord() for task in inner.nodes.values()]
+            assert {(record.flow, record.trace) for record in found} == {(inner.id, TRACE)}
+            assert inner.id != outer.id
 
 
 async def test_cancel_of_a_flow_reaches_what_its_tasks_enqueued(app: App) -> None:

@@ -16,9 +16,11 @@ from jetq.app.application import App
 from jetq.client.enqueue import Enqueuer
 from jetq.client.flow_handle import FlowHandle
 from jetq.errors import (
+    DelayTooLongError,
     FlowAbandonedError,
     FlowTimeoutError,
     FlowTooLargeError,
+    InvalidSettingError,
     PayloadTooLargeError,
     ResultGoneError,
     TaskCancelledError,
@@ -28,6 +30,7 @@ from jetq.errors import (
 )
 from jetq.execution.context import Context
 from jetq.jetstream.backend import Backend
+from jetq.jetstream.connection import Connection
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.stream_message import purge_subject
 from jetq.model.dependency import MOST_DEPENDENTS
@@ -38,6 +41,7 @@ from jetq.model.state import State
 from jetq.observe.fault_points import Point, arm
 from jetq.settings import JanitorSettings, Queue
 from jetq.worker.worker import Worker
+from tests.integration import golayout
 from tests.integration.flows import flow_of, node, submit
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
@@ -135,6 +139,18 @@ async def test_a_task_that_waits_for_its_time_waits_in_a_flow_as_well(app: App) 
         assert record.tried - record.created >= timedelta(seconds=0.4)
 
 
+async def test_a_flow_with_a_task_whose_record_is_dropped_before_it_is_due_is_refused(
+    app: App, connection: Connection, namespace: str
+) -> None:
+    await golayout.make_store(connection, namespace, max_age=3600 * golayout.SECOND)
+
+    with pytest.raises(DelayTooLongError, match=r"due in 3,660 s, .* drops every record after 3,600 s"):
+        await submit(app, node("a"), node("b", 0, due=timedelta(minutes=61)))
+    assert not await (await backend_of(app)).links.marked()
+
+    await submit(app, node("a"), node("b", 0, due=timedelta(minutes=59)))
+
+
 async def test_more_dependents_than_a_record_holds_all_run(app: App) -> None:
     count = MOST_DEPENDENTS + 20
     handle = await submit(app, node("a"), *(node(f"n{number}", 0) for number in range(count)))
@@ -223,6 +239,43 @@ async def test_cancel_leaves_what_runs_alone_unless_it_is_asked_for(app: App) ->
         assert (await handle.acancel(running=True)).requested == 1
         assert (await handle["a"].await_end(10)).display_state == "cancelled"
         assert await handle.astate() == "cancelled"
+
+
+async def test_cancel_of_many_ends_each_as_cancelled_and_tells_each_once(app: App, told: list[Event]) -> None:
+    handle = await submit(app, node("a"), *(node(f"n{number}", 0) for number in range(600)), node("z", *range(1, 601)))
+    assert (await handle.acancel()).cancelled == 602
+    assert (await handle.astatus()).counts == {"cancelled": 602}
+    ends = [event.task_id for event in told if isinstance(event, TaskStateChanged) and event.end == "cancelled"]
+    assert sorted(ends) == sorted(task.id for task in handle.nodes.values())
+    assert await has_no_marker(await backend_of(app))
+
+
+async def test_cancel_of_a_flow_fails_what_depends_on_it_from_outside(app: App) -> None:
+    handle = await submit(app, node("a"), node("b", 0), node("c", 1))
+    outside = await app.aenqueue("give", depends_on=[handle["b"]])
+    assert (await handle.acancel()).cancelled == 3
+    assert await outside.astate() == "unreachable"
+    assert await handle.astate() == "cancelled"
+
+
+async def test_cancel_while_a_flow_runs_leaves_every_task_ended(app: App) -> None:
+    nodes = [node("a"), *(node(f"n{number}", 0) for number in range(300)), node("z", *range(1, 301))]
+    async with Worker(app, settings=NO_JANITOR):
+        for delay in (0.0, 0.05, 0.1, 0.2):
+            handle = await submit(app, *nodes)
+            await asyncio.sleep(delay)
+            await handle.acancel()
+            status = await handle.await_end(20)
+            assert set(status.counts) <= {"complete", "cancelled"}
+        backend = await backend_of(app)
+        await eventually(lambda: has_no_marker(backend))
+
+
+async def test_cancel_refuses_a_name_that_is_too_long(app: App) -> None:
+    handle = await submit(app, node("a"))
+    with pytest.raises(InvalidSettingError, match="200 characters"):
+        await handle.acancel(by="x" * 201)
+    assert await handle.astate() == "running"
 
 
 # what cannot be stored
@@ -340,6 +393,23 @@ async def test_a_flow_whose_submitter_died_after_the_commit_runs(app: App, point
         assert (await handle.await_end(10)).counts == {"complete": 3}
         assert [record.runs for record in (await records(handle)).values()] == [1, 1, 1]
         await eventually(lambda: has_no_marker(backend))
+
+
+@pytest.mark.parametrize("point", [Point.FLOW_STORED, Point.FLOW_COMMITTED, Point.ROOTS_RELEASED])
+async def test_the_janitor_neither_revives_nor_ends_what_waits_in_a_flow(app: App, point: Point) -> None:
+    await stop_at(app, point, *DIAMOND)
+    backend = await backend_of(app)
+    ((flow_id,), _) = await backend.flows.listed()
+    flow = await backend.flows.read(flow_id)
+    assert flow is not None
+    ids = [entry.id for entry in flow.document.nodes]
+    before = await backend.tasks.read_many(ids)
+    janitor = Janitor(backend, JanitorSettings(patience=0.0), name="test")
+    for _ in range(3):
+        passed = await janitor.run_pass(tell=lambda _: None, go_on=always)
+        assert (passed.repairs, passed.missed) == ({}, 0)
+    after = await backend.tasks.read_many(ids)
+    assert [stored and stored.sequence for stored in after] == [stored and stored.sequence for stored in before]
 
 
 async def test_a_submitter_that_was_too_slow_is_told_and_nothing_runs(app: App) -> None:

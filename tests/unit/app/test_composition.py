@@ -10,8 +10,16 @@ from msgspec import Struct
 
 from jetq.app.application import App
 from jetq.app.composition import Chain, Group, Step, chain, chord, group
+from jetq.app.flow import Flow
 from jetq.client.flow_request import FlowRequest
-from jetq.errors import InvalidFlowError, InvalidNameError, InvalidPayloadError, InvalidSettingError, JetqError
+from jetq.errors import (
+    BlockingCallError,
+    InvalidFlowError,
+    InvalidNameError,
+    InvalidPayloadError,
+    InvalidSettingError,
+    JetqError,
+)
 from jetq.execution.context import Context
 from jetq.model.dependency import OnFailure
 from jetq.model.flow import MOST_NODES, Link
@@ -163,6 +171,29 @@ def test_options_of_a_handler_count_for_a_call_by_type_as_well() -> None:
 
     assert (first.name, first.request.queue, first.request.max_tries) == ("slow:a", "SLOW", 3)
     assert (second.request.queue, second.request.max_tries, second.request.options) == ("SLOW", 4, None)
+
+
+def test_a_task_is_called_like_its_function_or_like_its_type_where_that_says_more() -> None:
+    own = App("own")
+
+    @own.task("mail:*")
+    async def mail(before: int = 0) -> None: ...
+
+    @own.task("plain")
+    async def überlang(before: int = 0) -> None: ...  # noqa: PLC2401 - as somebody's
+
+    nodes = flow(chain(mail.using(type="mail:new").s(), mail.using(type="mail:old").s(), überlang.s())).nodes
+
+    assert [node.name for node in nodes] == ["mail:new", "mail:old", "plain"]
+
+
+async def test_enqueueing_does_not_block_an_event_loop() -> None:
+    made = Flow("nightly")
+    made.add(note.s("a"))
+
+    for step in (note.s("a"), chain(note.s("a")), made):
+        with pytest.raises(BlockingCallError, match="await aenqueue"):
+            step.enqueue()
 
 
 def test_chains_are_flat_however_they_are_made() -> None:
