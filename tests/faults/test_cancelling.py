@@ -80,6 +80,7 @@ async def test_a_frozen_workers_cancelled_task_is_ended_by_another(crew: Crew, a
     assert after == before
 
 
+@pytest.mark.alone
 async def test_a_worker_whose_loop_is_blocked_hears_the_message_and_its_run_ends_first(crew: Crew, app: App) -> None:
     """The lease thread answers; a handler that never gives the loop back cannot be stopped, and keeps its outcome."""
     crew.hire()

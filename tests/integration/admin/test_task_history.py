@@ -146,6 +146,7 @@ def test_a_history_is_read_without_a_loop(server: EmbeddedServer, namespace: str
     app.close()
 
 
+@pytest.mark.alone
 async def test_a_history_among_many_events_is_found_quickly(app: App) -> None:
     for start in range(0, 20_000, 1000):
         await tell(app, *(_other(number) for number in range(start, start + 1000)))

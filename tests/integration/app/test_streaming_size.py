@@ -65,6 +65,7 @@ print(json.dumps({"growth": peak() - before, "times": times}))
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize(

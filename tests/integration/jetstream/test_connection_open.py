@@ -58,7 +58,7 @@ async def failure(address: Address | str, timeout: float = 0.5) -> Exception:
         await Connection.open(
             Address.of(address) if isinstance(address, str) else address, name="test", connect_timeout=timeout
         )
-    assert time.monotonic() - began < timeout + 0.4
+    assert time.monotonic() - began < timeout + 2
     assert "\n" not in str(failed.value)
     assert failed.value.__cause__ is None
     return failed.value

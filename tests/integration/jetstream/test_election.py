@@ -196,6 +196,7 @@ async def test_a_key_that_is_gone_is_a_leadership_that_ended(
         assert [event.name for event in told if isinstance(event, LeadershipEnded)] == ["one"]
 
 
+@pytest.mark.alone
 async def test_a_leader_without_a_server_acts_no_more_once_its_lease_is_over(
     own_server: TestServer, namespace: str, bus: Bus
 ) -> None:

@@ -252,6 +252,7 @@ async def test_no_server_makes_a_task_fail_by_its_progress(
         assert await (await unheard.aenqueue()).aresult(10) == "done"
 
 
+@pytest.mark.alone
 async def test_a_thread_that_says_more_than_can_be_told_ends_with_its_last_value(app: App, told: list[Event]) -> None:
     @app.task("flood")
     def flood(ctx: Context) -> float:

@@ -224,6 +224,7 @@ async def test_a_handler_and_its_logs_know_their_task(executor: Executor, kind: 
     assert current_context.get() is None
 
 
+@pytest.mark.alone
 async def test_a_run_is_timed(executor: Executor) -> None:
     async def handle() -> None:
         await asyncio.sleep(0.02)

@@ -307,6 +307,7 @@ async def test_soft_timeouts_hit_their_own_handlers_alone(executor: Executor) ->
 # Extension
 
 
+@pytest.mark.alone
 async def test_an_extended_run_outlives_its_limit_and_time_left_follows(executor: Executor) -> None:
     left: list[float] = []
 
@@ -321,6 +322,7 @@ async def test_an_extended_run_outlives_its_limit_and_time_left_follows(executor
     assert all(0.1 < each <= 0.2 for each in left)
 
 
+@pytest.mark.alone
 async def test_a_sync_handler_extends_its_run_from_its_thread(executor: Executor) -> None:
     def handle(ctx: Context) -> str:
         for _ in range(3):
@@ -348,6 +350,7 @@ async def test_an_extension_that_is_shorter_than_what_is_left_shortens_the_run(e
         assert time.monotonic() - began < 2
 
 
+@pytest.mark.alone
 async def test_a_run_that_stops_extending_is_stopped(executor: Executor) -> None:
     async def handle(ctx: Context) -> None:
         ctx.extend(0.1)
@@ -360,6 +363,7 @@ async def test_a_run_that_stops_extending_is_stopped(executor: Executor) -> None
     assert outcome.limit == pytest.approx(0.2, abs=0.05)
 
 
+@pytest.mark.alone
 async def test_the_soft_limit_moves_with_the_hard_one(executor: Executor) -> None:
     async def handle(ctx: Context) -> float:
         began = time.monotonic()
