@@ -9,8 +9,10 @@ A record that is not to be kept at all is written like any other first, so that 
 after a crash; it is discarded when that is done, and gone a moment later (:data:`DISCARD_AFTER`).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from jetq.errors import DelayTooLongError
 from jetq.jetstream.bound_queue import BoundStore
@@ -19,6 +21,7 @@ from jetq.model.dependency import DEPENDED_KEPT
 from jetq.model.record import ABSENT, TaskRecord
 from jetq.model.retention import Retention
 from jetq.model.state import State
+from jetq.model.verdict import Verdict
 from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, RESULT_POLL, Duration, StoreSettings, seconds
 from jetq.wire.retention import decode_retention
 
@@ -26,6 +29,8 @@ REREAD_EVERY: Final = 30.0
 """Seconds between two readings, so that a change counts everywhere within a minute."""
 DISCARD_AFTER: Final = RESULT_POLL + 1.0
 """Seconds until a discarded record is gone, so that whoever waits for the task reads it, also without its event."""
+_SPARE: Final = 0.1
+"""The part of a store's max_age that is left for a task whose wait is over: to come to its turn, and be claimed."""
 
 
 class StoreRetention:
@@ -79,6 +84,20 @@ class StoreRetention:
             delay = (record.due - now).total_seconds()
             if delay >= self.max_age:
                 raise DelayTooLongError(record.type, delay, self.max_age)
+
+    def kept_until_due(self, verdict: Verdict, now: datetime) -> Verdict:
+        """Return a verdict whose wait is over while the record is there, and say in it if it is shorter for that."""
+        if not self.max_age or verdict.due is None:
+            return verdict
+        wait, most = (verdict.due - now).total_seconds(), self.max_age * (1 - _SPARE)
+        if wait <= most:
+            return verdict
+        note = (
+            f"(the next run comes in {most:,.0f} s in place of {wait:,.0f} s, since the task store drops every record"
+            f" after {self.max_age:,.0f} s)"
+        )
+        last_err = f"{verdict.last_err} {note}".lstrip()
+        return replace(verdict, due=now + timedelta(seconds=most), last_err=last_err)
 
     def of(self, record: TaskRecord, handler: Retention | None = None) -> float:
         """

@@ -140,6 +140,8 @@ class Settler:
             verdict = judge(outcome, stored.record, rules, now=now, chance=random.random())  # noqa: S311 - jitter
             if verdict.queue:
                 verdict = await self._placed(verdict, stored.record, until)
+            if verdict.due is not None:
+                verdict = self._desk.backend.retention.kept_until_due(verdict, now)
             record = stored.record
             if claim.progress is not ABSENT:
                 record = replace(record, progress=claim.progress)

@@ -22,9 +22,10 @@ paused. I5 two tasks of one key are never both able to run. I6 a child starts on
 complete. I7 two tasks of a key of which the latest runs are never both active. I8 a task that moved to another queue
 is claimed there alone; only a run that died is taken over through an item that was left in the other one.
 
-Not modelled: Go's workers, flows, children that wait again for a retried parent, dependents of dependents, full queues,
-the hand-over of a dead child process, TTLs, sizes, stale reads, more than two workers or one delivery a worker, tries
-that an operator's retry sets back. That presence is back within 5 s of a crash of the server is assumed.
+Not modelled: Go's workers, flows (they have a world of their own, `tests.model.flows`), children that wait again for a
+retried parent, dependents of dependents, full queues, the hand-over of a dead child process, TTLs, sizes, stale reads,
+more than two workers or one delivery a worker, tries that an operator's retry sets back. That presence is back within
+5 s of a crash of the server is assumed.
 """
 
 import pytest

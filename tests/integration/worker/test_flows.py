@@ -69,6 +69,15 @@ def app(make_app: Callable[[], App]) -> App:
     return app
 
 
+def make_worker_app(app: App) -> App:
+    """Return another application with the same tasks, whose worker has a connection of its own."""
+    other = App("worker", namespace=app.settings.namespace, queues=[Queue("DEFAULT", lease=1.0)])
+    other.connect_to(app.address())
+    for handler in app.router.handlers:
+        other.router.add(handler)
+    return other
+
+
 async def backend_of(app: App) -> Backend:
     return (await app.clients.current()).backend
 
@@ -207,6 +216,46 @@ async def test_a_result_whose_record_is_gone_says_so(app: App) -> None:
         with pytest.raises(ResultGoneError):
             await handle.aresult(10)
         assert str(await handle.astatus()) == "complete (1 complete, 1 gone)"
+
+
+async def test_waiting_for_very_many_subscribes_once_and_reads_each_when_it_ends(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 1000
+    nodes = [node(f"n{number}") for number in range(count)]
+    handle = await submit(app, *nodes, result=tuple(range(count)))
+    backend = await backend_of(app)
+    subscribed, reads = list[str](), list[str]()
+    subscribe, read = backend.connection.subscribe, backend.tasks.read
+
+    async def counted_subscribe(subject: str, *args: Any, **said: Any) -> Any:
+        subscribed.append(subject)
+        return await subscribe(subject, *args, **said)
+
+    async def counted_read(task_id: str, **said: Any) -> Any:
+        reads.append(task_id)
+        return await read(task_id, **said)
+
+    monkeypatch.setattr(backend.connection, "subscribe", counted_subscribe)
+    monkeypatch.setattr(backend.tasks, "read", counted_read)
+    waiting = asyncio.create_task(handle.aresult(25))
+
+    async def all_are_read() -> bool:
+        return len(reads) >= count
+
+    await eventually(all_are_read)
+    async with Worker(make_worker_app(app), settings=NO_JANITOR):
+        assert len(await waiting) == count
+    assert subscribed == [backend.names.task_event("*")]
+    assert len(reads) <= 2.5 * count
+
+
+async def test_an_end_of_which_no_event_came_is_found_all_the_same(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = await submit(app, *(node(f"n{number}") for number in range(20)), result=tuple(range(20)))
+    monkeypatch.setattr("jetq.client.flow_tracking.FlowTracker._on_event", lambda *_: None)
+    waiting = asyncio.create_task(handle.aresult(20))
+    async with Worker(make_worker_app(app), settings=NO_JANITOR):
+        assert len(await waiting) == 20
 
 
 # cancel

@@ -16,6 +16,7 @@ from jetq.execution.context import Context
 from jetq.execution.failure import MAX_KIND, MAX_MESSAGE, MAX_TRACEBACK
 from jetq.execution.middleware import CallNext
 from jetq.jetstream.backend import Backend
+from jetq.jetstream.connection import Connection
 from jetq.jetstream.server import EmbeddedServer
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import Event, RunLost, TaskStateChanged
@@ -25,6 +26,7 @@ from jetq.model.state import State
 from jetq.model.transition import claimed
 from jetq.settings import Queue
 from jetq.worker.worker import Worker
+from tests.integration import golayout
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import LEASE, SETTINGS
 
@@ -313,6 +315,37 @@ async def test_a_policy_that_the_worker_cannot_use_falls_back_to_the_handlers(
     told_error = retries(told, handle.id)[0].last_err
     assert told_error.startswith("ValueError: not yet (and the task's own retry policy cannot be used: ")
     assert why in told_error
+
+
+# A store that drops records at an age
+
+
+@pytest.mark.parametrize("signal", [Retry(7200, reason="busy"), Snooze(7200)], ids=["retry", "snooze"])
+async def test_a_wait_ends_before_a_go_store_drops_the_record_and_the_record_says_so(
+    open_app: Callable[..., App],
+    connection: Connection,
+    namespace: str,
+    told: list[Event],
+    signal: Signal,
+) -> None:
+    await golayout.make_store(connection, namespace, max_age=3600 * golayout.SECOND)
+    app = open_app()
+
+    @app.task("pay")
+    async def pay() -> None:
+        raise signal
+
+    handle = await pay.aenqueue()
+    async with Worker(app, settings=SETTINGS):
+        await eventually(lambda: _stands(app, handle.id, State.RETRY))
+
+    record = (await read(app, handle.id)).record
+    assert record.tried is not None
+    assert record.due is not None
+    assert record.due - record.tried == timedelta(minutes=54)
+    why = "(the next run comes in 3,240 s in place of 7,200 s, since the task store drops every record after 3,600 s)"
+    assert record.last_err == (f"busy {why}" if isinstance(signal, Retry) else why)
+    assert [event.last_err for event in retries(told, handle.id)] == [record.last_err]
 
 
 # Another queue
