@@ -42,6 +42,12 @@ class Folder:
         return Folder(self.path, self.variables | variables)
 
     @property
+    def shared(self) -> Path:
+        """The folder of the run; each of its processes has one of its own in it, if they are many."""
+        parent = self.path.parent
+        return parent.parent if parent.name.startswith("popen-") else parent
+
+    @property
     def environment(self) -> dict[str, str]:
         foreign = ("JETQ_", "NATS_", "XDG_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
         inherited = {
@@ -53,7 +59,7 @@ class Folder:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(self.path.parent / "pycache"),  # compiled once for all tests of a run
+            "PYTHONPYCACHEPREFIX": str(self.shared / "pycache"),  # compiled once for all tests of a run
             "XDG_CONFIG_HOME": str(self.path / "config"),
         }
         return inherited | own | self.variables
