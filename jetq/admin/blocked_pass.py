@@ -104,7 +104,12 @@ class BlockedPass:
     async def _begin(self, root: TaskRecord, marker: StreamMessage, flow: FlowState | None) -> None:
         """Release a task that waits for its flow; end it if nothing is left of that."""
         if flow is FlowState.COMMITTED:
-            await self._backend.dependents.settle(root.id, [ParentEnd(root.flow, State.COMPLETE)])
+            dependents, committed = self._backend.dependents, ParentEnd(root.flow, State.COMPLETE)
+            await dependents.settle(root.id, [committed])
+            others = [parent for parent in root.pending if parent != root.flow]
+            ends = await dependents.ends_of_parents(others)  # after that: before it, failures did not count
+            if ended := [end for end in ends.values() if end is not None]:
+                await dependents.settle(root.id, ended)
         elif self._age(marker) > _OLD_MARKER:
             await abandon_one(self._backend, root.id, root.flow)
 

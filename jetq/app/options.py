@@ -65,7 +65,8 @@ class CallOptions:
         queue: Where the task goes.
         delay: Seconds (or timedelta) until it becomes runnable.
         run_at: An aware datetime at which it becomes runnable.
-        deadline: Seconds (or timedelta) from now, or an aware datetime, after which it is not started any more.
+        deadline: Seconds (or timedelta) from now, or an aware datetime, after which it is not started any more. What
+            "now" is says the server's clock, here and for *delay*; a deadline that has passed is refused.
         max_tries: How often it may run; 0 is unlimited.
         timeout: Seconds (or timedelta) that a run may take.
         soft_timeout: Seconds (or timedelta) after which a run is asked to end; it matters below the limit alone.
@@ -162,9 +163,8 @@ def build_request(
 
     Raises:
         InvalidNameError: The task type is illegal.
-        InvalidSettingError: The deadline is in the past, or the task would start after it; or nobody knows the name of
-            the retry policy; or there is no unique key to be had from what is said; or it is said how results or
-            failures of other tasks are taken, and there are none.
+        InvalidSettingError: Nobody knows the name of the retry policy; or there is no unique key to be had from what is
+            said; or it is said how results or failures of other tasks are taken, and there are none.
         InvalidPayloadError: The unique key is to be had from arguments, and the payload does not fit the handler.
     """
     if not call.depends_on and (call.into, call.on_failure) != (None, None):
@@ -173,7 +173,6 @@ def build_request(
     setting, start = ("delay", call.delay) if call.run_at is None else ("run_at", call.run_at)
     deadline = own.deadline if call.deadline is None else call.deadline
     context = current_context.get()
-    _check_order(setting, start, deadline)
     options = _stored(call, settings)
     if call.into is not None:
         options = with_into(options, {call.into: parents_shape(call.depends_on)})
@@ -259,24 +258,6 @@ def check_soft_timeout(soft: Duration | None, hard: Duration | None) -> float | 
     if hard is not None and checked >= (limit := seconds("timeout", hard)):
         raise InvalidSettingError("soft_timeout", soft, f"below the timeout of {limit:g} s")
     return checked
-
-
-def _check_order(setting: str, start: Deadline | None, deadline: Deadline | None) -> None:
-    """Refuse a deadline that has passed, and a task that would start after it."""
-    if deadline is None:
-        return
-    now = datetime.now(UTC)
-    last = _moment("deadline", deadline, now)
-    if last <= now:
-        raise InvalidSettingError("deadline", deadline, f"in the future (it is {now.isoformat()} now)")
-    if start is not None and _moment(setting, start, now) >= last:
-        wanted = f"before the deadline ({last.isoformat()}), after which the task is not started any more"
-        raise InvalidSettingError(setting, start, wanted)
-
-
-def _moment(setting: str, value: Deadline, now: datetime) -> datetime:
-    when = _when(setting, value)
-    return when if isinstance(when, datetime) else now + (when or timedelta(0))
 
 
 def _when(setting: str, value: Deadline | None) -> datetime | timedelta | None:

@@ -94,7 +94,10 @@ class Submission:
         """
         requests: list[EnqueueRequest] = []
         for start in range(0, len(entries), _SLICE):
-            requests += [self.request(entry) for entry in entries[start : start + _SLICE]]
+            now = client.backend.connection.clock.now()
+            for entry in entries[start : start + _SLICE]:
+                requests.append(request := self.request(entry))
+                request.refuse_late(now)
             await asyncio.sleep(0)
         results = await client.enqueuer.enqueue_many(requests)
         return [self._outcome(entry, result) for entry, result in zip(entries, results, strict=True)]

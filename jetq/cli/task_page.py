@@ -130,6 +130,7 @@ def view_fields(view: TaskView, signature: str = "") -> list[tuple[str, str]]:
         ("Waits for", "" if record.is_final else record.after or _ids(record.pending)),
         ("Dependents", _ids(record.dependents)),
         ("Flow", record.flow),
+        ("Trace", record.trace),
         ("Cancel", _cancel(record)),
         ("Created", stamp(record.created)),
         ("Tried", stamp(record.tried)),

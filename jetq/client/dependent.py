@@ -8,7 +8,7 @@ blocked record → the parents' records → the caller is answered. What a crash
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec.structs import replace
@@ -37,6 +37,25 @@ class Placing(Protocol):
     async def make_runnable(self, stored: Stored) -> None:
         """Put in place what a record asks for."""
         ...
+
+
+def ended_of(task_type: str, parents: Iterable[str], ends: Mapping[str, ParentEnd | None]) -> list[ParentEnd]:
+    """
+    Return what those parents of a new task came to that have ended.
+
+    Args:
+        task_type: Its type.
+        parents: They.
+        ends: What each came to, perhaps of others too; None for one that has not ended.
+
+    Raises:
+        UnknownDependencyError: One does not exist.
+    """
+    found = [end for parent in parents if (end := ends[parent]) is not None]
+    for end in found:
+        if end.state == GONE:
+            raise UnknownDependencyError(task_type, end.id)
+    return found
 
 
 class DependentEnqueuer:
@@ -87,11 +106,7 @@ class DependentEnqueuer:
     async def _ended(self, request: EnqueueRequest) -> tuple[ParentEnd, ...]:
         """Return what those parents came to that have ended, unless that ends the task as well."""
         policies = {edge.task_id: edge.on_failure for edge in request.depends_on}
-        ends = await self._backend.dependents.ends_of_parents([*policies])
-        for parent, end in ends.items():
-            if end is not None and end.state == GONE:
-                raise UnknownDependencyError(request.type, parent)
-        found = [end for end in ends.values() if end is not None]
+        found = ended_of(request.type, policies, await self._backend.dependents.ends_of_parents([*policies]))
         return tuple(end for end in found if first_failure({end.id: end}, policies) is None)
 
     async def enqueue_many(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | JetqError]:

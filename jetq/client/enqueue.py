@@ -41,7 +41,6 @@ from jetq.client.keyed import ExistingTask, KeyedEnqueuer
 from jetq.client.request import EnqueueRequest
 from jetq.errors import (
     DuplicateTaskError,
-    EnqueueError,
     EnqueueTimeoutError,
     JetqError,
     LimitReachedError,
@@ -235,7 +234,7 @@ class Enqueuer:
     def _draft_or_error(self, request: EnqueueRequest) -> "_Draft | JetqError":
         try:
             return self._draft(request)
-        except EnqueueError as error:
+        except JetqError as error:
             return error
 
     def _written(self, draft: "_Draft", sequence: int) -> Stored:

@@ -5,6 +5,7 @@ flow_request: a flow as its caller wants it, before anything of it is stored.
 from msgspec import Struct
 
 from jetq.client.request import EnqueueRequest
+from jetq.model.dependency import Edge
 from jetq.model.flow import Link, Shape
 
 
@@ -16,13 +17,23 @@ class FlowNode(Struct, frozen=True, kw_only=True):
         name: Its name within the flow.
         request: The task. Who it depends on is said by *parents* alone, so its ``depends_on`` is empty, as are
             ``task_id`` and ``flow``, which are chosen when the flow is submitted; it has no unique key.
-        parents: The nodes that it depends on, each once. They are its record's ``dependencies``, in this order, which
-            the positions in ``request.options.into`` rely on.
+        parents: What it depends on, each once: nodes by links, and tasks that exist already by edges. They are its
+            record's ``dependencies``, in this order, which the positions in ``request.options.into`` rely on.
     """
 
     name: str
     request: EnqueueRequest
-    parents: tuple[Link, ...] = ()
+    parents: tuple[Link | Edge, ...] = ()
+
+    @property
+    def links(self) -> list[Link]:
+        """The nodes that it depends on."""
+        return [parent for parent in self.parents if isinstance(parent, Link)]
+
+    @property
+    def edges(self) -> list[Edge]:
+        """The tasks that it depends on, and that exist already."""
+        return [parent for parent in self.parents if isinstance(parent, Edge)]
 
 
 class FlowRequest(Struct, frozen=True, kw_only=True):

@@ -1,11 +1,12 @@
 """
 flow_submission: from a flow that its caller wants to stored tasks, all of which run or none.
 
-The order is: the flow's message, ``building`` → markers of all tasks → records, children first, roots (which wait for
-nobody) last and blocked on the flow → edges of tasks with very many dependents → the message becomes ``committed`` by
-compare-and-swap → the roots become runnable → their items → their markers are removed → the caller is answered. A
-record is written once, with all that is to be known of its flow, and each step is acknowledged as a whole before the
-next begins. What a crash or a lost answer at each arrow leads to:
+The order is: tasks of elsewhere that some of its tasks depend on are read → the flow's message, ``building`` → markers
+of all tasks → records, children first, roots (which wait for no task of the flow) last and blocked on the flow → edges
+of tasks with very many dependents → the tasks of elsewhere know their children → the message becomes ``committed`` by
+compare-and-swap → the roots become runnable → their items → their markers are removed → another look at the tasks of
+elsewhere → the caller is answered. A record is written once, with all that is to be known of its flow, and each step is
+acknowledged as a whole before the next begins. What a crash or a lost answer at each arrow leads to:
 
 ===================================  ===================================================================================
 at                                   what follows
@@ -22,6 +23,14 @@ a record: no answer, or refused      the caller's call aborts the flow, ends wha
 a task is cancelled meanwhile        its children are there, since they are written before it, and fail with it; those
                                      to which an edge is written later fail by the pass over the markers
 an edge before its parent's record   does not come about: the pass over the markers removes edges that lead from nothing
+one of elsewhere is not there        ``UnknownDependencyError``; nothing is stored
+one of elsewhere ended before        what it gave stands in the new record
+dead after some know their children  as before that: the flow is aborted; an id of a task that ended is left in
+                                     ``dependents`` of each, which is harmless
+one of elsewhere ends meanwhile      it is counted, by itself or where it is to know its child; so the record of that is
+                                     written again. One that would fail its child is not counted, since a task of an
+                                     uncommitted flow fails with nobody; the look after the commit, or the pass, does it
+                                     once the child does not wait for the flow any more
 alive, and slow beyond five minutes  the commit is refused; this call ends what it wrote meanwhile, and raises
                                      ``FlowAbandonedError``
 dead after the pass aborted it       a record that was written after that has its marker still, and the pass ends it
@@ -29,7 +38,7 @@ commit: answer lost                  the message is read; nobody but this call c
 commit: no answer until the end      ``FlowSubmitTimeoutError``: if it is committed, all runs; if not, it is aborted
                                      once it is five minutes old
 dead after the commit                roots that wait for a flow that is committed; the pass over the markers releases
-                                     them
+                                     them, and looks at the tasks of elsewhere
 a root: refused                      somebody released or cancelled it; what is left to do is done as for any task whose
                                      last parent ended (`jetstream.dependents`)
 dead after some roots                as after the commit; one that is runnable with its marker gets its item from the
@@ -43,15 +52,12 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from jetq.client.flow_request import FlowNode, FlowRequest
+from jetq.client.flow_draft import FlowDraft, NodeDraft, drafted
+from jetq.client.flow_request import FlowRequest
 from jetq.errors import (
     FlowAbandonedError,
     FlowSubmitTimeoutError,
     JetqError,
-    PayloadTooLargeError,
     SequenceConflictError,
     ServerError,
     ServerTimeoutError,
@@ -59,25 +65,22 @@ from jetq.errors import (
 from jetq.jetstream.abandoning import abandon
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.flow_store import StoredFlow
+from jetq.jetstream.gathering import together
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.task_store import Stored
-from jetq.model.dependency import MOST_DEPENDENTS, Edge, ParentEnd
+from jetq.model.dependency import ParentEnd
 from jetq.model.events import EnqueueFailed, state_change
 from jetq.model.flow import FlowState
-from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.observe.fault_points import Point, fault_point
-from jetq.settings import RECORD_MARGIN
-from jetq.wire.codec import Document, new_document
-from jetq.wire.dependencies import REFERENCE_SIZE, encode_policies, without_parents
-from jetq.wire.flows import FlowDocument, NodeEntry, NodeKind
-from jetq.wire.ids import new_id, new_nonce
+from jetq.wire.dependencies import without_parents
+from jetq.wire.ids import new_id
 from jetq.wire.signature import Signer
 
 _PART: Final = 1000
 """Records that are awaited together; less than the publisher's window, so that parts follow each other closely."""
-_SLICE: Final = 250
-"""Records that are spelled in one go; other tasks of the loop come to their turn in between."""
+_ABREAST: Final = 50
+"""Tasks that are dealt with one by one at one time."""
 
 
 class QueueKeeper(Protocol):
@@ -86,34 +89,6 @@ class QueueKeeper(Protocol):
     async def refused_queues(self, names: Iterable[str]) -> dict[str, JetqError]:
         """Return the error of each queue that does not exist and cannot be made."""
         ...
-
-
-class _Draft(Struct, gc=False):
-    """A record that is to be written, and the edges that have no place in it."""
-
-    document: Document
-    data: bytes
-    edges: list[str]
-    sequence: int = 0
-
-    @property
-    def record(self) -> TaskRecord:
-        return self.document.record
-
-
-class _FlowDraft(Struct):
-    """
-    A flow on its way.
-
-    Attributes:
-        document: What its message says.
-        tasks: By position, until they are written.
-        is_doubtful: An answer is missing, so that something may be stored later than it is looked for.
-    """
-
-    document: FlowDocument
-    tasks: list[_Draft]
-    is_doubtful: bool = False
 
 
 class FlowEnqueuer:
@@ -141,6 +116,7 @@ class FlowEnqueuer:
         Raises:
             UnknownQueueError, PayloadTooLargeError, FlowTooLargeError, DelayTooLongError: It cannot be stored; nothing
                 was sent.
+            UnknownDependencyError: A task of elsewhere, on which one depends, does not exist; nothing was sent.
             FlowSubmitTimeoutError: No acknowledgement: all of it runs, or nothing of it ever does.
             FlowAbandonedError: It took too long, and somebody else gave it up; nothing of it runs.
             ServerError: The server refused for a reason of its own; nothing of it runs.
@@ -182,65 +158,26 @@ class FlowEnqueuer:
 
     # what is to be written
 
-    async def _drafted(self, request: FlowRequest) -> _FlowDraft:
+    async def _drafted(self, request: FlowRequest) -> FlowDraft:
         """
-        Spell all that is to be written.
+        Read the tasks of elsewhere, and spell all that is to be written; see `flow_draft` for what it raises.
 
         Raises:
-            PayloadTooLargeError: A record is too large.
-            DelayTooLongError: A task is due when the store has dropped its record.
+            FlowSubmitTimeoutError: No answer.
         """
-        flow_id, now = new_id(), self._backend.connection.clock.now()
-        ids = [new_id() for _ in request.nodes]
-        children: list[list[str]] = [[] for _ in ids]
-        for child, node in zip(ids, request.nodes, strict=True):
-            for link in node.parents:
-                children[link.parent].append(child)
-        tasks: list[_Draft] = []
-        for position, node in enumerate(request.nodes):
-            before = (tasks[link.parent].record.trace for link in node.parents)
-            trace = node.request.trace or next(filter(None, before), request.trace)
-            wish = replace(node.request, flow=flow_id, trace=trace)
-            record = _blocked(wish.record(ids[position], new_nonce(), now), node, ids, flow_id)
-            self._backend.retention.refuse_late(record, now)
-            tasks.append(self._draft(record, children[position]))
-            if not len(tasks) % _SLICE:
-                await asyncio.sleep(0)
-        kinds: dict[NodeKind, int] = {}
-        nodes = tuple(
-            NodeEntry(task_id, node.name, kinds.setdefault(_kind(node), len(kinds)))
-            for task_id, node in zip(ids, request.nodes, strict=True)
-        )
-        document = FlowDocument(
-            id=flow_id,
-            name=request.name,
-            state=FlowState.BUILDING,
-            created=now,
-            nodes=nodes,
-            kinds=tuple(kinds),
-            leaves=tuple(position for position, found in enumerate(children) if not found),
-            result=None if request.keyed else request.result,
-            keyed=request.keyed,
-            nonce=new_nonce(),
-        )
-        return _FlowDraft(document, tasks)
-
-    def _draft(self, record: TaskRecord, children: list[str]) -> _Draft:
-        document = new_document(replace(record, dependents=tuple(children[:MOST_DEPENDENTS])))
-        if self._signer is not None:
-            document = self._signer.signed(document)
-        data = document.encode()
-        limit = self._backend.connection.max_payload - RECORD_MARGIN
-        size = len(data) + REFERENCE_SIZE * len(record.pending)
-        if size > limit:
-            raise PayloadTooLargeError(record.type, size, limit)
-        return _Draft(document, data, children[MOST_DEPENDENTS:])
+        flow_id, backend = new_id(), self._backend
+        outside = dict.fromkeys(edge.task_id for node in request.nodes for edge in node.edges)
+        try:
+            ends = await backend.dependents.ends_of_parents([*outside]) if outside else {}
+        except ServerTimeoutError as silent:
+            raise FlowSubmitTimeoutError(flow_id, self._timeout) from silent
+        return await drafted(request, flow_id, ends, backend, self._signer)
 
     # before the commit
 
-    async def _store(self, draft: _FlowDraft) -> list[Stored]:
+    async def _store(self, draft: FlowDraft) -> list[NodeDraft]:
         """
-        Write everything but the commit; return the roots.
+        Write everything but the commit; return those that wait for it.
 
         Raises:
             FlowSubmitTimeoutError: No answer.
@@ -250,8 +187,8 @@ class FlowEnqueuer:
         tasks = draft.tasks
         await self._publish([backend.links.flow_marker(task.record.id, flow_id) for task in tasks], draft)
         fault_point(Point.FLOW_MARKED)
-        inner = [task for task in reversed(tasks) if task.record.dependencies]
-        roots = [task for task in reversed(tasks) if not task.record.dependencies]
+        inner = [task for task in reversed(tasks) if task.is_inner]
+        roots = [task for task in reversed(tasks) if not task.is_inner]
         for start in range(0, len(inner), _PART):
             await self._write(inner[start : start + _PART], draft)
         for start in range(0, len(roots), _PART):
@@ -259,14 +196,25 @@ class FlowEnqueuer:
         for task in tasks:
             if task.edges:
                 await self._publish(backend.links.edges(task.record.id, task.edges), draft)
-        return [Stored(task.document, task.sequence, task.data) for task in reversed(roots)]
+        if outside := [task for task in tasks if task.outside]:
+            try:
+                await self._join(outside)
+            except ServerError as error:
+                raise self._refusal(draft, error) from error
+        return [task for task in tasks if flow_id in task.record.pending]
 
-    async def _publish(self, publications: list[Publication], draft: _FlowDraft) -> None:
+    async def _join(self, tasks: Sequence[NodeDraft]) -> None:
+        """Let tasks of elsewhere know those that wait for them, and take those out that ended."""
+        join = self._backend.dependents.join
+        for start in range(0, len(tasks), _ABREAST):
+            await together([join(task.record.id, task.outside) for task in tasks[start : start + _ABREAST]])
+
+    async def _publish(self, publications: list[Publication], draft: FlowDraft) -> None:
         for answer in await self._backend.publisher.publish_many(publications, timeout=self._timeout):
             if not isinstance(answer, int):
                 raise self._refusal(draft, answer)
 
-    async def _write(self, tasks: Sequence[_Draft], draft: _FlowDraft) -> None:
+    async def _write(self, tasks: Sequence[NodeDraft], draft: FlowDraft) -> None:
         """Write records together, and tell of them."""
         store, bus = self._backend.tasks, self._backend.bus
         writes = [store.publication(task.record.id, task.data, 0) for task in tasks]
@@ -277,7 +225,7 @@ class FlowEnqueuer:
             bus.emit(state_change(task.record, now, sequence=task.sequence))
         fault_point(Point.FLOW_PART_STORED)
 
-    async def _resolved(self, task: _Draft, doubt: ServerError, draft: _FlowDraft) -> int:
+    async def _resolved(self, task: NodeDraft, doubt: ServerError, draft: FlowDraft) -> int:
         """Find out whether a record is there all the same."""
         if isinstance(doubt, (SequenceConflictError, ServerTimeoutError)):
             try:
@@ -288,13 +236,13 @@ class FlowEnqueuer:
                 return found.sequence
         raise self._refusal(draft, doubt)
 
-    def _refusal(self, draft: _FlowDraft, error: ServerError) -> JetqError:
+    def _refusal(self, draft: FlowDraft, error: ServerError) -> JetqError:
         if not isinstance(error, ServerTimeoutError):
             return error
         draft.is_doubtful = True
         return FlowSubmitTimeoutError(draft.document.id, self._timeout)
 
-    async def _give_up(self, flow: StoredFlow, draft: _FlowDraft) -> None:
+    async def _give_up(self, flow: StoredFlow, draft: FlowDraft) -> None:
         """Abort a flow and end what was written; what fails of that is done by the pass over the markers."""
         backend = self._backend
         with contextlib.suppress(ServerError):
@@ -308,7 +256,7 @@ class FlowEnqueuer:
 
     # the commit, and what follows
 
-    async def _commit(self, flow: StoredFlow, draft: _FlowDraft) -> StoredFlow:
+    async def _commit(self, flow: StoredFlow, draft: FlowDraft) -> StoredFlow:
         try:
             found = await self._backend.flows.decide(flow, FlowState.COMMITTED, timeout=self._timeout)
         except (ServerTimeoutError, SequenceConflictError) as silent:
@@ -319,27 +267,33 @@ class FlowEnqueuer:
             await abandon(self._backend, draft.document)
         raise FlowAbandonedError(flow.id, flow.document.name)
 
-    async def _release(self, flow_id: str, roots: Sequence[Stored]) -> None:
-        """Let roots run, a part at a time; those that somebody wrote meanwhile are looked at one by one."""
+    async def _release(self, flow_id: str, tasks: Sequence[NodeDraft]) -> None:
+        """Let those run that waited for the flow alone, a part at a time; others wait on for whom they wait as well."""
         committed = [ParentEnd(flow_id, State.COMPLETE)]
-        for start in range(0, len(roots), _PART):
-            part = roots[start : start + _PART]
-            placed = await self._place(await self._released(part, committed))
+        for start in range(0, len(tasks), _PART):
+            part = tasks[start : start + _PART]
+            written = await self._released(part, committed)
+            placed = await self._place([each for each in written if each.record.state is not State.BLOCKED])
             fault_point(Point.ROOTS_PLACED)
             await self._backend.links.unmark_many(placed)
-            done = set(placed)
-            for root in part:
-                if root.record.id not in done:
-                    await self._backend.dependents.settle(root.record.id, committed)
+            done = {*placed, *(each.record.id for each in written if each.record.state is State.BLOCKED)}
+            await self._settle([task.record.id for task in part if task.record.id not in done], committed)
+        await self._join([task for task in tasks if task.outside])  # ends that did not count before the commit
 
-    async def _released(self, roots: Sequence[Stored], committed: Sequence[ParentEnd]) -> list[Stored]:
-        """Make roots runnable; return those that are."""
+    async def _settle(self, ids: Sequence[str], committed: Sequence[ParentEnd]) -> None:
+        """Look one by one at those that somebody wrote meanwhile."""
+        settle = self._backend.dependents.settle
+        for start in range(0, len(ids), _ABREAST):
+            await together([settle(task_id, committed) for task_id in ids[start : start + _ABREAST]])
+
+    async def _released(self, tasks: Sequence[NodeDraft], committed: Sequence[ParentEnd]) -> list[Stored]:
+        """Take the flow out of what tasks wait for; return those for which that was written, mostly runnable."""
         backend, now = self._backend, self._backend.connection.clock.now()
-        changed = [root.document.updated(without_parents(root.record, committed, now) or root.record) for root in roots]
+        changed = [task.document.updated(without_parents(task.record, committed, now) or task.record) for task in tasks]
         data = [document.encode() for document in changed]
         writes = [
-            backend.tasks.publication(root.record.id, each, root.sequence)
-            for root, each in zip(roots, data, strict=True)
+            backend.tasks.publication(task.record.id, each, task.sequence)
+            for task, each in zip(tasks, data, strict=True)
         ]
         answers = await backend.publisher.publish_many(writes, timeout=self._timeout)
         fault_point(Point.ROOTS_RELEASED)
@@ -347,7 +301,8 @@ class FlowEnqueuer:
         for document, each, answer in zip(changed, data, answers, strict=True):
             if isinstance(answer, int):
                 found.append(Stored(document, answer, each))
-                backend.bus.emit(state_change(document.record, now, sequence=answer))
+                if document.record.state is not State.BLOCKED:
+                    backend.bus.emit(state_change(document.record, now, sequence=answer))
         return found
 
     async def _place(self, roots: Sequence[Stored]) -> list[str]:
@@ -361,24 +316,3 @@ class FlowEnqueuer:
             await backend.queues.schedule_unless_newer(root, timeout=self._timeout)
         placed = [root.record.id for root, answer in zip(ready, answers, strict=True) if isinstance(answer, int)]
         return [*placed, *(root.record.id for root in waiting)]
-
-
-def _blocked(record: TaskRecord, node: FlowNode, ids: Sequence[str], flow_id: str) -> TaskRecord:
-    """Let a new task wait for its parents, or for the flow."""
-    if not node.parents:
-        return replace(record, state=State.BLOCKED, pending=(flow_id,))
-    parents = [ids[link.parent] for link in node.parents]
-    edges = [Edge(ids[link.parent], link.on_failure) for link in node.parents]
-    return replace(
-        record,
-        state=State.BLOCKED,
-        dependencies=parents,
-        pending=tuple(parents),
-        on_failure=encode_policies(edges),
-        load_dependencies=node.request.load_dependencies,
-    )
-
-
-def _kind(node: FlowNode) -> NodeKind:
-    options = node.request.options
-    return NodeKind(node.request.type, node.request.queue, options is not None and options.each)

@@ -3,10 +3,12 @@ request: what a caller wants enqueued, before it is a record.
 """
 
 from datetime import datetime, timedelta
+from typing import overload
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from jetq.errors import InvalidSettingError
 from jetq.model.dependency import Edge, ParentEnd
 from jetq.model.record import StoredOptions, TaskRecord
 from jetq.model.state import State
@@ -54,9 +56,33 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
     trace: str = ""
 
     def record(self, task_id: str, nonce: str, now: datetime) -> TaskRecord:
-        """Return the record of a new task."""
+        """
+        Return the record of a new task.
+
+        Raises:
+            InvalidSettingError: As :meth:`refuse_late`.
+        """
+        self.refuse_late(now)
         record = self._plain(task_id, nonce, now)
         return self._waiting(record, now) if self.depends_on else record
+
+    def refuse_late(self, now: datetime) -> None:
+        """
+        Refuse a task that no worker would start; it takes the server's time to know.
+
+        Raises:
+            InvalidSettingError: Its deadline has passed, or it would start after that.
+        """
+        if self.deadline is None:
+            return
+        deadline, due = _moment(self.deadline, now), _moment(self.due, now)
+        if deadline <= now:
+            raise InvalidSettingError("deadline", deadline, f"in the future (it is {now.isoformat()} now)")
+        if due is not None and due >= deadline and not self.after:  # which has a due time only to look now and then
+            setting = "delay" if isinstance(self.due, timedelta) else "run_at"
+            said = self.due.total_seconds() if isinstance(self.due, timedelta) else self.due
+            wanted = f"before the deadline ({deadline.isoformat()}), after which the task is not started any more"
+            raise InvalidSettingError(setting, said, wanted)
 
     def _waiting(self, record: TaskRecord, now: datetime) -> TaskRecord:
         """Return the record of a task that waits for others, unless all of them have ended."""
@@ -91,5 +117,11 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
         )
 
 
+@overload
+def _moment(when: datetime | timedelta, now: datetime) -> datetime: ...
+@overload
+def _moment(when: None, now: datetime) -> None: ...
+@overload
+def _moment(when: datetime | timedelta | None, now: datetime) -> datetime | None: ...
 def _moment(when: datetime | timedelta | None, now: datetime) -> datetime | None:
     return now + when if isinstance(when, timedelta) else when

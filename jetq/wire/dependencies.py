@@ -173,6 +173,9 @@ def without_parents(
     """
     Take parents out of what a blocked task waits for.
 
+    Those that it would fail with stay while it waits for its flow: before that is committed nobody knows whether it is
+    a task at all. Who takes out the flow looks at them again.
+
     Args:
         child: The task.
         ends: What its parents came to; others than those that it waits for make no difference.
@@ -183,15 +186,19 @@ def without_parents(
         The task as it is then: still blocked, or runnable (or waiting for its due time), or unreachable; None if
         nothing changes.
     """
+    policies = decode_policies(child.on_failure)
     ended = {end.id: end for end in ends if end.id in child.pending}
+    if child.flow in child.pending and child.flow not in ended:
+        ended = {name: end for name, end in ended.items() if first_failure({name: end}, policies) is None}
     if not ended and child.pending:
         return None
-    policies = decode_policies(child.on_failure)
     failure = first_failure(ended, policies)
     if failure is not None:
         return unreachable(child, End.GONE if failure.state == GONE else End.DEPENDENCY, failure.text)
     gifts, used = decode_gifts(child.satisfied), len(bytes(child.satisfied))
     for end in ended.values() if child.load_dependencies else ():
+        if end.id == child.flow:
+            continue
         gift = _given(end, policies)
         size = len(_encode(gift))
         if gift.is_result and (used + size > most or len(bytes(gift.payload)) > MOST_INLINE):

@@ -229,6 +229,18 @@ def test_a_pair_among_many_goes_where_its_handler_says(app: App) -> None:
     assert pair.record().max_tries == 3
 
 
+def test_nothing_of_many_is_sent_when_the_deadline_of_one_has_passed(app: App) -> None:
+    @app.task("x")
+    def x() -> None: ...
+
+    late = x.using(deadline=datetime(2020, 1, 1, tzinfo=UTC)).s()
+    with pytest.raises(InvalidSettingError, match="expected deadline to be in the future"):
+        app.enqueue_many([x.using(id="first").s(), late])
+
+    with pytest.raises(TaskNotFoundError):
+        app.handle("first").record()
+
+
 def test_nothing_of_many_is_sent_when_one_is_unsound(app: App) -> None:
     with pytest.raises(InvalidPayloadError):
         app.enqueue_many([("x", {"fine": 1}), ("x", {"bad": object()})])

@@ -9,6 +9,7 @@ from jetq.errors import (
     DelayTooLongError,
     DuplicateTaskError,
     EnqueueTimeoutError,
+    InvalidSettingError,
     PayloadTooLargeError,
     QueueFullError,
     SequenceConflictError,
@@ -75,6 +76,22 @@ async def test_a_delay_and_a_deadline_count_by_the_servers_clock_and_moments_are
     )
     assert abs(record.due - datetime.now(UTC) + timedelta(hours=1)) < timedelta(seconds=40)
     assert (fixed.due, fixed.deadline) == (moment, moment + timedelta(1))
+
+
+async def test_whether_a_deadline_has_passed_says_the_servers_clock(enqueuer: Enqueuer, backend: Backend) -> None:
+    in_the_past, in_the_future = (datetime.now(UTC) + timedelta(minutes=minutes) for minutes in (-30, 30))
+
+    backend.connection.clock.skew = timedelta(hours=1)  # this machine's clock is ahead
+    record = await enqueuer.enqueue(request(deadline=in_the_past))
+    backend.connection.clock.skew = -timedelta(hours=1)  # and behind
+    with pytest.raises(InvalidSettingError, match="expected deadline to be in the future"):
+        await enqueuer.enqueue(request(deadline=in_the_future))
+    [refused] = await enqueuer.enqueue_many([request(deadline=timedelta(1), due=in_the_future + timedelta(days=2))])
+
+    assert isinstance(record, TaskRecord)
+    assert record.deadline == in_the_past
+    assert isinstance(refused, InvalidSettingError)
+    assert refused.setting == "run_at"
 
 
 async def test_a_task_that_is_due_when_its_record_is_dropped_is_refused(

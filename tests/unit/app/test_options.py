@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jetq.app.application import App
 from jetq.app.group import Tasks
@@ -15,6 +16,7 @@ from jetq.settings import Settings
 
 NAIVE = datetime(2030, 1, 1)  # noqa: DTZ001 - on purpose
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
+NOW = datetime(2080, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2090, 1, 1, tzinfo=UTC)
 
 
@@ -58,23 +60,34 @@ def request(call: CallOptions, settings: Settings | None = None, **handler: Any)
 @pytest.mark.parametrize(
     ("call", "handler", "sentence"),
     [
-        ({"deadline": PAST}, {}, r"expected deadline to be in the future \(it is .* now\)"),
-        ({"deadline": 60, "delay": 60}, {}, r"expected delay to be before the deadline \(.*\), after which"),
+        ({"deadline": NOW}, {}, r"expected deadline to be in the future \(it is 2080-.* now\)"),
+        ({"deadline": 60, "delay": 60}, {}, r"expected delay to be before the deadline \(.*\), after which .* got: 60"),
         ({"deadline": 60, "delay": 3600}, {}, "expected delay to be before the deadline"),
         ({"deadline": FUTURE, "run_at": FUTURE}, {}, "expected run_at to be before the deadline"),
+        ({"deadline": 60, "run_at": FUTURE}, {}, "expected run_at to be before the deadline"),
         ({"delay": 3600}, {"deadline": 60.0}, "expected delay to be before the deadline"),
-        ({"retry": "2m"}, {}, "one of 10m, 1h, 1m, default, gentle"),
-        ({"retry": ""}, {}, "one of 10m, 1h, 1m, default, gentle"),
     ],
     ids=str,
 )
-def test_what_could_never_run_is_refused_when_it_is_enqueued(
+def test_what_could_never_run_is_refused_when_it_is_enqueued_at_the_servers_time(
     call: dict[str, Any], handler: dict[str, Any], sentence: str
 ) -> None:
-    settings = Settings(retry_policies={"gentle": Fixed(1)})
+    wish = request(CallOptions(**call), **handler)
 
     with pytest.raises(InvalidSettingError, match=sentence):
-        request(CallOptions(**call), settings, **handler)
+        wish.record("A", "", NOW)
+
+
+def test_the_next_look_of_who_waits_for_another_run_may_come_after_the_deadline() -> None:
+    wish = replace(request(CallOptions(deadline=60)), after="B", due=FUTURE)
+
+    assert wish.record("A", "", NOW).due == FUTURE
+
+
+@pytest.mark.parametrize("retry", ["2m", ""])
+def test_a_retry_policy_that_nobody_knows_is_refused(retry: str) -> None:
+    with pytest.raises(InvalidSettingError, match="one of 10m, 1h, 1m, default, gentle"):
+        request(CallOptions(retry=retry), Settings(retry_policies={"gentle": Fixed(1)}))
 
 
 def test_times_that_can_be_kept_are() -> None:
