@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from jetq.admin.bulk_report import BulkReport
 from jetq.admin.task_filter import TaskFilter
+from jetq.admin.time_bounds import bounded
 from jetq.errors import (
     InvalidSettingError,
     JetqError,
@@ -108,7 +109,8 @@ async def operate_many(
         InvalidSettingError: The pace makes no sense.
         ServerError: No answer, or a refusal, before a task was found; later the report tells it.
     """
-    bulk = _Bulk(connection, names, chosen, operate, (pace or Pace()).checked())
+    pace = (pace or Pace()).checked()
+    bulk = _Bulk(connection, names, await bounded(chosen, connection, names), operate, pace)
     bulk.report.dry_run = dry_run
     bulk.on_progress = on_progress
     try:

@@ -11,6 +11,7 @@ from typing import Final
 
 from jetq.admin.task_filter import TaskFilter
 from jetq.admin.task_listing import list_tasks
+from jetq.admin.time_bounds import bounded
 from jetq.errors import MalformedRecordError
 from jetq.jetstream.backend import Backend
 from jetq.model.record import TaskRecord
@@ -28,6 +29,7 @@ async def list_records(backend: Backend, wanted: TaskFilter) -> list[TaskRecord]
     Raises:
         ServerError: No answer, or a refusal.
     """
+    wanted = await bounded(wanted, backend.connection, backend.names)
     if wanted.is_by_id:
         found: Sequence[str] = wanted.ids[: wanted.limit or None]
     else:

@@ -5,13 +5,13 @@ task_filter: which tasks somebody means.
 import re
 from collections.abc import Iterable
 from copy import copy
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, Self
 
 from jetq.errors import InvalidSettingError
 from jetq.model.name import check_name
 from jetq.model.state import State
-from jetq.settings import whole
+from jetq.settings import seconds, whole
 from jetq.wire.summary import TaskSummary
 
 DISPLAY_STATES: Final = frozenset({state.value for state in State if state} | {"scheduled", "cancelled", "unknown"})
@@ -20,12 +20,18 @@ DISPLAY_STATES: Final = frozenset({state.value for state in State if state} | {"
 DEFAULT_LIMIT: Final = 200
 """Tasks in a list that asks for no number."""
 
+Moment = datetime | timedelta
+"""A time, or how long ago it was."""
+_Bound = Literal["created_since", "created_before", "changed_since", "changed_before"]
 _NANOSECONDS: Final = 1_000_000_000
 
 
 class TaskFilter:
     """
     Which tasks, and how many of them. A task must match all that is given.
+
+    What is said as a time ago counts from when the filter is made, by this machine's clock, until :meth:`at` says
+    another time; what reads the store says the server's.
 
     Args:
         states: One or several, as people see them: ``scheduled`` and ``cancelled`` beside the protocol's; empty for
@@ -35,7 +41,7 @@ class TaskFilter:
         ids: Only this task or these; empty for all.
         end: Why the task ended, such as ``max_tries``; ``*`` as above; None for all.
         error: Part of the last error's type or text, in whatever case, with ``*`` as above; None for all.
-        created_since: Only tasks that were created then or later.
+        created_since: Only tasks that were created then or later; a time, or a timedelta for so long ago.
         created_before: Only tasks that were created earlier.
         changed_since: Only tasks whose record was written then or later, by the server's clock.
         changed_before: Only tasks whose record was last written earlier.
@@ -56,10 +62,10 @@ class TaskFilter:
         ids: str | Iterable[str] = (),
         end: str | None = None,
         error: str | None = None,
-        created_since: datetime | None = None,
-        created_before: datetime | None = None,
-        changed_since: datetime | None = None,
-        changed_before: datetime | None = None,
+        created_since: Moment | None = None,
+        created_before: Moment | None = None,
+        changed_since: Moment | None = None,
+        changed_before: Moment | None = None,
         limit: int = DEFAULT_LIMIT,
         flow: str | None = None,
     ) -> None:
@@ -69,10 +75,11 @@ class TaskFilter:
         self.queue = None if queue is None else check_name("queue", queue)
         self.flow = None if flow is None else check_name("flow id", flow)
         self.ids = tuple(dict.fromkeys(check_name("task id", task_id) for task_id in _several(ids)))
-        self.created_since = _moment("created_since", created_since)
-        self.created_before = _moment("created_before", created_before)
-        self.changed_since = _moment("changed_since", changed_since)
-        self.changed_before = _moment("changed_before", changed_before)
+        self._ago: dict[_Bound, timedelta] = {}
+        self.created_since = self._time("created_since", created_since)
+        self.created_before = self._time("created_before", created_before)
+        self.changed_since = self._time("changed_since", changed_since)
+        self.changed_before = self._time("changed_before", changed_before)
         self.limit = whole("limit", limit, least=0)
         self._ids = frozenset(self.ids)
         self._type = None if task_type is None else _pattern(_said("task_type", task_type))
@@ -81,7 +88,30 @@ class TaskFilter:
         self._written_since = _nanoseconds(self.changed_since)
         self._written_before = _nanoseconds(self.changed_before)
 
-    def limited(self, limit: int) -> "TaskFilter":
+    def _time(self, setting: _Bound, moment: Moment | None) -> datetime | None:
+        if isinstance(moment, timedelta):
+            self._ago[setting] = timedelta(seconds=seconds(setting, moment))
+            return datetime.now(UTC) - self._ago[setting]
+        if moment is not None and moment.tzinfo is None:
+            raise InvalidSettingError(setting, moment, "a time with its zone, or a timedelta for so long ago")
+        return moment
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it says a time ago."""
+        return bool(self._ago)
+
+    def at(self, now: datetime) -> Self:
+        """Return the same filter, in which what was said as a time ago counts from *now*."""
+        if not self._ago:
+            return self
+        other = copy(self)
+        vars(other).update({setting: now - ago for setting, ago in self._ago.items()}, _ago={})
+        since, before = _nanoseconds(other.changed_since), _nanoseconds(other.changed_before)
+        vars(other).update(_written_since=since, _written_before=before)
+        return other
+
+    def limited(self, limit: int) -> Self:
         """
         Return the same filter with another limit, unless its own is smaller.
 
@@ -147,12 +177,6 @@ def _said(setting: str, text: str) -> str:
     if not text:
         raise InvalidSettingError(setting, text, "some text, or absent")
     return text
-
-
-def _moment(setting: str, moment: datetime | None) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        raise InvalidSettingError(setting, moment, "a time with its zone")
-    return moment
 
 
 def _nanoseconds(moment: datetime | None) -> int | None:

@@ -62,7 +62,7 @@ async def list_tasks(connection: Connection, names: Names, wanted: TaskFilter) -
         ServerError: No answer, or a refusal.
     """
     extent = await measure_store(connection, names)
-    found = _Finding(wanted)
+    found = _Finding(wanted.at(connection.clock.now()))
     begin, high, window = max(extent.first, 1), extent.last, _first_window(extent, wanted.limit)
     while high >= begin and not found.is_enough:
         low = max(begin, high - window + 1)

@@ -3,7 +3,7 @@ selection: many tasks at once, chosen by what they are like, and what is done to
 """
 
 from collections.abc import Callable, Coroutine, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 from jetq.admin.bulk_operations import Operate, Pace, operate_many
@@ -35,7 +35,7 @@ class FilterValues(TypedDict, total=False):
         ids: These tasks.
         end: Why they ended, such as ``max_tries``; ``*`` stands for anything.
         error: Part of the last error's type or text, in whatever case; ``*`` stands for anything.
-        created_since: Created then or later.
+        created_since: Created then or later: an aware datetime, or a timedelta for so long ago by the server's clock.
         created_before: Created earlier.
         changed_since: Their record was written then or later.
         changed_before: Their record was last written earlier.
@@ -49,10 +49,10 @@ class FilterValues(TypedDict, total=False):
     ids: str | Iterable[str]
     end: str
     error: str
-    created_since: datetime
-    created_before: datetime
-    changed_since: datetime
-    changed_before: datetime
+    created_since: datetime | timedelta
+    created_before: datetime | timedelta
+    changed_since: datetime | timedelta
+    changed_before: datetime | timedelta
     limit: int
     flow: str
 

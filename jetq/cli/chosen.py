@@ -2,7 +2,7 @@
 chosen: which tasks a command means.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from jetq.admin.bulk_operations import Pace
 from jetq.admin.task_filter import TaskFilter
@@ -11,7 +11,7 @@ from jetq.cli.choosing import Bulk, Filters, Where
 from jetq.cli.durations import parse_duration
 from jetq.cli.session import settings_for
 from jetq.errors import InvalidSettingError
-from jetq.settings import Settings
+from jetq.settings import Settings, seconds
 
 
 def tasks_like(filters: Filters, *, limit: int, ids: tuple[str, ...] = ()) -> TaskFilter:
@@ -37,13 +37,8 @@ def tasks_like(filters: Filters, *, limit: int, ids: tuple[str, ...] = ()) -> Ta
     )
 
 
-def _ago(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.now(UTC) - timedelta(seconds=parse_duration(option, text))
-    except OverflowError:
-        raise InvalidSettingError(option, text, "a duration of some centuries at most") from None
+def _ago(option: str, text: str | None) -> timedelta | None:
+    return None if text is None else timedelta(seconds=seconds(option, parse_duration(option, text)))
 
 
 def tasks_meant(task_ids: list[str] | None, filters: Filters, bulk: Bulk) -> TaskFilter:

@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import typer
 
@@ -14,6 +14,7 @@ from jetq.admin.bulk_operations import Operate, operate_many
 from jetq.admin.bulk_report import BulkReport
 from jetq.admin.task_filter import TaskFilter
 from jetq.admin.task_operations import LONGEST_NAME, TaskOperations
+from jetq.admin.time_bounds import bounded
 from jetq.cli.bulk_page import (
     ProgressLine,
     numbered,
@@ -83,7 +84,7 @@ def operate(act: Act, settings: Settings, *, waiting: Waiting | None = None) -> 
     """
     pace, total = pace_of(act.bulk), None
     if not act.dry_run and not act.unasked and (act.destroys or not act.chosen.ids):
-        total = _ask(act, settings)
+        act, total = _ask(act, settings)
     line = ProgressLine(total)
     outcomes: dict[str, Outcome] = {}
     stopping: list[str] = []
@@ -115,19 +116,23 @@ def operate(act: Act, settings: Settings, *, waiting: Waiting | None = None) -> 
     _tell(act, report, outcomes)
 
 
-def _ask(act: Act, settings: Settings) -> int:
-    """Ask whether to do it to as many tasks as there are, and return their number."""
+def _ask(act: Act, settings: Settings) -> tuple[Act, int]:
+    """Ask whether to do it to as many tasks as there are; return it for just these, however long that took."""
     ids = act.chosen.ids
     if ids:
         what, count = (f"task {ids[0]}" if len(ids) == 1 else numbered(len(ids))), len(ids)
     else:
-        report = in_session(
-            settings, lambda session: operate_many(session.connection, session.names, act.chosen, _never, dry_run=True)
-        )
+        chosen, report = in_session(settings, lambda session: _found(act.chosen, session))
+        act = replace(act, chosen=chosen)
         what, count = numbered(report.matched, report.states), report.matched
     if count:
         confirm(f"{act.operation.capitalize()} {what}?", force=False)
-    return count
+    return act, count
+
+
+async def _found(wanted: TaskFilter, session: Session) -> tuple[TaskFilter, BulkReport]:
+    chosen = await bounded(wanted, session.connection, session.names)
+    return chosen, await operate_many(session.connection, session.names, chosen, _never, dry_run=True)
 
 
 def who() -> str:

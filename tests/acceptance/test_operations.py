@@ -311,7 +311,7 @@ BAD_INPUT = [
     (["retry", "--all", "--rate", "fast"], 2, "Invalid value for '--rate'"),
     (["retry", "--all", "--limit", "0"], 2, "Invalid value for '--limit'"),
     (["retry", "--older-than", "x"], 2, "expected --older-than to be a duration"),
-    (["list", "--older-than", "99999999w"], 2, "expected --older-than to be a duration of some centuries"),
+    (["list", "--older-than", "99999999w"], 2, "expected --older-than to be a duration of a century at most"),
     (["list", "--error", ""], 2, "expected error to be some text"),
     (["cancel", "nothing", "--wait", "--timeout", "x"], 2, "expected --timeout to be a duration"),
 ]

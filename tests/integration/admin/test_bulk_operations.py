@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -90,6 +90,17 @@ async def test_every_task_that_matches_is_operated_on_once_in_the_order_of_its_w
     assert doer.did == ["b", "c", "a"]
     assert (report.matched, report.done, report.effects, report.states) == (3, 3, {"ended": 3}, {"new": 3})
     assert (report.scanned, report.complete, report.is_clean, report.tried) == (4, True, True, 3)
+
+
+async def test_a_new_connection_asks_for_the_servers_time_before_it_says_what_is_old(
+    connection: Connection, names: Names, doer: Doer
+) -> None:
+    await store(connection, names, "a", created=datetime.now(UTC) - timedelta(hours=2))
+    connection.clock.skew = timedelta(hours=2)  # nonsense, which the next answer about a stream sets right
+
+    report = await operate_many(connection, names, TaskFilter(created_before=timedelta(hours=1), limit=0), doer)
+
+    assert report.done == 1
 
 
 async def test_a_dry_run_counts_and_changes_nothing(connection: Connection, names: Names, doer: Doer) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -208,6 +209,20 @@ async def test_age_chooses(app: App) -> None:
 
     assert await count(created_before=now - hour) == await count(changed_before=now - hour) == 0
     assert await count(created_since=now - hour) == await count(changed_since=now - hour) == 1
+
+
+async def test_age_counts_by_the_servers_clock(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = (await app.clients.current()).backend.connection.clock
+    monkeypatch.setattr(clock, "observe", Mock())
+    clock.skew = timedelta(hours=2)  # this machine's clock is ahead
+    handle = await app.aenqueue("flaky", id="one")
+    hour = timedelta(hours=1)
+
+    for wanted in (app.select(created_before=hour), app.select(ids="one", created_before=hour)):
+        assert (await wanted.acancel()).done == 0
+        assert await wanted.alist() == []
+    assert [record.id for record in await app.select(created_since=hour).alist()] == [handle.id]
+    assert (await app.select(created_since=hour).acancel()).done == 1
 
 
 async def test_from_threads_the_blocking_twins_do_the_same(app: App) -> None:

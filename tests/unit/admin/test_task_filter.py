@@ -82,6 +82,28 @@ def test_a_filter_says_whether_it_lets_everything_through() -> None:
         assert not TaskFilter(**late).is_open
 
 
+@pytest.mark.parametrize(
+    ("time", "found"),
+    [("created_since", True), ("created_before", False), ("changed_since", True), ("changed_before", False)],
+)
+def test_a_time_ago_counts_from_whatever_time_it_is_said_to_be(time: str, found: bool) -> None:
+    wanted: dict[str, Any] = {time: timedelta(hours=2)}
+    written = int(NOW.timestamp()) * 1_000_000_000
+    chosen = TaskFilter(limit=7, **wanted)
+
+    assert not chosen.is_open
+    assert chosen.at(NOW + timedelta(hours=1)).matches(task(), written) is found
+    assert chosen.at(NOW + timedelta(hours=3)).matches(task(), written) is not found
+    assert chosen.at(NOW).at(NOW + timedelta(hours=3)).matches(task(), written) is found  # it has been said
+    assert chosen.limited(5).at(NOW).limit == 5
+
+
+def test_until_it_is_said_a_time_ago_counts_from_now() -> None:
+    young, old = (task(created=datetime.now(UTC) - timedelta(hours=hours)) for hours in (1, 3))
+
+    assert [TaskFilter(created_before=timedelta(hours=2)).matches(each) for each in (young, old)] == [False, True]
+
+
 def test_states_are_those_that_people_see() -> None:
     assert TaskFilter(states=["scheduled"]).matches(task(due=NOW))
     assert not TaskFilter(states=["new"]).matches(task(due=NOW))
@@ -104,6 +126,8 @@ def test_every_state_can_be_asked_for(state: State) -> None:
         ({"created_before": NOW.replace(tzinfo=None)}, "created_before"),
         ({"changed_since": NOW.replace(tzinfo=None)}, "changed_since"),
         ({"changed_before": NOW.replace(tzinfo=None)}, "changed_before"),
+        ({"created_before": timedelta(-1)}, "created_before"),
+        ({"changed_since": timedelta(365 * 101)}, "changed_since"),
         ({"task_type": ""}, "task_type"),
         ({"end": ""}, "end"),
         ({"error": ""}, "error"),
