@@ -87,6 +87,7 @@ def configure(
 def purge(
     *,
     filters: Filters,
+    bulk: Bulk,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask, and remove tasks that run too.")] = False,
     where: Where,
@@ -94,15 +95,18 @@ def purge(
     """
     Remove all tasks, with their items, schedules and keys.
 
-    With options that say which, it is delete. Queues stay.
+    With options that say which tasks, or how to go over them, it is delete. Queues stay.
     """
+    from dataclasses import replace
+
     from jetq.cli.chosen import settings_at
     from jetq.cli.operations import delete_tasks
     from jetq.cli.session import in_session
     from jetq.cli.store_page import ask_to_purge, print_purged
 
-    if filters.given:
-        delete_tasks(None, filters, Bulk(), where, yes=yes, force=force)
+    if filters.given or bulk != Bulk(everything=bulk.everything):
+        bulk = replace(bulk, everything=bulk.everything or not filters.given)
+        delete_tasks(None, filters, bulk, where, yes=yes, force=force)
         return
     settings = settings_at(where)
     if not (yes or force):

@@ -118,6 +118,20 @@ def test_a_purge_with_filters_is_a_delete(shop: Folder) -> None:
     assert [line.split("\t")[0] for line in done(shop, "list").out.splitlines()] == ["one"]
 
 
+def test_a_purge_can_be_looked_at_before_and_go_slowly(shop: Folder) -> None:
+    for task_id in ("one", "two", "three"):
+        shop.run("tasks", "add", "add", "--id", task_id)
+
+    looked = done(shop, "purge", "--dry-run", "--json").json
+    some = done(shop, "purge", "--type", "add", "--limit", "1", "--rate", "50", "--yes", "--json").json
+    most = done(shop, "purge", "--limit", "1", "--yes", "--json").json
+
+    assert (looked["matched"], looked["done"], looked["dry_run"]) == (3, 0, True)
+    assert (some["done"], some["complete"], most["done"]) == (1, False, 1)
+    assert [line.split("\t")[0] for line in done(shop, "list").out.splitlines()] == ["three"]
+    assert done(shop, "purge", "--all", "--yes").out.startswith("removed 1 task, with 1 items")
+
+
 def test_the_copies_of_a_queue_can_be_changed_where_there_is_a_cluster(shop: Folder) -> None:
     shop.run("queues", "add", "Q")
 
