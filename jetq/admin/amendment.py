@@ -2,6 +2,7 @@
 amendment: what an operator changes in a task, checked, and applied to its record.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
@@ -15,6 +16,9 @@ from jetq.settings import RECORD_MARGIN, whole
 from jetq.wire.codec import Document
 from jetq.wire.signature import Signer
 
+Check = Callable[[TaskRecord], None]
+"""Raises InvalidPayloadError if the handler of a task would not take its payload."""
+
 _UNSIGNABLE = "it is signed, and to change its queue, payload, deadline or tries takes the signing key"
 
 
@@ -27,14 +31,18 @@ class Amendment:
         changes: What is to change.
         backend: Tells the time and the limit of sizes.
         signer: Signs anew; None cannot.
+        check: Checks a payload that is given; None knows no handlers.
 
     Raises:
         InvalidSettingError: A change cannot be meant.
         InvalidNameError: No queue can have this name.
     """
 
-    def __init__(self, operation: Operation, changes: Changes, *, backend: Backend, signer: Signer | None) -> None:
+    def __init__(
+        self, operation: Operation, changes: Changes, *, backend: Backend, signer: Signer | None, check: Check | None
+    ) -> None:
         self._operation = operation
+        self._check = check
         self._backend = backend
         self._signer = signer
         self._given = changes.given()
@@ -70,11 +78,14 @@ class Amendment:
         Raises:
             OperationRefusedError: It is signed, and there is no key to sign it anew.
             PayloadTooLargeError: It would be larger than what can be stored with what its runs add.
+            InvalidPayloadError: The payload is not what the task's handler takes.
         """
         record = document.record
         if self.is_in(record):
             return document
         changed = document.updated(replace(record, **self._given))
+        if "payload" in self._given and self._check is not None:
+            self._check(changed.record)
         if record.signature:
             if self._signer is None:
                 raise OperationRefusedError(record.id, self._operation, record.display_state, _UNSIGNABLE)

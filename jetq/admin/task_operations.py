@@ -35,7 +35,7 @@ operator and a worker, do not take away what the other has just put there.
 from datetime import datetime, timedelta
 from typing import Final
 
-from jetq.admin.amendment import Amendment
+from jetq.admin.amendment import Amendment, Check
 from jetq.admin.key_claim import KeyClaim
 from jetq.admin.placement import Placement
 from jetq.admin.record_changes import Changed, RecordChanges, Wish
@@ -70,11 +70,13 @@ class TaskOperations:
     Args:
         backend: The server.
         signer: Signs tasks anew when what is signed changes; without it that is refused.
+        check: Checks a payload that is given as the task's handler would; without it no payload is checked.
     """
 
-    def __init__(self, backend: Backend, *, signer: Signer | None = None) -> None:
+    def __init__(self, backend: Backend, *, signer: Signer | None = None, check: Check | None = None) -> None:
         self._backend = backend
         self._signer = signer
+        self._check = check
         self._records = RecordChanges(backend)
         self._placement = Placement(backend)
 
@@ -148,6 +150,7 @@ class TaskOperations:
             TaskNotFoundError: There is no record of it.
             UnknownQueueError: Its queue does not exist.
             InvalidSettingError: A change cannot be meant.
+            InvalidPayloadError: The payload is not what the task's handler takes, as far as it is known here.
             ServerError: No answer, or a refusal; it may have been retried.
         """
         moved = UNCHANGED if queue is None else queue
@@ -257,6 +260,7 @@ class TaskOperations:
             TaskNotFoundError: There is no record of it.
             UnknownQueueError: Its queue does not exist.
             InvalidSettingError: A change cannot be meant, or there is none.
+            InvalidPayloadError: The payload is not what the task's handler takes, as far as it is known here.
             ServerError: No answer, or a refusal; it may have been changed.
         """
         changes = Changes(payload=payload, deadline=deadline, max_tries=max_tries, queue=queue)
@@ -279,7 +283,7 @@ class TaskOperations:
         return _told(Operation.CHANGE, done, Effect.CHANGED if done.wrote else Effect.NOTHING)
 
     def _amendment(self, operation: Operation, changes: Changes) -> Amendment:
-        return Amendment(operation, changes, backend=self._backend, signer=self._signer)
+        return Amendment(operation, changes, backend=self._backend, signer=self._signer, check=self._check)
 
 
 def _told(operation: Operation, done: Changed, effect: Effect, again: int = 0) -> OperatedTask:

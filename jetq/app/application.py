@@ -16,7 +16,7 @@ from jetq.admin.task_history import task_history
 from jetq.app.call import TaskCall, existing_task
 from jetq.app.flows import FlowFinder
 from jetq.app.group import Tasks
-from jetq.app.operating import TaskOperator, operate
+from jetq.app.operating import TaskOperator, operating
 from jetq.app.options import CallOptions, OptionValues, build_request
 from jetq.app.register import Registry
 from jetq.app.selection import FilterValues, TaskSelection, filter_of
@@ -190,7 +190,7 @@ class App(Registry, TaskOperator, FlowFinder):
             declared=self._queues,
             address=self.address,
             bus=self.bus,
-            operate=operate,
+            operate=operating(self.router),
         )
 
     def address(self) -> Address:

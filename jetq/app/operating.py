@@ -7,15 +7,27 @@ from typing import Any, Unpack
 from jetq.admin.task_operations import TaskOperations
 from jetq.client.handle import TaskHandle
 from jetq.client.operating import ChangeValues, Patience
-from jetq.client.operations import Operations
+from jetq.client.operations import Operate, Operations
+from jetq.execution.composed import check_payload
 from jetq.jetstream.backend import Backend
 from jetq.model.operation import OperatedTask
+from jetq.model.record import TaskRecord
+from jetq.routing.router import Router
 from jetq.wire.signature import Signer
 
 
-def operate(backend: Backend, signer: Signer | None) -> Operations:
-    """Return what operates on single tasks."""
-    return TaskOperations(backend, signer=signer)
+def operating(router: Router) -> Operate:
+    """Return what makes the operations on single tasks, which check payloads by the handlers that *router* knows."""
+
+    def check(record: TaskRecord) -> None:
+        handler = router.match(record.type)
+        if handler is not None:
+            check_payload(handler, record)
+
+    def operate(backend: Backend, signer: Signer | None) -> Operations:
+        return TaskOperations(backend, signer=signer, check=check)
+
+    return operate
 
 
 class TaskOperator:

@@ -24,7 +24,8 @@ class ChangeValues(TypedDict, total=False):
     What changes in a task; what is not named stays.
 
     Attributes:
-        payload: Anything that is JSON, for a Python handler an object with its arguments by name; None for none.
+        payload: Anything that is JSON, for a Python handler an object with its arguments by name; None for none. It is
+            checked as the worker will check it where this application has the handler.
         deadline: Seconds (or timedelta) from now, or an aware datetime, after which it is not started; None for none.
         max_tries: How often it may run; 0 is unlimited.
         queue: Another queue, which must exist.
@@ -77,6 +78,7 @@ class Operable:
             OperationRefusedError: It runs; its deadline has passed and no new one is given; another task has its unique
                 key; or it is signed, and there is no key to sign the changes with.
             TaskNotFoundError: There is no record (any more).
+            InvalidPayloadError: The payload is not JSON, or not what the handler takes.
         """
         return await self._retry(await self._clients.current(), changes, dependents=dependents)
 
@@ -114,6 +116,7 @@ class Operable:
             OperationRefusedError: It runs or has ended; or it is signed, and there is no key to sign the changes with.
             TaskNotFoundError: There is no record (any more).
             InvalidSettingError: A change cannot be meant, or there is none.
+            InvalidPayloadError: The payload is not JSON, or not what the handler takes.
         """
         return await self._change(await self._clients.current(), changes)
 

@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from jetq.errors import InvalidPayloadError, Signal
 from jetq.execution.context import Context
-from jetq.model.record import TaskRecord
+from jetq.model.record import ABSENT, TaskRecord
 from jetq.routing.binding import Arguments
 from jetq.routing.handler import Handler
 from jetq.wire.into import parent_values
@@ -35,6 +35,22 @@ def bound(handler: Handler, record: TaskRecord) -> Arguments:
     if record.options is not None and record.options.each:
         return (_all(handler, record),), {}
     return handler.bind(handler.filled(record.payload, parent_values(record), record.type), record.type)
+
+
+def check_payload(handler: Handler, record: TaskRecord) -> None:
+    """
+    Check the payload of a task that has not run as the worker will; what results of its parents fill may be missing.
+
+    Raises:
+        InvalidPayloadError: It is not what the handler takes.
+    """
+    options = record.options
+    if options is not None and options.each:
+        _all(handler, record)
+    elif options is not None and options.into is not ABSENT:
+        handler.check_part(record.payload, record.type)
+    else:
+        handler.bind(record.payload, record.type)
 
 
 def _all(handler: Handler, record: TaskRecord) -> list[Arguments]:

@@ -175,6 +175,15 @@ class Handler:
         binding.check(payload, given, task_type)
         return payload, tuple(given)
 
+    def check_part(self, payload: bytes | None, task_type: str) -> None:
+        """
+        Check a payload in which arguments may be missing, since they will come from elsewhere.
+
+        Raises:
+            InvalidPayloadError: What is there is not what the handler takes.
+        """
+        self._binding.check(self.filled(payload, {}, task_type) or b"null", {}, task_type)
+
     def missing(self, given: Container[str]) -> Names:
         """Return the required parameters that are not among those that are given."""
         required = self._binding.required

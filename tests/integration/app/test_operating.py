@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -116,6 +117,30 @@ async def test_a_run_that_does_not_stop_in_time_is_told(app: App) -> None:
         with pytest.raises(ResultTimeoutError):
             await handle.acancel(wait=timedelta(milliseconds=100))
         await handle.await_end(10)
+
+
+@pytest.mark.parametrize("name", ["achange", "aretry"])
+@pytest.mark.parametrize(
+    ("payload", "sentence"),
+    [({"a": "x"}, "argument 'a': "), ({"a": 1, "c": 2}, "unknown argument 'c'"), (None, "argument 'a' is missing")],
+    ids=["type", "unknown", "missing"],
+)
+async def test_a_new_payload_is_checked_by_the_handler(app: App, name: str, payload: Any, sentence: str) -> None:
+    handle = await app.aenqueue("add", {"a": 1}, delay=3600)
+
+    for operate in (getattr(handle, name), partial(getattr(app, name), handle.id)):
+        with pytest.raises(InvalidPayloadError, match=rf"the payload of 'add' is not valid: {sentence}"):
+            await operate(payload=payload)
+
+    assert (await handle.arecord()).payload == b'{"a":1}'
+
+
+async def test_a_payload_for_a_handler_elsewhere_is_not_checked(app: App) -> None:
+    handle = await app.aenqueue("elsewhere", {"a": 1}, delay=3600)
+
+    await handle.achange(payload=["whatever"])
+
+    assert (await handle.arecord()).payload == b'["whatever"]'
 
 
 async def test_what_cannot_be_meant_is_refused(app: App) -> None:

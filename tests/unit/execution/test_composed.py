@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from jetq.errors import Retry, Snooze, SoftTimeout, Terminate
+from jetq.errors import InvalidPayloadError, Retry, Snooze, SoftTimeout, Terminate
+from jetq.execution.composed import check_payload
 from jetq.execution.context import Context
 from jetq.execution.executor import Executor
 from jetq.execution.middleware import CallNext
@@ -39,6 +40,65 @@ def parents(into: dict[str, Any], **results: bytes) -> dict[str, Any]:
         "dependency_results": encode_gifts({name: Gift(Raw(result), NOW) for name, result in results.items()}),
         "load_dependencies": True,
     }
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def whole(order: Payload[int]) -> int:
+    return order
+
+
+def nothing() -> None: ...
+
+
+INTO_A = StoredOptions(into=encode_into({"a": 0}))
+
+
+@pytest.mark.parametrize(
+    ("function", "payload", "options", "complaint"),
+    [
+        (add, b'{"a":1,"b":2}', None, ""),
+        (add, b'{"b":2}', None, "argument 'a' is missing"),
+        (add, b'{"b":2}', INTO_A, ""),
+        (add, b'"{\\"b\\":2}"', INTO_A, ""),
+        (add, b'{"b":"x"}', INTO_A, "argument 'b': "),
+        (add, b'{"c":2}', INTO_A, "unknown argument 'c'"),
+        (add, b"[]", INTO_A, "it is no object of arguments"),
+        (add, None, INTO_A, ""),
+        (whole, None, INTO_A, ""),
+        (nothing, None, INTO_A, ""),
+        (add, b'[{"a":1,"b":2}]', EACH, ""),
+        (add, b'[{"a":1,"b":2},{"a":1}]', EACH, r"call \[1\]: argument 'b' is missing"),
+        (add, None, EACH, "it is no list of calls"),
+    ],
+    ids=[
+        "plain",
+        "missing",
+        "left-out",
+        "wrapped",
+        "wrong-type",
+        "unknown",
+        "no-object",
+        "none",
+        "whole",
+        "nothing",
+        "calls",
+        "bad-call",
+        "no-calls",
+    ],
+)
+def test_a_payload_is_checked_before_the_run_as_far_as_it_is_known(
+    function: Callable[..., Any], payload: bytes | None, options: StoredOptions | None, complaint: str
+) -> None:
+    handler, task = make_handler(function, "add"), record(payload=payload, options=options)
+
+    if not complaint:
+        check_payload(handler, task)
+        return
+    with pytest.raises(InvalidPayloadError, match=complaint):
+        check_payload(handler, task)
 
 
 # results of parents
