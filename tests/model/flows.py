@@ -47,6 +47,8 @@ RULES = frozenset(
         "building_left_alone",
         # a submitter whose commit was refused ends what it wrote
         "loser_cleans_up",
+        # a child that does not fail with its parent waits for the flow as well
+        "lenient_waits",
     }
 )
 
@@ -67,6 +69,7 @@ class State(NamedTuple):
         passes: What each pass has read: the task, the message, its record, the root's; or what it ends next.
         late: A write of the submitter that will take effect later.
         cancels: Somebody may cancel a task.
+        lenient: The child ignores a failure of the root.
         faults: How many are left.
     """
 
@@ -80,6 +83,7 @@ class State(NamedTuple):
     passes: tuple[tuple[int, ...], ...] = ((),)
     late: str = ""
     cancels: int = 0
+    lenient: int = 0
     faults: int = 2
 
 
@@ -309,7 +313,7 @@ class FlowSearch:
         if root == COMPLETE:
             return s._replace(rec=put(s.rec, CHILD, NEW))
         if root in (EXPIRED, UNREACHABLE, NONE):
-            return s._replace(rec=put(s.rec, CHILD, UNREACHABLE))
+            return s._replace(rec=put(s.rec, CHILD, NEW if s.lenient else UNREACHABLE))
         return s
 
     # who runs and who cancels
@@ -330,7 +334,17 @@ class FlowSearch:
     def cancel(self, s: State) -> Iterator[tuple[State, bool]]:
         for task in (ROOT, CHILD):
             if s.rec[task] in (BLOCKED, NEW):
-                yield s._replace(rec=put(s.rec, task, EXPIRED), cancels=0), False
+                after = s._replace(rec=put(s.rec, task, EXPIRED), cancels=0)
+                yield after, False
+                if task == ROOT and s.rec[CHILD] == BLOCKED:  # and whoever cancelled it tells its child
+                    yield after._replace(rec=put(after.rec, CHILD, self.told_of_failure(s))), False
+
+    def told_of_failure(self, s: State) -> int:
+        """Return what becomes of the child when its root fails."""
+        if not s.lenient:
+            return UNREACHABLE
+        waits = s.doc != COMMITTED and "lenient_waits" in self.rules
+        return BLOCKED if waits else NEW
 
 
 MUTANTS = {
@@ -342,6 +356,7 @@ MUTANTS = {
     "mark_first": "stuck",
     "late_markers": "stuck",
     "building_left_alone": "F1",
+    "lenient_waits": "F1",
 }
 """What is violated where a rule is not kept."""
 
