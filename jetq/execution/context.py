@@ -196,6 +196,10 @@ class Context(ContextMark):
 
         A run may be repeated after its effects took place, when its worker dies. Give this key to the systems that
         the handler calls, so that they can tell a repetition.
+
+        It stays the same when the payload is changed after a run: by ``change`` or ``retry`` with a payload, or by an
+        enqueue of a unique task (``Unique(mode="replace")`` or ``"latest"``). Where that may happen, add to the key
+        what the effect depends on.
         """
         return self.task.id
 

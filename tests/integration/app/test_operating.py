@@ -19,6 +19,7 @@ from jetq.errors import (
     TaskCancelledError,
     TaskNotFoundError,
 )
+from jetq.execution.context import Context
 from jetq.jetstream.server import EmbeddedServer
 from jetq.model.operation import Effect
 from jetq.settings import Queue, WorkerSettings
@@ -133,6 +134,25 @@ async def test_a_new_payload_is_checked_by_the_handler(app: App, name: str, payl
             await operate(payload=payload)
 
     assert (await handle.arecord()).payload == b'{"a":1}'
+
+
+async def test_the_idempotency_key_stays_when_a_payload_changes_between_runs(app: App) -> None:
+    keys: list[str] = []
+
+    @app.task("pay", max_tries=1)
+    async def pay(ctx: Context, cents: int) -> int:
+        keys.append(ctx.idempotency_key)
+        if cents < 0:
+            raise ValueError("not so")
+        return cents
+
+    async with Worker(app, settings=WorkerSettings(concurrency=2)):
+        handle = await pay.aenqueue(cents=-1)
+        await handle.await_end(10)
+        await handle.aretry(payload={"cents": 1})
+        assert await handle.aresult(10) == 1
+
+    assert keys == [handle.id, handle.id]
 
 
 async def test_a_payload_for_a_handler_elsewhere_is_not_checked(app: App) -> None:
