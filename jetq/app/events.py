@@ -27,6 +27,9 @@ def events(
     """
     Read what happens to tasks, as it happens: ``async for event in jetq.events()``, or ``for`` outside of a loop.
 
+    It has no end of its own: it goes on until the reader leaves it. With *app*, closing the application ends the
+    iteration, silently, after the events that had come; whoever waits for one task gets an error then.
+
     Args:
         app: Whose server and namespace; without it a program needs to know only where the server is.
         servers: NATS URLs; without it and *context* the server is found as `App` finds it.

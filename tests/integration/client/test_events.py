@@ -260,6 +260,21 @@ async def test_closing_the_application_ends_its_readers(app: App) -> None:
         assert await reading == []
 
 
+async def test_what_had_come_is_read_before_the_application_ends_its_readers(app: App) -> None:
+    async with app.events(states=["new"]) as events:
+        reading = aiter(events)
+        ids = [(await app.aenqueue("x:y")).id for _ in range(3)]
+        first = await anext(reading)
+        heard = app.events(states=["cancelled"])
+        async with heard:
+            await app.acancel(ids[0])
+            await take(heard, 1)  # so the others, told before that, have come
+        await app.aclose()
+
+        assert [event.task_id async for event in reading] == ids[1:]  # type: ignore[union-attr]
+        assert first.task_id == ids[0]  # type: ignore[union-attr]
+
+
 async def test_a_reader_is_told_of_a_connection_that_was_lost(own_server: TestServer, namespace: str) -> None:
     app = App("test", namespace=namespace)
     app.connect_to(own_server.address)
