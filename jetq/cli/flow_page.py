@@ -122,25 +122,26 @@ class FlowPage:
         if record.is_waiting:
             return f"due {age(record.due, self._now)}; {record.last_err}".removesuffix("; ")
         parents = self.parents[position]
-        return f"after {self._names(parents)}" if len(parents) > 1 else ""
+        return f"after {_some([self._document.nodes[parent].name for parent in parents])}" if len(parents) > 1 else ""
 
     def _waits_for(self, record: TaskRecord) -> str:
-        names = [self._positions[parent] for parent in record.pending if parent in self._positions]
-        if not names:
-            return "its flow is not stored completely" if record.flow in record.pending else ""
-        of = f" (of {len(record.dependencies):,})" if len(names) < len(record.dependencies) else ""
-        return f"{self._names(names)}{of}"
+        tasks = [parent for parent in record.pending if parent != record.flow]
+        if not tasks:
+            return "its flow is not stored completely"
+        of = f" (of {len(record.dependencies):,})" if len(tasks) < len(record.dependencies) else ""
+        return f"{_some([self._named(task_id) for task_id in tasks])}{of}"
 
     def _failed_parents(self, record: TaskRecord) -> str:
         """Name those by which a task became unreachable, as far as they are of the flow."""
         parents = [self._positions[parent] for parent in record.pending if parent in self._positions]
         states = {parent: self._state(parent) for parent in parents}
         failed = [f"{self._document.nodes[parent].name} {state}" for parent, state in states.items() if state in _BAD]
-        return ", ".join(failed[:_NAMED]) + (f" and {len(failed) - _NAMED:,} more" if len(failed) > _NAMED else "")
+        return _some(failed)
 
-    def _names(self, positions: Sequence[int]) -> str:
-        names = ", ".join(self._document.nodes[position].name for position in positions[:_NAMED])
-        return f"{names} and {len(positions) - _NAMED:,} more" if len(positions) > _NAMED else names
+    def _named(self, task_id: str) -> str:
+        """Return the name of a task in the flow; one of elsewhere is called by its id."""
+        position = self._positions.get(task_id)
+        return task_id if position is None else self._document.nodes[position].name
 
     def _print_failures(self) -> None:
         """Print what failed by itself, in full, with the ids that people copy."""
@@ -184,16 +185,14 @@ class FlowPage:
         known = {"id": node.id, "name": node.name, "type": kind.type, "queue": kind.queue}
         if stored is None:
             return known | {"state": GONE}
-        record, names = stored.record, self._document.nodes
+        record = stored.record
         return known | {
             "state": record.display_state,
             "end": record.end,
             "tries": record.tries,
             "max_tries": record.max_tries,
-            "after": [names[parent].name for parent in self.parents[position]],
-            "waits_for": [names[self._positions[each]].name for each in record.pending if each in self._positions]
-            if not record.is_final
-            else [],
+            "after": [self._named(parent) for parent in record.dependencies],
+            "waits_for": [self._named(each) for each in record.pending if each != record.flow and not record.is_final],
             "due": record.due,
             "last_err": record.last_err,
             "changed": stored.written,
@@ -230,6 +229,12 @@ _DOT: Final[Mapping[str, str]] = {
     **dict.fromkeys(_BAD, "lightcoral"),
     "queue_error": "lightcoral",
 }
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return some names, and how many there are beside them."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _quoted(text: str) -> str:

@@ -5,8 +5,10 @@ import json
 import sys
 
 import pytest
+from msgspec.structs import replace
 
 from jetq.app.application import App
+from jetq.model.dependency import Edge
 from tests.acceptance.programs import Ended, Folder
 from tests.integration.flows import node, submit
 
@@ -87,6 +89,18 @@ def test_other_programs_get_lines_json_or_dot(shop: Folder) -> None:
     assert failed(shop, "flow", "show", flow_id, "--dot", "--json", status=2).err.startswith(
         "jetq: expected the format"
     )
+
+
+def test_what_a_task_waits_for_elsewhere_is_told_by_its_id(shop: Folder) -> None:
+    shop.run("tasks", "add", "add", "--id", "elsewhere", "--delay", "1h")
+    waits = node("b", 0, task_type="add")
+    flow_id = submitted(shop, node("a", task_type="add"), replace(waits, parents=(*waits.parents, Edge("elsewhere"))))
+    assert shop.run("flow", "show", flow_id).out.splitlines()[-1].split("\t")[4] == "a, elsewhere"
+    assert shop.run("flow", "show", flow_id, "--json").json["tasks"][1]["waits_for"] == ["a", "elsewhere"]
+    shop.run("tasks", "cancel", "elsewhere")
+    last = shop.run("flow", "show", flow_id).out.splitlines()[-1].split("\t")
+    assert last[1] == "unreachable"
+    assert "elsewhere" in last[4]
 
 
 def test_a_flow_of_very_many_is_summed_up(shop: Folder) -> None:

@@ -320,6 +320,27 @@ async def test_cancel_while_a_flow_runs_leaves_every_task_ended(app: App) -> Non
         await eventually(lambda: has_no_marker(backend))
 
 
+@pytest.mark.nightly
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", ["wide", "fan", "chain"])
+async def test_ten_thousand_tasks_are_stored_and_cancelled_in_seconds(app: App, kind: str) -> None:
+    count = 10_000
+    nodes = {
+        "wide": [node(f"n{number}") for number in range(count)],
+        "fan": [node("a"), *(node(f"n{number}", 0) for number in range(count - 2)), node("z", *range(1, count - 1))],
+        "chain": [node(f"n{number}", *([number - 1] if number else [])) for number in range(count)],
+    }[kind]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    handle = await submit(app, *nodes)
+    assert loop.time() - began < 20  # a tenth of that on a machine that does nothing else
+    began = loop.time()
+    assert (await handle.acancel()).cancelled == count
+    assert loop.time() - began < 60
+    assert (await handle.astatus()).counts == {"cancelled": count}
+    assert await has_no_marker(await backend_of(app))
+
+
 async def test_cancel_refuses_a_name_that_is_too_long(app: App) -> None:
     handle = await submit(app, node("a"))
     with pytest.raises(InvalidSettingError, match="200 characters"):
