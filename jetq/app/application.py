@@ -13,11 +13,11 @@ from types import MappingProxyType
 from typing import Any, Self, Unpack
 
 from jetq.admin.task_history import task_history
-from jetq.app.call import TaskCall, existing_task
+from jetq.app.call import TaskCall
 from jetq.app.flows import FlowFinder
 from jetq.app.group import Tasks
 from jetq.app.operating import TaskOperator, operating
-from jetq.app.options import CallOptions, OptionValues, build_request
+from jetq.app.options import CallOptions, OptionValues
 from jetq.app.register import Registry
 from jetq.app.selection import FilterValues, TaskSelection, filter_of
 from jetq.app.streaming import Streaming
@@ -27,8 +27,7 @@ from jetq.client.clients import Client, Clients
 from jetq.client.event_stream import EventStream
 from jetq.client.handle import TaskHandle
 from jetq.client.live_events import shared_events
-from jetq.client.request import EnqueueRequest
-from jetq.errors import AppLoadError, DuplicateTaskError, InvalidSettingError
+from jetq.errors import AppLoadError, InvalidSettingError
 from jetq.execution.deciding import OnError
 from jetq.execution.middleware import Middleware
 from jetq.jetstream.address import Address, find_address
@@ -222,22 +221,15 @@ class App(Registry, TaskOperator, FlowFinder):
             BlockingCallError: Called inside a running event loop; await :meth:`aenqueue` there.
         """
         forbid_in_loop("enqueue", "aenqueue")
-        request = self._request(task_type, payload, options)
-        return self.clients.blocking(lambda client: self._send(client, request))
+        return self.s(task_type, payload, **options).enqueue()
 
     async def aenqueue(self, task_type: str, payload: Any = None, **options: Unpack[OptionValues]) -> TaskHandle[Any]:
         """Enqueue a task of any type; see :meth:`enqueue`."""
-        request = self._request(task_type, payload, options)
-        return await self._send(await self.clients.current(), request)
-
-    def _request(self, task_type: str, payload: Any, options: OptionValues) -> EnqueueRequest:
-        call = _without_type(options)
-        handler = self.router.match(task_type)
-        return build_request(task_type, encode_payload(task_type, payload), call, handler, self.settings)
+        return await self.s(task_type, payload, **options).aenqueue()
 
     def s(self, task_type: str, payload: Any = None, **options: Unpack[OptionValues]) -> TaskCall[Any]:
         """
-        Return a call of a task of any type, for a flow; its handler may be anywhere. Arguments as of :meth:`enqueue`.
+        Return a call of a task of any type; its handler may be anywhere. Arguments as of :meth:`enqueue`.
 
         What comes before it in a flow is in its record (``ctx.dependency_results``); with ``into="name"`` a worker of
         jetq puts it into the payload, an object, under this name.
@@ -245,14 +237,6 @@ class App(Registry, TaskOperator, FlowFinder):
         data = encode_payload(check_name("task type", task_type), payload)
         handler = self.router.match(task_type)
         return TaskCall(self._owner, task_type, data, options=_without_type(options), kind="any", handler=handler)
-
-    async def _send(self, client: Client, request: EnqueueRequest) -> TaskHandle[Any]:
-        try:
-            made = await client.enqueuer.enqueue(request)
-        except DuplicateTaskError as error:
-            error.handle = existing_task(error, self.clients)
-            raise
-        return self._submission.handle(request.type, made)
 
     def enqueue_many(self, entries: Iterable[Entry], *, errors: OnErrors = "raise") -> list[Any]:
         """
@@ -320,7 +304,7 @@ class App(Registry, TaskOperator, FlowFinder):
         """
         Read what happens to tasks, as it happens: ``async for event in app.events()``, or ``for`` outside of a loop.
 
-        It has no end but that of the application: closing that ends the iteration.
+        It has no end but that of the application: closing that ends the iteration, silently, after what had come.
 
         Args:
             buffer: Events that may wait for a slow reader; what comes beyond that is told by `EventsMissed`.

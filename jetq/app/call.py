@@ -11,18 +11,21 @@ from typing import Any, Final, Literal, TypeVar, Unpack, cast
 
 from msgspec.structs import replace
 
-from jetq.app.composition import Step
+from jetq.app.composition import traced
+from jetq.app.dependency import shape_of, tasks_of, unsent_in
 from jetq.app.options import CallOptions, OptionValues, build_request, with_into
 from jetq.app.owner import Owner
 from jetq.app.plan import NOTHING, Parents, Plan, Planning
+from jetq.app.unsent import Unsent, with_unsent
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
-from jetq.client.flow_request import FlowNode
+from jetq.client.flow_request import FlowNode, FlowRequest
 from jetq.client.handle import TaskHandle
 from jetq.client.request import EnqueueRequest
 from jetq.errors import DuplicateTaskError, InvalidFlowError, InvalidSettingError
+from jetq.jetstream.flow_store import StoredFlow
 from jetq.model.dependency import OnFailure
-from jetq.model.flow import Link, Shape
+from jetq.model.flow import Shape
 from jetq.model.name import is_name
 from jetq.model.record import StoredOptions, TaskRecord
 from jetq.routing.handler import Handler, missing_arguments
@@ -34,13 +37,13 @@ CallKind = Literal["s", "si", "starmap", "any"]
 
 _SHOWN: Final = 80
 _WITHOUT_FLOW: Final = {
-    "id": "absent in a flow: a flow may be enqueued many times, and gives its tasks ids of their own",
-    "unique": "absent in a flow, whose tasks are its own (unique=False says so where the handler wants one)",
-    "depends_on": "absent in a flow, where a task waits for what comes before it (a chain's |, after= of Flow.add)",
+    "id": "absent in a flow, as a task and the calls in its depends_on are: its tasks get ids of their own each time",
+    "unique": "absent in a flow, as a task and the calls in its depends_on are: its tasks are its own (unique=False "
+    "says so where the handler wants one)",
 }
 
 
-class TaskCall(Step[R_co]):
+class TaskCall(Unsent[R_co]):
     """
     A task with its arguments; made by :meth:`Task.s`, :meth:`Task.si`, :meth:`Task.starmap` and :meth:`App.s`.
 
@@ -124,6 +127,16 @@ class TaskCall(Step[R_co]):
 
     # alone
 
+    def wish(self) -> EnqueueRequest | FlowRequest:
+        """
+        Return what is to be sent: the task, or a flow of it and the calls that it depends on.
+
+        Raises:
+            InvalidPayloadError, InvalidSettingError: As of :meth:`request`.
+            InvalidFlowError: They are of several applications, or too many.
+        """
+        return with_unsent(self) if self.options.depends_on and self.unsent() else self.request()
+
     def request(self) -> EnqueueRequest:
         """
         Return what is to be enqueued.
@@ -150,17 +163,19 @@ class TaskCall(Step[R_co]):
             BlockingCallError: Called inside a running event loop; await :meth:`aenqueue` there.
         """
         forbid_in_loop("enqueue", "aenqueue")
-        request = self.request()
-        return self._owner().clients.blocking(lambda client: self._send(client, request))
+        wish = self.wish()
+        return self._owner().clients.blocking(lambda client: self._send(client, wish))
 
     async def aenqueue(self) -> TaskHandle[R_co]:
         """Enqueue the task; see :meth:`enqueue`."""
-        request = self.request()
-        return await self._send(await self._owner().clients.current(), request)
+        wish = self.wish()
+        return await self._send(await self._owner().clients.current(), wish)
 
-    async def _send(self, client: Client, request: EnqueueRequest) -> TaskHandle[R_co]:
+    async def _send(self, client: Client, wish: EnqueueRequest | FlowRequest) -> TaskHandle[R_co]:
+        if isinstance(wish, FlowRequest):
+            return self.last_of(await client.enqueuer.flows.submit(traced(wish)))
         try:
-            made = await client.enqueuer.enqueue(request)
+            made = await client.enqueuer.enqueue(wish)
         except DuplicateTaskError as error:
             error.handle = existing_task(error, self._owner().clients)
             raise
@@ -171,6 +186,11 @@ class TaskCall(Step[R_co]):
         return TaskHandle(
             task_id, self.type, queue, clients=self._owner().clients, decode=self.decode_result, is_new=is_new
         )
+
+    def last_of(self, flow: StoredFlow) -> TaskHandle[R_co]:
+        """Return the handle of the task, which is the last node of a flow."""
+        position = len(flow.document.nodes) - 1
+        return self.handle(flow.document.nodes[position].id, flow.document.kind_of(position).queue, is_new=True)
 
     def decode_result(self, raw: bytes) -> Any:
         """
@@ -209,6 +229,10 @@ class TaskCall(Step[R_co]):
 
     # with others
 
+    def unsent(self) -> list[Unsent[Any]]:
+        """Return the calls that it depends on."""
+        return unsent_in(self.options.depends_on)
+
     def planned(self, plan: Plan, before: Shape | None) -> Planning:
         """Lay out the task, after what comes before it."""
         yield from ()
@@ -233,20 +257,40 @@ class TaskCall(Step[R_co]):
             value: object = getattr(options, setting)
             if value is not None and value is not False:
                 raise InvalidSettingError(setting, value, f"{wanted} ({self!r})")
+        takes_results = bool(parents.places) and self._wants_results
+        if options.depends_on:
+            parents = self._with_dependencies(plan, parents)
         into = self._into(plan, parents)
         if missing := self._missing(into):
             raise missing_arguments(self.type, missing)
         if parents.places:
-            options = options.merged(into=None, on_failure=None)
+            options = options.merged(depends_on=None, into=None, on_failure=None)
         request = self._request(options)
         if request.unique is not None:
             raise InvalidSettingError("unique", True, f"{_WITHOUT_FLOW['unique']} ({self!r})")
-        if into or (parents.places and self._wants_results):
+        if into or takes_results:
             request = replace(request, options=with_into(request.options, into), load_dependencies=True)
         policy = OnFailure(self.options.on_failure or OnFailure.FAIL)
-        links = tuple(Link(place, parents.policies.get(place, policy)) for place in parents.places)
-        node = FlowNode(name=name or plan.names.own(self.name), request=request, parents=links)
+        before = tuple(plan.parent(place, parents.policies.get(place, policy)) for place in parents.places)
+        node = FlowNode(name=name or plan.names.own(self.name), request=request, parents=before)
         return plan.add(node, self._owner(), self.decode_result)
+
+    def _with_dependencies(self, plan: Plan, parents: Parents) -> Parents:
+        """Add the tasks that it depends on by itself; a parameter takes their results if nothing else comes before."""
+        places: list[int] = []
+        policies: dict[int, OnFailure] = {}
+        for task, policy in tasks_of(self.options.depends_on):
+            place = plan.outside(task) if isinstance(task, str) else plan.unsent.get(id(task))
+            if place is None:
+                sent = "tasks that were enqueued, in a flow; a call goes before this one, by | or after= of Flow.add"
+                raise InvalidSettingError("depends_on", task, f"{sent} ({self!r})")
+            places.append(place)
+            policies |= {} if policy is None else {place: policy}
+        own = plan.parents(first=shape_of(self.options.depends_on, places), policies=policies)
+        if not parents.places:
+            return replace(own, first=parents.first if self.options.into is None else own.first, named=parents.named)
+        together = tuple(dict.fromkeys((*parents.places, *own.places)))
+        return replace(parents, places=together, policies=policies | {**parents.policies})
 
     @property
     def _wants_results(self) -> bool:

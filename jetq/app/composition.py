@@ -217,8 +217,11 @@ def chord(steps: Iterable[Step[Any]] | Group[Any], callback: Step[S]) -> Chain[S
 
 async def submitted(client: Client, plan: Plan, request: FlowRequest) -> FlowHandle[Any]:
     """Submit a flow that was laid out, perhaps long ago; it belongs to the trace of who submits it now."""
-    context = current_context.get()
-    if context is not None:
-        request = replace(request, trace=context.task.trace)
-    flow = await client.enqueuer.flows.submit(request)
+    flow = await client.enqueuer.flows.submit(traced(request))
     return FlowHandle(flow, clients=plan.owner.clients, decoders=tuple(plan.decoders))
+
+
+def traced(request: FlowRequest) -> FlowRequest:
+    """Return a flow as part of the trace of the task whose handler submits it, if one does."""
+    context = current_context.get()
+    return request if context is None else replace(request, trace=context.task.trace)

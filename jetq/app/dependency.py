@@ -2,11 +2,13 @@
 dependency: from what users say about the tasks that a task depends on to its edges.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
+from jetq.app.composition import Step
 from jetq.app.node import Node
+from jetq.app.unsent import Unsent
 from jetq.client.handle import TaskHandle
 from jetq.errors import InvalidSettingError
 from jetq.model.dependency import Edge, OnFailure
@@ -20,12 +22,13 @@ class Dependency:
     A task that another one depends on, and what its failure means.
 
     Attributes:
-        task: Its id, or its handle; among the tasks of a flow that is being built, its node or the node's name.
+        task: Its id, or its handle, or its call (``task.s(...)``), which is sent together with the other one then; in
+            ``after=`` of a flow that is being built, its handle, its node, or the node's name.
         on_failure: ``fail``: the other one ends ``unreachable``; ``ignore``: it runs, without a result of this one;
             ``run``: it runs, with this one's error in the place of a result.
     """
 
-    task: str | TaskHandle[Any] | Node
+    task: str | TaskHandle[Any] | Unsent[Any] | Node
     on_failure: OnFailure | str = OnFailure.FAIL
 
     def __post_init__(self) -> None:
@@ -36,7 +39,7 @@ class Dependency:
             InvalidSettingError: It is no task, or another word.
             InvalidNameError: No task can have this id.
         """
-        if not isinstance(self.task, Node):
+        if not isinstance(self.task, Node | Unsent):
             check_name("task id", _id_of(self.task))
         as_policy(self.on_failure)
 
@@ -46,7 +49,7 @@ class Dependency:
         The task's id.
 
         Raises:
-            InvalidSettingError: It is a node of a flow, and has none yet.
+            InvalidSettingError: It has none yet.
         """
         return _id_of(self.task)
 
@@ -63,8 +66,10 @@ def as_policy(on_failure: OnFailure | str) -> OnFailure:
     return OnFailure(on_failure)
 
 
-DependencyLike = str | TaskHandle[Any] | Dependency
-"""What users may give for one: an id, a handle, or either with what its failure means."""
+DependencyLike = str | TaskHandle[Any] | Unsent[Any] | Dependency
+"""What users may give for one: an id, a handle, a call, or any of them with what its failure means."""
+Told = tuple[str | Unsent[Any], OnFailure | None]
+"""A task, by its id or its call, and what its failure means, if that is said."""
 DependsOn = DependencyLike | Collection[DependencyLike]
 """What users may give: one, or many."""
 
@@ -85,12 +90,31 @@ def edges(
         InvalidNameError: No task can have this id.
     """
     found: dict[str, Edge] = {}
-    for each in _listed(depends_on):
-        parent = each if isinstance(each, Dependency) else Dependency(each, on_failure or OnFailure.FAIL)
-        if parent.id == task_id:
-            raise InvalidSettingError("depends_on", task_id, "other tasks: a task cannot depend on itself")
-        found[parent.id] = Edge(parent.id, OnFailure(parent.on_failure))
+    for parent, policy in tasks_of(depends_on, task_id):
+        parent_id = _id_of(parent)
+        found[parent_id] = Edge(parent_id, policy or OnFailure(on_failure or OnFailure.FAIL))
     return tuple(found.values())
+
+
+def tasks_of(depends_on: DependsOn | None, task_id: str | None = None) -> list[Told]:
+    """
+    Return the tasks, each with what its failure means, if that is said.
+
+    Args:
+        depends_on: What users gave.
+        task_id: The own id of the task, if that is chosen.
+
+    Raises:
+        InvalidSettingError, InvalidNameError: As of :func:`edges`.
+    """
+    found: list[Told] = []
+    for each in _listed(depends_on):
+        said = each if isinstance(each, Dependency) else Dependency(each)
+        task = said.task if isinstance(said.task, Unsent) else said.id
+        if task == task_id:
+            raise InvalidSettingError("depends_on", task_id, "other tasks: a task cannot depend on itself")
+        found.append((task, OnFailure(said.on_failure) if said is each else None))
+    return found
 
 
 def parents_shape(depends_on: DependsOn | None) -> Shape:
@@ -100,7 +124,18 @@ def parents_shape(depends_on: DependsOn | None) -> Shape:
     for each in _listed(depends_on):
         parent = each.id if isinstance(each, Dependency) else _id_of(each)
         places.append(found.setdefault(parent, len(found)))
+    return shape_of(depends_on, places)
+
+
+def shape_of(depends_on: DependsOn | None, places: Sequence[int]) -> Shape:
+    """Return the shape of the results of tasks at *places*: of one, or the list of many."""
     return places[0] if _is_one(depends_on) else tuple(places)
+
+
+def unsent_in(depends_on: DependsOn | None) -> list[Unsent[Any]]:
+    """Return the calls among tasks."""
+    tasks = (each.task if isinstance(each, Dependency) else each for each in _listed(depends_on))
+    return [task for task in tasks if isinstance(task, Unsent)]
 
 
 def _id_of(task: object) -> str:
@@ -110,8 +145,15 @@ def _id_of(task: object) -> str:
         return task.id
     if isinstance(task, Node):
         raise InvalidSettingError("depends_on", task, "a task that was enqueued; a node goes into after= of Flow.add")
-    wanted = "the id or the handle of a task that was enqueued (others go together into a chain, a group or a Flow)"
-    raise InvalidSettingError("depends_on", task, wanted)
+    raise InvalidSettingError("depends_on", task, _wish(task))
+
+
+def _wish(task: object) -> str:
+    if isinstance(task, Unsent):
+        return "a task that was enqueued before, here"
+    if isinstance(task, Step):
+        return "single tasks; put the task after a chain or a group by |"
+    return "the id, the handle or the call of a task"
 
 
 def _listed(given: object) -> list[DependencyLike]:
@@ -121,8 +163,8 @@ def _listed(given: object) -> list[DependencyLike]:
         return [given]
     if isinstance(given, Collection):
         return list(cast("Collection[DependencyLike]", given))
-    raise InvalidSettingError("depends_on", given, "a list of ids or handles of tasks that were enqueued")
+    raise InvalidSettingError("depends_on", given, "a list of ids, handles or calls of tasks")
 
 
 def _is_one(given: object) -> TypeGuard[DependencyLike]:
-    return isinstance(given, str | TaskHandle | Dependency | Node)
+    return isinstance(given, str | TaskHandle | Dependency | Node | Step)

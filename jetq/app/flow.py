@@ -5,7 +5,7 @@ flow: tasks put together by name, each after the ones that it waits for.
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias, cast
+from typing import Any, Final, Self, TypeAlias, TypeGuard, cast
 
 from msgspec import Struct
 
@@ -18,13 +18,17 @@ from jetq.app.plan import NodeNames, Parents, Plan
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.flow_handle import FlowHandle
 from jetq.client.flow_request import FlowRequest
+from jetq.client.handle import TaskHandle
 from jetq.errors import FlowCycleError, InvalidFlowError, InvalidSettingError, UnknownNodeError
 from jetq.model.dependency import OnFailure
 from jetq.model.flow import Shape, arranged
 from jetq.model.name import check_name
 
-NodeLike: TypeAlias = Node | str | Dependency
-"""A task of the flow: its node, its name (also of one that is added later), or either with what its failure means."""
+NodeLike: TypeAlias = Node | str | TaskHandle[Any] | Dependency
+"""
+A task of the flow: its node, or its name, also of one that is added later; or the handle of a task that exists already;
+or any of them with what its failure means.
+"""
 Nodes: TypeAlias = NodeLike | Iterable[NodeLike]
 After: TypeAlias = Nodes | Mapping[Any, object]
 """
@@ -33,8 +37,10 @@ What a task waits for: one, many, or either by the parameters that take the resu
 (A type checker that is told more of the mapping does not find that a dict of lists and nodes is one.)
 """
 
+_Known: TypeAlias = Node | str | TaskHandle[Any]
+
 _MOST_LINES: Final = 50
-_EXPECTED: Final = "tasks of this flow, by node or name (depends_on= is for tasks that were enqueued)"
+_EXPECTED: Final = "tasks of this flow, by node or name, or handles of tasks that were enqueued (app.handle(id))"
 
 
 class Flow:
@@ -95,10 +101,10 @@ class Flow:
         Args:
             call: ``task.s(...)``.
             name: In the flow; None is the function's name. A name that is there already gets ``-2``, ``-3``, ...
-            after: What it waits for: a node, a name, also of a task that is added later, or a list of them. Their
-                result, or the list of their results, goes to the first parameter that is not given. A mapping says what
-                goes to which parameter; what stands under None is only waited for. :class:`jetq.Dependency` says what
-                the failure of one means.
+            after: What it waits for: a node, a name, also of a task that is added later, the handle of a task that was
+                enqueued before, or a list of them. Their result, or the list of their results, goes to the first
+                parameter that is not given. A mapping says what goes to which parameter; what stands under None is only
+                waited for. :class:`jetq.Dependency` says what the failure of one means.
             into: The parameter that takes the results, instead of the first that is not given.
             on_failure: What the failures of those mean of which nothing else is said: ``fail``, ``ignore``, ``run``.
 
@@ -130,10 +136,10 @@ class Flow:
         listed = cast("Iterable[object]", nodes)
         return _Wait(nodes=tuple(self._known(each) for each in listed), is_one=False, parameter=parameter)
 
-    def _known(self, each: object) -> "tuple[Node | str, OnFailure | None]":
-        """Return a node or a name, and what its failure means, if that is said."""
+    def _known(self, each: object) -> "tuple[_Known, OnFailure | None]":
+        """Return a node, a name or a handle, and what its failure means, if that is said."""
         wanted, policy = (each.task, as_policy(each.on_failure)) if isinstance(each, Dependency) else (each, None)
-        if not isinstance(wanted, Node | str):
+        if not _is_known(wanted):
             raise InvalidSettingError("after", wanted, _EXPECTED)
         if isinstance(wanted, Node) and wanted.flow is not self:
             raise self._refusal(f"{wanted!r} is of another flow")
@@ -180,8 +186,8 @@ class Flow:
         """Lay out the tasks, each after those that it waits for."""
         index = {node.name: node.index for node in self.nodes}
         named = zip(self.nodes, self._waits, strict=True)
-        known = [[self._indexes(node, wait, index) for wait in waits] for node, waits in named]
-        order, circle = arranged([[each for indexes in waits for each in indexes] for waits in known])
+        known = [[self._indexes(plan, node, wait, index) for wait in waits] for node, waits in named]
+        order, circle = arranged([[each for indexes in waits for each in indexes if each >= 0] for waits in known])
         if circle:
             raise FlowCycleError(self.name, [self.nodes[each].name for each in circle])
         places: dict[int, int] = {}
@@ -192,9 +198,12 @@ class Flow:
             raise self._refusal("it has no tasks; add at least one")
         return plan.request(self.name, tuple(places[node.index] for node in self.nodes), keyed=True)
 
-    def _indexes(self, node: Node, wait: "_Wait", index: Mapping[str, int]) -> list[int]:
+    def _indexes(self, plan: Plan, node: Node, wait: "_Wait", index: Mapping[str, int]) -> list[int]:
+        """Return the indexes of those that a task waits for; of a task of elsewhere its position, below 0."""
         try:
-            return [index[each] if isinstance(each, str) else each.index for each, _ in wait.nodes]
+            return [
+                plan.outside(each.id) if isinstance(each, TaskHandle) else index[_name(each)] for each, _ in wait.nodes
+            ]
         except KeyError as unknown:
             name = str(unknown.args[0])
             raise UnknownNodeError(self.name, node.name, name, get_close_matches(name, index)) from None
@@ -221,15 +230,15 @@ class Flow:
 
 class _Wait(Struct, frozen=True, kw_only=True):
     """
-    Nodes that a task waits for, and takes the results of together.
+    Tasks that a task waits for, and takes the results of together.
 
     Attributes:
-        nodes: They or their names, with what their failures mean, if that is said.
-        is_one: The result of the one node is taken, not a list.
+        nodes: Nodes, their names, and handles, with what their failures mean, if that is said.
+        is_one: The result of the one task is taken, not a list.
         parameter: Which takes it; empty for the first that is not given, None for none.
     """
 
-    nodes: tuple[tuple[Node | str, OnFailure | None], ...]
+    nodes: tuple[tuple[_Known, OnFailure | None], ...]
     is_one: bool
     parameter: str | None
 
@@ -241,7 +250,7 @@ def _parents(plan: Plan, waits: Iterable[tuple[_Wait, list[int]]], places: Mappi
     others: list[int] = []
     policies: dict[int, OnFailure] = {}
     for wait, indexes in waits:
-        found = [places[each] for each in indexes]
+        found = [places[each] if each >= 0 else each for each in indexes]
         policies |= {place: policy for place, (_, policy) in zip(found, wait.nodes, strict=True) if policy}
         shape: Shape = found[0] if wait.is_one else tuple(found)
         match wait.parameter:
@@ -263,5 +272,9 @@ def _by_parameter(after: After) -> list[tuple[str | None, object]]:
     return found
 
 
-def _name(each: Node | str) -> str:
-    return each if isinstance(each, str) else each.name
+def _is_known(wanted: object) -> TypeGuard[_Known]:
+    return isinstance(wanted, Node | str | TaskHandle)
+
+
+def _name(each: _Known) -> str:
+    return each if isinstance(each, str) else each.name if isinstance(each, Node) else each.id

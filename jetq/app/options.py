@@ -9,7 +9,7 @@ from typing import Final, Self, TypedDict, Unpack
 
 from msgspec.structs import replace as with_fields
 
-from jetq.app.dependency import DependsOn, as_policy as as_failure_policy, edges, parents_shape
+from jetq.app.dependency import DependsOn, as_policy as as_failure_policy, edges, parents_shape, tasks_of
 from jetq.app.uniqueness import checked_unique, unique_key
 from jetq.client.request import EnqueueRequest
 from jetq.errors import InvalidSettingError
@@ -78,8 +78,9 @@ class CallOptions:
         type: The task type; a handler of a pattern needs it.
         unique: There is to be one such task only: True (the type with this payload), a key, or :class:`jetq.Unique`;
             False if the handler's word is not to count.
-        depends_on: Tasks that must end before, by id or handle; :class:`jetq.Dependency` says what the failure of one
-            means. Without that the task ends ``unreachable`` if one of them fails.
+        depends_on: Tasks that must end before, by id or handle, or by calls (``task.s(...)``), which are sent together
+            with the task then, all or nothing; :class:`jetq.Dependency` says what the failure of one means. Without
+            that the task ends ``unreachable`` if one of them fails.
         load_dependencies: The handler gets their results, as ``ctx.dependency_results``.
         into: The parameter that takes their results: that of the one, or a list in order if a list was given, or if
             several come before the task in a flow. In a flow it is the first that is not given, if nobody says.
@@ -126,7 +127,7 @@ class CallOptions:
             encode_retry(self.retry)
         checked_unique(self.unique)
         if self.depends_on is not None:
-            edges(self.depends_on, self.id)
+            tasks_of(self.depends_on, self.id)
         check_parameter("into", self.into)
         if self.on_failure is not None:
             as_failure_policy(self.on_failure)

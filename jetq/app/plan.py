@@ -4,6 +4,8 @@ plan: a composition of tasks on its way to a flow that can be submitted.
 Whatever is composed is laid out here, node by node, parents first. What a step of a composition has to say stands with
 the step (:meth:`Step.planned`); a step that consists of others yields them, and the plan asks them in its place: so a
 composition may be nested as deep as it likes, and nothing recurses.
+
+Nodes have positions from 0 on; tasks of elsewhere that nodes depend on have positions as well, below 0.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -14,8 +16,8 @@ from msgspec import Struct
 from jetq.app.owner import Owner
 from jetq.client.flow_request import FlowNode, FlowRequest
 from jetq.errors import InvalidFlowError
-from jetq.model.dependency import OnFailure
-from jetq.model.flow import DEEPEST_SHAPE, MOST_NODES, Shape, depth, moved, positions
+from jetq.model.dependency import Edge, OnFailure
+from jetq.model.flow import DEEPEST_SHAPE, MOST_NODES, Link, Shape, depth, moved, positions
 
 Decoder = Callable[[bytes], Any]
 
@@ -60,10 +62,10 @@ class Parents(Struct, frozen=True, kw_only=True):
     What comes before a task in a flow.
 
     Attributes:
-        places: Positions of nodes, each once.
+        places: Positions, each once.
         first: What goes to the first parameter that is not given, as a shape over *places*; None for nothing.
         named: What goes to other parameters, by their names.
-        policies: What the failures of those nodes mean of which it is said, by their positions.
+        policies: What the failures of those mean of which it is said, by their positions.
     """
 
     places: tuple[int, ...] = ()
@@ -86,12 +88,16 @@ class Plan:
         what: See above.
         decoders: Of each node, what reads its result.
         names: Gives nodes their names.
+        unsent: The positions of calls that stand in ``depends_on`` of others, by what ``id()`` says of them.
     """
 
     def __init__(self, what: str) -> None:
         self.what = what
         self.decoders: list[Decoder] = []
         self.names = NodeNames()
+        self.unsent: dict[int, int] = {}
+        self._outside: dict[str, int] = {}
+        self._outside_ids: list[str] = []
         self._nodes: list[FlowNode] = []
         self._owner: Owner | None = None
         self._before: tuple[Shape | None, Parents] = None, NOTHING
@@ -146,13 +152,13 @@ class Plan:
         policies: Mapping[int, OnFailure] | None = None,
     ) -> Parents:
         """
-        Return what comes before a task, from positions of nodes.
+        Return what comes before a task, from positions.
 
         Args:
             first: What goes to the first parameter that is not given.
             named: What goes to others.
-            others: Nodes that it waits for, and takes no results of.
-            policies: What failures mean, by the positions of nodes.
+            others: Those that it waits for, and takes no results of.
+            policies: What failures mean, by positions.
 
         Raises:
             InvalidFlowError: Lists stand too deep within each other.
@@ -169,6 +175,17 @@ class Plan:
             named={name: moved(shape, local) for name, shape in named.items()},
             policies=policies or {},
         )
+
+    def outside(self, task_id: str) -> int:
+        """Return the position of a task that exists already, below 0."""
+        place = self._outside.setdefault(task_id, -1 - len(self._outside_ids))
+        if -place > len(self._outside_ids):
+            self._outside_ids.append(task_id)
+        return place
+
+    def parent(self, place: int, on_failure: OnFailure) -> Link | Edge:
+        """Return what stands at a position, for one that depends on it."""
+        return Link(place, on_failure) if place >= 0 else Edge(self._outside_ids[-1 - place], on_failure)
 
     def add(self, node: FlowNode, owner: Owner, decode: Decoder) -> int:
         """

@@ -245,7 +245,11 @@ def test_chains_are_flat_however_they_are_made() -> None:
         (lambda: flow(note.s("a").using(id="A")), InvalidSettingError, "id to be absent in a flow"),
         (lambda: flow(note.s("a").using(unique="k")), InvalidSettingError, "unique to be absent in a flow"),
         (lambda: flow(once.s()), InvalidSettingError, "unique to be absent in a flow"),
-        (lambda: flow(note.s("a").using(depends_on="A")), InvalidSettingError, "depends_on to be absent in a flow"),
+        (
+            lambda: flow(note.s("a").using(depends_on=note.s("b"))),
+            InvalidSettingError,
+            "tasks that were enqueued, in a flow; a",
+        ),
         (lambda: flow(note.s("a") | App("y").s("b")), InvalidFlowError, "task of <App y> and others are of <App shop>"),
         (lambda: chain(note.s("a")).request("a b"), InvalidNameError, "not a legal flow name"),
         (lambda: fetch.starmap([]), InvalidPayloadError, "there are no calls"),

@@ -219,7 +219,7 @@ def many(flow: Flow) -> None:
         (lambda flow: flow.add(give.s(1), after=5), InvalidSettingError, "after to be tasks of this flow"),
         (lambda flow: flow.add(give.s(1), after={5: "x"}), InvalidSettingError, "after to be the name of a parameter"),
         (lambda flow: flow.add(give.s(1), after={"value": 5}), InvalidSettingError, "after to be tasks of this flow"),
-        (lambda flow: flow.add(give.s(1), after=[app.handle("A")]), InvalidSettingError, "depends_on= is for tasks"),
+        (lambda flow: flow.add(give.s(1), after=[give.s(2)]), InvalidSettingError, "or handles of tasks that were"),
         (lambda flow: flow.add(give.s(1), name="a b"), InvalidNameError, "not a legal name of a task in a flow"),
         (lambda flow: flow.add(give.s(1), on_failure="rum"), InvalidSettingError, "one of fail, ignore, run"),
         (lambda _: None, InvalidFlowError, "it has no tasks; add at least one"),
