@@ -51,6 +51,7 @@ from jetq.model.progress import Progress
 from jetq.model.record import TaskRecord
 from jetq.model.retention import Retention
 from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy, Steps
+from jetq.model.signing import SigningSettings
 from jetq.model.state import State
 from jetq.model.unique import Unique, UniqueMode
 from jetq.observe.metrics import Metrics
@@ -60,7 +61,6 @@ from jetq.settings import (
     JanitorSettings,
     Queue,
     Settings,
-    SigningSettings,
     StoreSettings,
     WorkerSettings,
 )

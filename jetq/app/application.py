@@ -35,11 +35,12 @@ from jetq.jetstream.event_reader import ReadEvent
 from jetq.model.name import check_name
 from jetq.model.retention import RetentionLike, as_retention
 from jetq.model.retry import RetryLike, as_policy
+from jetq.model.signing import SigningSettings
 from jetq.observe.bus import Bus
 from jetq.routing.error_rules import ErrorClasses, ErrorRules
 from jetq.routing.handler import Handler
 from jetq.routing.router import Router
-from jetq.settings import EVENT_BUFFER, Queue, Settings, SigningSettings
+from jetq.settings import EVENT_BUFFER, Queue, Settings
 from jetq.wire.event_filter import EventChoice, EventFilter
 from jetq.wire.events import TaskStateEvent
 

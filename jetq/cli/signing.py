@@ -8,8 +8,9 @@ from string import hexdigits
 from typing import Final
 
 from jetq.app.application import App
+from jetq.model.signing import SigningSettings
 from jetq.model.signing_key import parse_key
-from jetq.settings import Settings, SigningSettings
+from jetq.settings import Settings
 from jetq.wire.codec import Document
 from jetq.wire.signature import Verifier
 

@@ -22,8 +22,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from jetq.errors import UnusableCredentialsError
+from jetq.model.signing import KeyFile, SigningSettings
 from jetq.model.signing_key import parse_key
-from jetq.settings import SigningSettings
 from jetq.wire.codec import Document
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -153,7 +153,7 @@ def read_key(path: str | PathLike[str]) -> bytes:
     Raises:
         UnusableCredentialsError: It cannot be read, or holds none.
     """
-    place = fspath(path)
+    place = path.place if isinstance(path, KeyFile) else fspath(path)
     try:
         return parse_key(place, Path(path).read_text(encoding="ascii"))
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jetq.errors import ConfigurationError, InvalidNameError, InvalidSettingError, UnusableCredentialsError
+from jetq.model.signing import SigningSettings
 from jetq.settings import (
     DEFAULT_COMPLETE_KEPT,
     DEFAULT_ENDED_KEPT,
@@ -18,7 +19,6 @@ from jetq.settings import (
     ConnectionSettings,
     Queue,
     Settings,
-    SigningSettings,
     StoreSettings,
     WorkerSettings,
     seconds,

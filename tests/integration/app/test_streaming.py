@@ -22,7 +22,8 @@ from jetq.errors import (
     UnknownQueueError,
 )
 from jetq.jetstream.server import EmbeddedServer
-from jetq.settings import ConnectionSettings, Queue, Settings, SigningSettings
+from jetq.model.signing import SigningSettings
+from jetq.settings import ConnectionSettings, Queue, Settings
 
 COUNT = 3 * CHUNK + 7
 BAD = CHUNK + 3

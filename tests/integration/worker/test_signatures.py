@@ -12,8 +12,8 @@ from jetq.app.application import App
 from jetq.errors import DuplicateTaskError, TaskTerminatedError, UnusableCredentialsError
 from jetq.execution.context import Context
 from jetq.model.events import Event, SignatureRefused, TaskStateChanged
+from jetq.model.signing import SigningSettings
 from jetq.model.state import State
-from jetq.settings import SigningSettings
 from jetq.wire.signature import Signer, Verifier
 from jetq.worker.worker import Worker
 from tests.integration.worker.conftest import SETTINGS

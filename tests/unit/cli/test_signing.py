@@ -10,7 +10,8 @@ from jetq.app.application import App
 from jetq.cli.signing import describe_signature, trust, with_keys
 from jetq.errors import InvalidSettingError, UnusableCredentialsError
 from jetq.model.record import TaskRecord
-from jetq.settings import Settings, SigningSettings
+from jetq.model.signing import SigningSettings
+from jetq.settings import Settings
 from jetq.wire.codec import new_document
 from jetq.wire.signature import Signer
 

@@ -1,7 +1,9 @@
 """What a signature is over, and whose counts; tests/unit/wire/test_golden.py verifies signatures of Go."""
 
 import json
+import pickle
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ from msgspec.structs import replace
 
 from jetq.errors import UnusableCredentialsError
 from jetq.model.record import Run, TaskRecord
+from jetq.model.signing import SigningSettings
 from jetq.model.transition import claimed
-from jetq.settings import SigningSettings
 from jetq.wire.codec import Document, decode_record, new_document
 from jetq.wire.signature import Signer, Verifier, new_seed, read_key, signed_text
 
@@ -199,6 +201,24 @@ def test_a_file_without_a_key_is_named(tmp_path: Path, content: bytes | None, re
         with pytest.raises(UnusableCredentialsError, match=reason) as refused:
             make(settings)
         assert refused.value.place == str(path)
+
+
+@pytest.mark.parametrize("content", ["", None], ids=["no-key", "missing"])
+@pytest.mark.parametrize(
+    ("variable", "make"),
+    [("JETQ_SIGNING_KEY_FILE", Signer.of), ("JETQ_VERIFY_KEY_FILES", Verifier.of)],
+    ids=["signing", "verify"],
+)
+def test_a_file_that_the_environment_named_is_named_with_its_variable(
+    tmp_path: Path, variable: str, make: Callable[[SigningSettings], object], content: str | None
+) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_text(content)
+    settings = pickle.loads(pickle.dumps(SigningSettings.from_env({variable: str(path)})))
+
+    with pytest.raises(UnusableCredentialsError, match=rf"{path} \({variable}\) cannot be used"):
+        make(settings)
 
 
 def test_a_folder_is_no_key(tmp_path: Path) -> None:
