@@ -1,5 +1,6 @@
 """Carrying a flow out without a server, by the parts that a worker has for it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from jetq.client.flow_request import FlowRequest
 from jetq.execution.composed import bound
 from jetq.execution.context import Context
-from jetq.model.flow import Shape
+from jetq.model.flow import Link, Shape
 from jetq.model.record import TaskRecord
 from jetq.routing.router import Router
 from jetq.routing.values import encode_value
@@ -20,14 +21,26 @@ from jetq.wire.dependencies import Gift, encode_gifts
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def carried_out(flow: FlowRequest, router: Router) -> Any:
-    """Run the nodes in order, each with the results of its parents in its record, and return the flow's result."""
+def carried_out(flow: FlowRequest, router: Router, outside: Mapping[str, Any] | None = None) -> Any:
+    """
+    Run the nodes in order, each with the results of its parents in its record, and return the flow's result.
+
+    Args:
+        flow: It.
+        router: Knows the handlers.
+        outside: What tasks of elsewhere gave, by their ids.
+    """
     results: list[bytes] = []
     for number, node in enumerate(flow.nodes):
-        assert all(link.parent < number for link in node.parents)
+        assert all(link.parent < number for link in node.links)
         record = node.request.record(str(number), "n", NOW)
         if node.parents:
-            gifts = {str(link.parent): Gift(Raw(results[link.parent]), NOW) for link in node.parents}
+            found = {
+                **{str(position): result for position, result in enumerate(results)},
+                **{task_id: encode_value(value) for task_id, value in (outside or {}).items()},
+            }
+            ids = [str(each.parent) if isinstance(each, Link) else each.task_id for each in node.parents]
+            gifts = {task_id: Gift(Raw(found[task_id]), NOW) for task_id in ids}
             record = replace(
                 record,
                 dependencies=[*gifts],

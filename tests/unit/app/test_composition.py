@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from jetq.app.application import App
 from jetq.app.composition import Chain, Group, Step, chain, chord, group
+from jetq.app.dependency import Dependency
 from jetq.app.flow import Flow
 from jetq.client.flow_request import FlowRequest
 from jetq.errors import (
@@ -21,7 +22,7 @@ from jetq.errors import (
     JetqError,
 )
 from jetq.execution.context import Context
-from jetq.model.dependency import OnFailure
+from jetq.model.dependency import Edge, OnFailure
 from jetq.model.flow import MOST_NODES, Link
 from jetq.routing.payload import Payload
 from tests.unit.app import nesting
@@ -150,6 +151,38 @@ def test_a_call_says_how_it_takes_the_failures_of_what_comes_before_it() -> None
 
     assert {link.on_failure for link in nodes[2].parents} == {OnFailure.RUN}
     assert {link.on_failure for link in nodes[3].parents} == {OnFailure.FAIL}
+
+
+def test_a_call_waits_for_tasks_that_exist_beside_what_comes_before_it() -> None:
+    outside = {"A": "a", "B": "b"}
+    made = {
+        "head": note.s("n").using(depends_on=["A"], into="before") | note.s("m"),
+        "waits": note.s("n").using(depends_on="A") | note.s("m"),
+        "after": fetch.s("u") | note.s("n").using(depends_on=["B", "A"]),
+        "named": group(fetch.s("u")) | publish.s("x").using(depends_on=["A"], into="pages"),
+        "all": fetch.s("u") | look.s().using(depends_on=["B", app.handle("A")]),
+        "loaded": look.s().using(depends_on=["B", "A"], load_dependencies=True) | note.s("m"),
+    }
+
+    assert {name: carried_out(flow(step), app.router, outside) for name, step in made.items()} == {
+        "head": ["m", ["n", ["a"]]],
+        "waits": ["m", ["n", "nothing"]],
+        "after": ["n", "page u"],
+        "named": "x: page u",
+        "all": ["page u", "b", "a"],
+        "loaded": ["m", ["b", "a"]],
+    }
+    assert flow(made["after"]).nodes[1].parents == (Link(0), Edge("B"), Edge("A"))
+
+
+def test_what_is_said_of_one_task_that_exists_counts_for_that_one() -> None:
+    call = note.s("n").using(depends_on=[Dependency("A"), "B"], on_failure="ignore")
+
+    assert flow(fetch.s("u") | call).nodes[1].parents == (
+        Link(0, OnFailure.IGNORE),
+        Edge("A", OnFailure.FAIL),
+        Edge("B", OnFailure.IGNORE),
+    )
 
 
 def test_options_of_a_call_go_with_its_task() -> None:

@@ -21,7 +21,7 @@ from jetq.errors import (
     UnknownNodeError,
 )
 from jetq.execution.context import Context
-from jetq.model.dependency import OnFailure
+from jetq.model.dependency import Edge, OnFailure
 from jetq.model.flow import MOST_NODES, Link
 from tests.unit.app.carrying import carried_out
 
@@ -48,7 +48,7 @@ def result(flow: Flow) -> dict[str, Any]:
     return found
 
 
-def parents(flow: Flow) -> dict[str, tuple[Link, ...]]:
+def parents(flow: Flow) -> dict[str, tuple[Link | Edge, ...]]:
     return {node.name: node.parents for node in flow.request().nodes}
 
 
@@ -81,6 +81,35 @@ def test_results_go_where_after_says() -> None:
         "look": [1, 2],
         "empty": ["h", [], "nothing"],
     }
+
+
+def test_handles_of_tasks_that_exist_stand_among_nodes() -> None:
+    one, two = app.handle("ONE"), app.handle("TWO")
+    with Flow("nightly") as flow:
+        given = flow.add(give.s(1), name="given", after={None: one})
+        flow.add(note.s("a"), name="single", after=one)
+        flow.add(note.s("b"), name="both", after=[two, given, one])
+        flow.add(note.s("c"), name="named", after={"other": one, "before": [given, two, one]})
+        flow.add(note.s("d").using(depends_on=["TWO", "THREE"]), name="more", after=[given, one])
+        flow.add(note.s("e").using(depends_on=["TWO"]), name="alone", into="other")
+        flow.add(note.s("f").using(depends_on=[two]), name="waiting")
+        flow.add(look.s(), name="look", after=[Dependency(one, on_failure="run"), given], on_failure="ignore")
+    outside = {"ONE": "eins", "TWO": "zwei", "THREE": "drei"}
+
+    assert carried_out(flow.request(), app.router, outside) == {
+        "given": 1,
+        "single": ["a", "eins", "nothing"],
+        "both": ["b", ["zwei", 1, "eins"], "nothing"],
+        "named": ["c", [1, "zwei", "eins"], "eins"],
+        "more": ["d", [1, "eins"], "nothing"],
+        "alone": ["e", "nothing", ["zwei"]],
+        "waiting": ["f", "nothing", "nothing"],
+        "look": ["eins", 1],
+    }
+    assert parents(flow)["both"] == (Edge("TWO"), Link(0), Edge("ONE"))
+    assert parents(flow)["more"] == (Link(0), Edge("ONE"), Edge("TWO"), Edge("THREE"))
+    assert parents(flow)["look"] == (Edge("ONE", OnFailure.RUN), Link(0, OnFailure.IGNORE))
+    assert "both = note.s(label='b') after TWO, given, ONE" in str(flow)
 
 
 def test_names_may_be_of_tasks_that_come_later() -> None:

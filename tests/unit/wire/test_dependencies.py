@@ -81,6 +81,20 @@ def test_parents_that_it_does_not_wait_for_change_nothing() -> None:
     assert without_parents(child("A"), [complete("X"), failed("Y")], NOW) is None
 
 
+def test_a_child_that_waits_for_its_flow_fails_with_nobody_before_that_is_committed() -> None:
+    waiting = child("A", "B", "C", pending=("F", "A", "B", "C"), flow="F", on_failure=policies(C="ignore"))
+    assert without_parents(waiting, [failed("A"), gone("B")], NOW) is None
+
+    counted = after(waiting, failed("A"), complete("B"), failed("C"))
+    assert (counted.state, counted.pending) == (State.BLOCKED, ("F", "A"))
+    begun = after(counted, ParentEnd("F", State.COMPLETE))
+    assert (begun.state, begun.pending) == (State.BLOCKED, ("A",))
+    assert decode_gifts(begun.satisfied) == {"B": Gift(Raw(b"1"), NOW), "C": Gift()}
+    assert after(begun, failed("A")).state is State.UNREACHABLE
+    assert after(counted, ParentEnd("F", State.COMPLETE), failed("A")).state is State.UNREACHABLE
+    assert after(begun, complete("A", 2)).state is State.NEW
+
+
 def test_results_that_nobody_wants_are_not_kept() -> None:
     changed = after(child("A", "B", load_dependencies=False), complete("A"))
 
