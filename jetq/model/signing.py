@@ -5,13 +5,21 @@ Keys are checked where they are said; files are read later, by who needs them (`
 then which variable named them.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self, runtime_checkable
 
 from jetq.errors import InvalidSettingError
 from jetq.model.signing_key import parse_key
+
+
+@runtime_checkable
+class PathLike(Protocol):
+    """What names a file, such as ``pathlib.Path``."""
+
+    def __fspath__(self) -> str:
+        """Return the path."""
+        ...
 
 
 class KeyFile(str):
@@ -48,16 +56,16 @@ class SigningSettings:
     """
 
     key: str | None = field(default=None, repr=False)
-    key_file: str | os.PathLike[str] | None = None
+    key_file: str | PathLike | None = None
     verify: Sequence[str] = ()
-    verify_files: Sequence[str | os.PathLike[str]] = ()
+    verify_files: Sequence[str | PathLike] = ()
     optional: bool = False
 
     def __post_init__(self) -> None:
         """Check what can be checked without reading a file."""
         for name in ("verify", "verify_files"):
             value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str | os.PathLike) else tuple(value))
+            object.__setattr__(self, name, (value,) if isinstance(value, str | PathLike) else tuple(value))
         if self.key is not None:
             parse_key("SigningSettings.key", self.key)
             if self.key_file is not None:
