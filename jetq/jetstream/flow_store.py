@@ -186,5 +186,5 @@ class FlowStore:
             else:
                 flows.append(flow_id)
 
-        await list_subjects(self._connection, self._names.links, self._names.flows_subject, take)
+        await list_subjects(self._connection, self._names.links, self._names.flow(">"), take)
         return flows, list(with_members)

@@ -217,11 +217,6 @@ class Names(NamedTuple):
         """Where it stands that a task was enqueued by a task of a flow."""
         return f"{self.namespace}.F.{flow_id}.{task_id}"
 
-    @property
-    def flows_subject(self) -> str:
-        """All flows and all that was enqueued by their tasks."""
-        return f"{self.namespace}.F.>"
-
     def presence(self, worker: str) -> str:
         """Where a worker's presence lives, as a subject of its bucket."""
         return f"$KV.{self.workers}.{worker}"

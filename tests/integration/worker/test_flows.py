@@ -252,7 +252,11 @@ async def test_waiting_for_very_many_subscribes_once_and_reads_each_when_it_ends
 
 async def test_an_end_of_which_no_event_came_is_found_all_the_same(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     handle = await submit(app, *(node(f"n{number}") for number in range(20)), result=tuple(range(20)))
-    monkeypatch.setattr("jetq.client.flow_tracking.FlowTracker._on_event", lambda *_: None)
+
+    def hear_nothing(_tracker: object, _message: object) -> None:
+        """Be deaf."""
+
+    monkeypatch.setattr("jetq.client.flow_tracking.FlowTracker._on_event", hear_nothing)
     waiting = asyncio.create_task(handle.aresult(20))
     async with Worker(make_worker_app(app), settings=NO_JANITOR):
         assert len(await waiting) == 20

@@ -23,14 +23,15 @@ def test_branches_are_drawn_past_what_is_below_others() -> None:
 
 
 def test_very_many_are_counted_with_all_below_them() -> None:
-    parents = [[], *[[0] for _ in range(20)], [20], [21]]
+    parents: list[list[int]] = [[], *[[0] for _ in range(20)], [20], [21]]
     assert drawn(*parents) == ["0", *(f"├─ {number}" for number in range(1, 9)), "└─ 14"]
     assert len(drawn(*parents, first=0)) == 23
 
 
 @pytest.mark.parametrize("count", [8, 12])
 def test_a_few_more_are_shown_rather_than_counted(count: int) -> None:
-    assert len(drawn(*([] for _ in range(count)))) == count
+    alone: list[list[int]] = [[] for _ in range(count)]
+    assert len(drawn(*alone)) == count
 
 
 @given(st.data(), st.integers(0, 60))
