@@ -20,8 +20,9 @@ dead after markers, or some records  the pass over the markers (`admin.blocked_p
                                      the flow, and all others for roots
 a record: answer lost, or refused    the record is read: with this call's nonce it is ours
 a record: no answer, or refused      the caller's call aborts the flow, ends what it wrote, and raises
-a task is cancelled meanwhile        its children are there, since they are written before it, and fail with it; those
-                                     to which an edge is written later fail by the pass over the markers
+a task is cancelled meanwhile        its children are there, since they are written before it, and fail with it, or wait
+                                     for the flow; those to which an edge is written later fail by the pass over the
+                                     markers
 an edge before its parent's record   does not come about: the pass over the markers removes edges that lead from nothing
 one of elsewhere is not there        ``UnknownDependencyError``; nothing is stored
 one of elsewhere ended before        what it gave stands in the new record

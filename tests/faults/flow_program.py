@@ -1,8 +1,9 @@
 """
 A process that dies at an arrow of a flow: ``python -m tests.faults.flow_program URL NAMESPACE POINT DEED [COUNT]``.
 
-DEED is ``submit``: submit a flow; ``pass``: make a pass over the markers, to which every submitter is dead. It ends
-without a word when it comes to the fault point for the COUNT-th time.
+DEED is ``submit``: submit a flow; ``after``: submit one of which tasks depend on a task that exists; ``pass``: make a
+pass over the markers, to which every submitter is dead. It ends without a word when it comes to the fault point for the
+COUNT-th time.
 """
 
 import asyncio
@@ -31,6 +32,14 @@ NODES = (
     node("last", *range(WIDTH, 2 * WIDTH + 1), task_type="count"),
 )
 
+PARENT = "PARENT"
+AFTER = (
+    *(node(f"root-{number}", *[PARENT][number % 2 :], task_type="count") for number in range(WIDTH)),
+    *(node(f"inner-{number}", number, (number + 1) % WIDTH, task_type="count") for number in range(WIDTH)),
+    node("last", *range(WIDTH, 2 * WIDTH), PARENT, task_type="count"),
+)
+"""Half of its roots, and its last task, depend on a task that exists."""
+
 
 def make_app(url: str, namespace: str) -> App:
     """Return the application of both processes."""
@@ -54,9 +63,9 @@ async def look(app: App) -> None:
 
 async def do(app: App, deed: str) -> None:
     """Do it, and come to the fault point meanwhile."""
-    if deed == "submit":
+    if deed != "pass":
         setattr(flow_submission, "_PART", 5)  # noqa: B010 - so that a flow has parts
-        await submit(app, *NODES)
+        await submit(app, *(NODES if deed == "submit" else AFTER))
     else:
         await look(app)
 

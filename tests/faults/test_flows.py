@@ -20,7 +20,7 @@ from jetq.observe.fault_points import Point, arm
 from jetq.settings import WorkerSettings
 from jetq.worker.worker import Worker
 from tests.faults.conftest import ROOT
-from tests.faults.flow_program import DIED, NODES, look, make_app
+from tests.faults.flow_program import DIED, NODES, PARENT, WIDTH, look, make_app
 from tests.integration.flows import node, submit
 from tests.integration.watching import eventually
 from tests.servers import TestServer
@@ -34,7 +34,7 @@ BEFORE = [
     (Point.FLOW_PART_STORED, 3),
     (Point.FLOW_STORED, 1),
 ]
-AFTER = [Point.FLOW_COMMITTED, Point.ROOTS_RELEASED, Point.ROOTS_PLACED]
+AFTER_COMMIT = [Point.FLOW_COMMITTED, Point.ROOTS_RELEASED, Point.ROOTS_PLACED]
 
 
 @pytest.fixture
@@ -99,11 +99,41 @@ async def test_a_submitter_that_dies_before_the_commit_runs_nothing(
     await nothing_ran(app, flow)
 
 
-@pytest.mark.parametrize("point", AFTER)
+@pytest.mark.parametrize("point", AFTER_COMMIT)
 async def test_a_submitter_that_dies_after_the_commit_runs_all(
     app: App, own_server: TestServer, namespace: str, point: Point
 ) -> None:
     await die(own_server, namespace, point, "submit")
+    await look(app)
+    await all_ran(app, await only_flow(app))
+
+
+@pytest.mark.parametrize("point", [Point.PARENT_INFORMED, Point.FLOW_STORED])
+async def test_a_submitter_that_dies_between_the_parents_and_the_commit_runs_nothing(
+    app: App, own_server: TestServer, namespace: str, point: Point
+) -> None:
+    parent = await app.aenqueue("count", id=PARENT)
+    await die(own_server, namespace, point, "after")
+    assert len((await parent.arecord()).dependents) == WIDTH // 2 + 1  # that does no harm
+    await look(app)
+    flow = await only_flow(app)
+    assert flow.state is FlowState.ABORTED
+    await nothing_ran(app, flow)
+    assert (await parent.arecord()).display_state == "complete"
+    await look(app)
+    await eventually(lambda: is_clean(app))
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+@pytest.mark.parametrize("point", AFTER_COMMIT)
+async def test_a_submitter_that_dies_after_the_commit_runs_all_after_tasks_that_exist(
+    app: App, own_server: TestServer, namespace: str, point: Point, has_ended: bool
+) -> None:
+    parent = await app.aenqueue("count", id=PARENT)
+    await die(own_server, namespace, point, "after")
+    if has_ended:
+        async with Worker(app, settings=NO_JANITOR):
+            await parent.await_end(10)
     await look(app)
     await all_ran(app, await only_flow(app))
 

@@ -83,7 +83,8 @@ async def ended(app: App, task_type: str) -> TaskHandle[Any]:
 def build(app: App, *parents: Any, on_failure: str | None = None) -> Flow:
     """Return a flow: ``a`` after a task of elsewhere, ``b`` after ``a``, ``c`` after ``a`` however that ends."""
     with Flow("outside") as flow:
-        a = flow.add(app.s("note", {"label": "a"}, into="before"), name="a", after=parents, on_failure=on_failure)
+        into = "before" if parents else None
+        a = flow.add(app.s("note", {"label": "a"}, into=into), name="a", after=parents, on_failure=on_failure)
         flow.add(app.s("look"), name="b", after=a)
         flow.add(app.s("look"), name="c", after=Dependency(a, on_failure="run"))
     return flow
@@ -226,6 +227,24 @@ async def test_a_parent_that_ends_before_the_commit_lets_nothing_run_or_fail_bef
         assert seen == ["blocked"]
         assert (await handle.await_end(SOON)).counts == counts
         await eventually(lambda: has_no_marker(app))
+
+
+async def test_what_does_not_fail_with_a_task_that_is_cancelled_before_the_commit_does_not_run_before_it(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    async def do() -> None:
+        handle = await only_flow(app)
+        await handle["a"].acancel()
+        await asyncio.sleep(0.1)  # nothing tells that nothing happens
+        seen.append(await handle["c"].astate())
+
+    before_commit(monkeypatch, do)
+    async with Worker(app, settings=NO_JANITOR):
+        handle = await build(app).aenqueue()
+        assert seen == ["blocked"]
+        assert (await handle.await_end(SOON)).counts == {"cancelled": 1, "unreachable": 1, "complete": 1}
 
 
 async def test_parents_that_end_at_this_very_moment_leave_no_flow_behind(app: App) -> None:
