@@ -43,6 +43,15 @@ def compose() -> None:
     assert_type(size.starmap([("p", 2)]), TaskCall[list[int]])
     assert_type(size.chunks([("p", 2)], 10), Group[list[int]])
 
+    mixed: list[str | TaskHandle[Any] | TaskCall[Any]] = [fetch.s("u"), fetch.enqueue("u"), "ID"]
+    assert_type(size.using(depends_on=mixed, into="page").s(factor=2).enqueue(), TaskHandle[int])
+    assert_type(size.using(depends_on=[fetch.s("u"), "ID", Dependency(fetch.s("v"))]).s("p"), TaskCall[int])
+    assert_type(app.enqueue("go:it", depends_on=fetch.s("u")), TaskHandle[Any])
+    assert_type(fetch.s("u") | size.s().using(depends_on=[fetch.enqueue("v"), "ID"]), Chain[int])
+    assert_type(size.using(depends_on=[fetch.s(url) for url in "uv"]).s("p"), TaskCall[int])
+
+    size.using(depends_on=fetch)  # E: arg-type reportArgumentType
+    size.using(depends_on=fetch.s("u") | size.s())  # E: arg-type reportArgumentType
     chain("fetch", size.s())  # E: arg-type reportArgumentType
     chord([], 5)  # E: arg-type reportArgumentType
     size.s(factor=2).using(on_failure=5)  # E: arg-type reportArgumentType
@@ -57,6 +66,9 @@ async def build() -> None:
         flow.add(size.s(), name="two", after=one, into="page", on_failure="run")
         flow.add(size.s(), after=[one, "two", Dependency(one, on_failure="ignore")])
         flow.add(report.s("x"), after={"sizes": ["two"], None: one})
+
+        flow.add(report.s("x"), after={"sizes": [app.handle("ID"), one]})
+        flow.add(size.s(), after=[fetch.enqueue("u"), one, Dependency(app.handle("ID"), on_failure="ignore")])
 
         flow.add(fetch)  # E: arg-type reportArgumentType
         flow.add(size.s(), after=5)  # E: arg-type reportArgumentType
