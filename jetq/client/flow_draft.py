@@ -48,7 +48,7 @@ class NodeDraft(Struct, gc=False):
 
     document: Document
     data: bytes
-    edges: list[str]
+    edges: Sequence[str] = ()
     outside: tuple[str, ...] = ()
     is_inner: bool = False
     sequence: int = 0
@@ -97,21 +97,26 @@ async def drafted(
     limit = backend.connection.max_payload - RECORD_MARGIN
     ids = [new_id() for _ in request.nodes]
     children: list[list[str]] = [[] for _ in ids]
-    for child, node in zip(ids, request.nodes, strict=True):
-        for link in node.links:
+    links = [node.links for node in request.nodes]
+    for child, own in zip(ids, links, strict=True):
+        for link in own:
             children[link.parent].append(child)
     tasks: list[NodeDraft] = []
     for position, node in enumerate(request.nodes):
-        before = (tasks[link.parent].record.trace for link in node.links)
+        before = (tasks[link.parent].record.trace for link in links[position])
         trace = node.request.trace or next(filter(None, before), request.trace)
         wish = replace(node.request, flow=flow_id, trace=trace)
         record = _blocked(wish.record(ids[position], new_nonce(), now), node, ids)
-        if edges := node.edges:
+        edges = [] if len(links[position]) == len(node.parents) else node.edges
+        if edges:
             ended = ended_of(record.type, [edge.task_id for edge in edges], ends)
             record = without_parents(record, ended, now) or record
         backend.retention.refuse_late(record, now)
-        document = _document(record, children[position], signer)
-        tasks.append(_sized(document, limit, children[position][MOST_DEPENDENTS:], node))
+        draft = _sized(_document(record, children[position], signer), limit)
+        draft.edges = children[position][MOST_DEPENDENTS:]
+        draft.outside = tuple([edge.task_id for edge in edges if edge.task_id in record.pending])
+        draft.is_inner = bool(links[position])
+        tasks.append(draft)
         if not len(tasks) % _SLICE:
             await asyncio.sleep(0)
     leaves = tuple(position for position, found in enumerate(children) if not found)
@@ -164,14 +169,13 @@ def _document(record: TaskRecord, children: list[str], signer: Signer | None) ->
     return document if signer is None else signer.signed(document)
 
 
-def _sized(document: Document, limit: int, more: list[str], node: FlowNode) -> NodeDraft:
-    """Return the draft of a record; *more* are the children that have no place in it."""
+def _sized(document: Document, limit: int) -> NodeDraft:
+    """Return the draft of a record that is not too large."""
     data, record = document.encode(), document.record
     size = len(data) + REFERENCE_SIZE * len(record.pending)
     if size > limit:
         raise PayloadTooLargeError(record.type, size, limit)
-    outside = tuple(edge.task_id for edge in node.edges if edge.task_id in record.pending)
-    return NodeDraft(document, data, more, outside, is_inner=bool(node.links))
+    return NodeDraft(document, data)
 
 
 def _kind(node: FlowNode) -> NodeKind:
