@@ -36,6 +36,8 @@ IDS: Final = ("one", "two", "three")
 WAYS: Final = ("ok", "fail once", "fail", "terminate", "snooze once", "retry", "linger")
 OPERATIONS: Final = ("cancel", "retry", "run now", "delete", "force", "change")
 LINGER: Final = 0.6
+REST: Final = 45.0
+"""Seconds; an item whose record was deleted while it was under way is removed once it is 30 s old."""
 
 
 class ProducerDied(BaseException):
@@ -138,7 +140,7 @@ class World:
             return await is_at_rest(client)
 
         async with make_worker(self.apps[0]):
-            await eventually(rests, within=25)
+            await eventually(rests, within=REST)
 
     async def close(self) -> None:
         for app in self.apps:
