@@ -126,11 +126,12 @@ async def run(flow: Flow, console: Console) -> tuple[list[str], list[Course]]:
     """Enqueue the flow, let a worker carry it out here, and return the report, and how all went."""
     with EmbeddedServer.start() as server:
         app.connect_to(server.address)
-        async with Worker(app):
+        async with app:
             handle = await flow.aenqueue()
             following = [asyncio.create_task(follow(name, task)) for name, task in handle.nodes.items()]
-            courses = [await course for course in track(following, "The night", console=console)]
-            result = await handle.aresult()
+            async with Worker(app):  # once somebody follows: the quickest task takes a few milliseconds
+                courses = [await course for course in track(following, "The night", console=console)]
+                result = await handle.aresult()
             return result["report"], courses
 
 

@@ -1,5 +1,6 @@
 """An application on the run's server, and what it did."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -35,6 +36,7 @@ async def make_app(server: EmbeddedServer, namespace: str, told: list[Event]) ->
     yield make
     for app in made:
         await app.aclose()
+        await asyncio.to_thread(app.close)  # some handlers call from threads
 
 
 @pytest.fixture
