@@ -61,6 +61,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     ├── ResultTypeError              a result that does not fit the handler's return annotation
     ├── OutsideTaskError             what only a running task has, asked for elsewhere
     ├── ListenError                  an address that this process is to listen on cannot be had
+    ├── AlreadyRunningError          another process holds the pid file
     └── BlockingCallError            a blocking method called inside a running event loop
         └── BlockingIterationError       `for` or `with` where `async for` or `async with` must stand
 
@@ -631,6 +632,15 @@ class ListenError(JetqError):
     def __init__(self, address: str, reason: str) -> None:
         self.address, self.reason = address, reason
         super().__init__(f"cannot listen on {address}: {reason}; is another worker there? Choose another port, or 0")
+
+
+class AlreadyRunningError(JetqError):
+    """Another process holds the pid file."""
+
+    def __init__(self, pidfile: str, holder: str) -> None:
+        self.pidfile, self.holder = pidfile, holder
+        by = f"process {holder}" if holder else "another process"
+        super().__init__(f"{pidfile} is held by {by}, which runs; stop it, or choose another --pidfile")
 
 
 class BlockingCallError(JetqError):

@@ -42,6 +42,8 @@ DEFAULT_ENDED_KEPT = 7 * 24 * 3600.0
 """Seconds that the record of any other ended task is kept."""
 DEFAULT_CONCURRENCY = 50
 """Slots of a worker."""
+LEAST_CHILD_MEMORY = 64 * 1024 * 1024
+"""Bytes; a worker that has done nothing yet holds about as much."""
 RUN_GRACE = 10.0
 """Seconds beyond its time limit for which a run's lease is kept, so that it can end in order."""
 RESULT_POLL = 2.0
@@ -261,6 +263,44 @@ class WorkerSettings:
         if self.threads is not None:
             whole("threads", self.threads, least=1)
         object.__setattr__(self, "shutdown_timeout", seconds("shutdown_timeout", self.shutdown_timeout))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisorSettings:
+    """
+    How a supervisor keeps its child processes; each is a worker with all its slots.
+
+    Attributes:
+        processes: Children that work at one time.
+        child_timeout: Seconds without a sign of life of its lease thread after which a child is killed and replaced.
+        start_timeout: Seconds in which a child must come to take tasks.
+        max_tasks_per_child: Tasks after which a child is replaced, or up to a tenth fewer; None is unlimited.
+        max_memory_per_child: Bytes of memory beyond which a child is replaced; None is unlimited.
+        backoff_first: Seconds before a child that crashed twice in a row is started again; doubled with each further one.
+        backoff_most: Seconds at most.
+        healthy_after: Seconds that a child must take tasks until its crash is a first one again.
+    """
+
+    processes: int = 1
+    child_timeout: Duration = 30.0
+    start_timeout: Duration = 120.0
+    max_tasks_per_child: int | None = None
+    max_memory_per_child: int | None = None
+    backoff_first: Duration = 1.0
+    backoff_most: Duration = 30.0
+    healthy_after: Duration = 60.0
+
+    def __post_init__(self) -> None:
+        """Check and normalise."""
+        whole("processes", self.processes, least=1)
+        for name in ("child_timeout", "start_timeout"):
+            object.__setattr__(self, name, seconds(name, getattr(self, name), least=1.0))
+        for name in ("backoff_first", "backoff_most", "healthy_after"):
+            object.__setattr__(self, name, seconds(name, getattr(self, name)))
+        if self.max_tasks_per_child is not None:
+            whole("max_tasks_per_child", self.max_tasks_per_child, least=1)
+        if self.max_memory_per_child is not None:
+            whole("max_memory_per_child", self.max_memory_per_child, least=LEAST_CHILD_MEMORY)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,17 @@ from msgspec import Struct
 from jetq.model.progress import Progress
 from jetq.model.record import ErrorInfo, TaskRecord
 from jetq.model.state import State
+from jetq.model.supervision import (
+    ChildEnded,
+    ChildReady,
+    ChildReplaced,
+    ChildStarted,
+    LoopBlocked,
+    ReloadEnded,
+    RestartDelayed,
+    RunsHandedOver,
+    SupervisorLost,
+)
 
 
 class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
@@ -354,4 +365,13 @@ Event = (
     | TaskRepaired
     | JanitorPassed
     | JanitorFailed
+    | ChildStarted
+    | ChildReady
+    | ChildReplaced
+    | ChildEnded
+    | RestartDelayed
+    | ReloadEnded
+    | RunsHandedOver
+    | LoopBlocked
+    | SupervisorLost
 )
