@@ -276,7 +276,7 @@ class SupervisorSettings:
         start_timeout: Seconds in which a child must come to take tasks.
         max_tasks_per_child: Tasks after which a child is replaced, or up to a tenth fewer; None is unlimited.
         max_memory_per_child: Bytes of memory beyond which a child is replaced; None is unlimited.
-        backoff_first: Seconds before a child that crashed twice in a row is started again; doubled with each further one.
+        backoff_first: Seconds before a child that crashed twice in a row starts again; doubled by each further crash.
         backoff_most: Seconds at most.
         healthy_after: Seconds that a child must take tasks until its crash is a first one again.
     """

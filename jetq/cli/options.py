@@ -75,6 +75,37 @@ Metrics = Annotated[
     typer.Option("--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus; on 127.0.0.1 without a host."),
 ]
 Uvloop = Annotated[str, typer.Option("--uvloop", metavar="CHOICE", help="auto (where it is installed), on, off.")]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        "--processes",
+        "-p",
+        metavar="N",
+        help="Keep so many processes alive, each with its own slots; without it, one works that nobody restarts.",
+    ),
+]
+MaxTasksPerChild = Annotated[
+    int | None,
+    typer.Option("--max-tasks-per-child", metavar="N", help="With -p: replace a process after so many tasks."),
+]
+MaxMemoryPerChild = Annotated[
+    str | None,
+    typer.Option("--max-memory-per-child", metavar="SIZE", help="With -p: replace one that holds more, such as 512M."),
+]
+ChildTimeout = Annotated[
+    str | None,
+    typer.Option(
+        "--child-timeout",
+        metavar="TIME",
+        help="With -p: replace a process that gives no sign of life for so long; 30s.",
+    ),
+]
+PidFile = Annotated[
+    Path | None,
+    typer.Option("--pidfile", metavar="FILE", help="With -p: hold this file with the supervisor's number."),
+]
+Reload = Annotated[bool, typer.Option("--reload", help="Restart process by process when a Python file changes.")]
+Child = Annotated[str | None, typer.Option("--child", hidden=True)]
 ParentPipe = Annotated[int | None, typer.Option("--parent-pipe", hidden=True)]
 LogLevel = Annotated[str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error, critical.")]
 LogFormat = Annotated[

@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jetq.errors import InvalidPayloadError, Signal
+from jetq.errors import InvalidPayloadError, JetqError, Signal
 from jetq.execution.context import Context, Enqueuer, Reporter, current_context
 from jetq.execution.deciding import decided
 from jetq.execution.ending import after_error, after_return
@@ -160,6 +160,7 @@ class Execution:
         "_rules",
         "_task",
         "_timer",
+        "_why",
         "context",
         "deadline",
         "duration",
@@ -185,6 +186,7 @@ class Execution:
         self._grace = grace
         self._rules = rules
         self._fixed: Outcome | None = None
+        self._why: JetqError | None = None
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle
@@ -218,15 +220,26 @@ class Execution:
         current_scope.reset(scope)
         return outcome
 
-    def stop(self, outcome: Outcome) -> None:
-        """Stop the handler; :meth:`run` returns *outcome* as soon as it has ended. The first word counts."""
+    def stop(self, outcome: Outcome, why: JetqError | None = None) -> None:
+        """
+        Stop the handler; :meth:`run` returns *outcome* as soon as it has ended. The first word counts.
+
+        Args:
+            outcome: What happened.
+            why: The argument of the CancelledError that an async handler sees.
+        """
         if self._fixed is None:
             self._fixed = outcome
+            self._why = why
             if self._task is not None:
                 if (soft := self.context.soft_limit) is not None:
                     soft.close()
                 self._timer.cancel()
                 self._cancel()
+
+    def runs_in(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the handler is called in an asyncio task; from any thread."""
+        return self._task is task
 
     @property
     def is_over(self) -> bool:
@@ -285,7 +298,7 @@ class Execution:
     def _cancel(self) -> None:
         if self._task is not None:
             self._cancels += 1
-            self._task.cancel()
+            self._task.cancel(self._why)
             self._timer = self._loop.call_later(self._grace, self._cancel)
 
     def _is_running(self) -> bool:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jetq.model.outcome import (
     Cancelled,
@@ -118,6 +119,24 @@ def refusal(record: TaskRecord, *, limit: int, now: datetime, crashed: bool = Fa
     if 0 < limit <= record.tries:
         return _expired(End.MAX_TRIES, record, f"all {limit} tries are used", crashed=crashed)
     return None
+
+
+def crashed(record: TaskRecord, *, limit: int, now: datetime, death: str) -> Verdict:
+    """
+    Say what follows for *record* from the death of the process that ran it, which is known and counts as a crash.
+
+    Args:
+        record: The active record.
+        limit: From :func:`max_tries`.
+        now: The current time.
+        death: How the process died, in words.
+    """
+    error = ErrorInfo(type="WorkerDied", message=death)
+    dead = replace(record, last_err=_text(error), error=error)
+    verdict = refusal(dead, limit=limit, now=now, crashed=True)
+    if verdict is not None:
+        return verdict
+    return Verdict(state=State.RETRY, settlement=Settlement.RELEASE, crashed=True, last_err=dead.last_err, error=error)
 
 
 def distrusted(complaint: str, *, crashed: bool = False) -> Verdict:

@@ -63,6 +63,13 @@ def say_metrics(registry: Any = None) -> bytes:
     )
 
 
+def new_registry() -> Any:
+    """Return an empty registry of prometheus_client."""
+    import prometheus_client  # noqa: PLC0415 - as above
+
+    return prometheus_client.CollectorRegistry()
+
+
 class Sum:
     """
     A collector of prometheus_client that shows the sum of several processes. Any thread may call it.

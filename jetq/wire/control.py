@@ -16,7 +16,7 @@ class ControlRequest(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         op: ``ping`` asks for a sign of life; ``running`` asks whether a run is still going on; ``cancel`` wants it to
-            stop.
+            stop; ``lost`` says that another worker has its task, so that nothing it writes counts.
         task: The task's id.
         attempt, nonce: Of the run.
         item: Sequence of the item that the asker was given.
@@ -25,7 +25,7 @@ class ControlRequest(Struct, frozen=True, omit_defaults=True):
         by: Who wants a run to stop.
     """
 
-    op: Literal["ping", "running", "cancel"]
+    op: Literal["ping", "running", "cancel", "lost"]
     task: str = ""
     attempt: int = 0
     nonce: str = ""

@@ -11,10 +11,10 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from jetq.admin.janitor_duty import JanitorDuty
 from jetq.app.application import App
@@ -28,14 +28,18 @@ from jetq.model.events import AttemptFailed, WorkerStarted, WorkerStopped, Worke
 from jetq.observe.bus import Bus
 from jetq.settings import Queue, WorkerSettings, seconds
 from jetq.wire.ids import new_id
+from jetq.wire.liveness import Started
 from jetq.wire.signature import Verifier
 from jetq.worker.attempt import Attempts, Parts
 from jetq.worker.desk import Desk
 from jetq.worker.fetcher import Fetcher
+from jetq.worker.inheritance import Inheritance
 from jetq.worker.lease_keeper import KeeperPlan, LeaseKeeper
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
+from jetq.worker.orders import Obeying, Orders
 from jetq.worker.retention_watch import watch_retention
 from jetq.worker.slots import Slot, Slots
+from jetq.worker.supervision import Supervision
 
 SETTLE_TIMEOUT: Final = 3.0
 """Seconds that interrupted tasks have to be written back; with the shutdown time-out inside Kubernetes' 30 s."""
@@ -53,13 +57,20 @@ class Worker:
         queues: Names of the queues to serve; none means all that the application and its handlers name.
         settings: Slots, threads, shutdown.
         version: Of the application, for the worker's presence.
+        supervision: The supervisor of this process, if there is one.
 
     Attributes:
         id: New with each start; a ULID.
     """
 
     def __init__(
-        self, app: App, *, queues: Sequence[str] = (), settings: WorkerSettings | None = None, version: str = ""
+        self,
+        app: App,
+        *,
+        queues: Sequence[str] = (),
+        settings: WorkerSettings | None = None,
+        version: str = "",
+        supervision: Supervision | None = None,
     ) -> None:
         self.id = new_id()
         self.settings = settings or WorkerSettings()
@@ -68,7 +79,8 @@ class Worker:
         self._version = version
         self._started = datetime.now(UTC)
         self._bus = Bus()
-        self._table = LeaseTable()
+        self._supervision = supervision
+        self._table = LeaseTable(None if supervision is None else supervision.notes(self.id))
         self._slots = Slots(self.settings.concurrency, on_free=self._on_free)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
@@ -124,6 +136,11 @@ class Worker:
     def stop(self) -> None:
         """Begin to stop: take no more tasks, and wait for those that run. From the worker's loop."""
         self._stop.set()
+
+    def quiet(self) -> None:
+        """Take no more tasks, and stay; what was not started is given back. From the worker's loop."""
+        quieting = asyncio.get_running_loop().create_task(self._fetcher.quiet())
+        self._parts.push_async_callback(asyncio.wait, {quieting})
 
     def cancel(self) -> None:
         """Stop without waiting any longer for handlers; their tasks go back to their queues."""
@@ -182,6 +199,8 @@ class Worker:
             )
         )
         self._fetcher.refill()
+        if self._supervision is not None:
+            self._supervision.say(Started(self.id))
 
     async def _start_fetching(self, desk: Desk) -> None:
         backend = self._backend
@@ -233,9 +252,20 @@ class Worker:
             on_lost=on_lost,
             on_cancel=on_cancel,
             on_death=on_death,
+            beside=self._orders(desk).vigil(),
         )
         self._parts.push_async_callback(asyncio.to_thread, self._keeper.stop)
         await asyncio.to_thread(self._keeper.start)
+
+    def _orders(self, desk: Desk) -> Orders:
+        return Orders(
+            self.id,
+            Obeying(self.stop, self.cancel, self.quiet, self._start),
+            attempts=self._attempts,
+            inheritance=Inheritance(desk, self._app.router),
+            supervision=self._supervision,
+            bus=self._bus,
+        )
 
     def _fail(self, error: BaseException) -> None:
         """Stop at once, since nothing keeps the leases any more: whatever runs is given back before they end."""
@@ -262,7 +292,10 @@ class Worker:
         self._fetcher.refill()
 
     def _begin(self, delivery: Delivery, slot: Slot) -> None:
-        task = asyncio.get_running_loop().create_task(self._attempts.run(delivery, slot))
+        self._start(self._attempts.run(delivery, slot))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
