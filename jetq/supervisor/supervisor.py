@@ -32,7 +32,7 @@ from jetq.supervisor.warden import FAILED, FAREWELL, Warden
 
 _TICK: Final = 0.25
 """Seconds between two looks at the children, when none of them says anything."""
-_LATE: Final = 3.0
+_LATE: Final = 1.0
 """Seconds; a supervisor that did not run for so long itself cannot say that its children were silent."""
 _KILL: Final = 3
 """The signal after which nobody is waited for."""

@@ -72,5 +72,6 @@ class LoopWatch:
         return ("", "") if scope is None else (scope.task_id, scope.task_type)
 
     def _stack(self) -> str:
-        frame: FrameType | None = sys._current_frames().get(self._thread)  # noqa: SLF001 - documented, whatever its name
+        frames: dict[int, FrameType] = sys._current_frames()  # noqa: SLF001 - documented  # pyright: ignore[reportPrivateUsage] - as above
+        frame = frames.get(self._thread)
         return "".join(traceback.format_stack(frame)[-_DEPTH:]) if frame is not None else ""
