@@ -1,10 +1,10 @@
 """
-bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|imports|idle``.
+bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|flows|imports|idle``.
 """
 
 import argparse
 
-from bench import idle, imports, limit
+from bench import flows, idle, imports, limit
 
 
 def main() -> None:
@@ -13,6 +13,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
     for name, module, about in (
         ("limit", limit, "throughput beside the bare loop, and latency"),
+        ("flows", flows, "what waiting for others costs"),
         ("imports", imports, "what starting costs, beside import nats"),
         ("idle", idle, "processor and memory of a worker without work"),
     ):

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.figures import Percentiles, percentiles
 from bench.side import run
-from jetq import App, Worker
+from jetq import App, Task, Worker
 
 TASK_TYPE = "bench:clock"
 _PAUSE = 0.02
@@ -23,9 +23,13 @@ _FIRST = 20
 
 def clock_app(url: str) -> App:
     """Return the application."""
+    return clock_task(url)[0]
+
+
+def clock_task(url: str) -> tuple[App, Task[[], int]]:
+    """Return the application, and its task."""
     app = App("bench", servers=url, namespace="CLOCK")
-    app.task(TASK_TYPE)(clock)
-    return app
+    return app, app.task(TASK_TYPE)(clock)
 
 
 async def clock() -> int:

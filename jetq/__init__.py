@@ -6,12 +6,16 @@ This module is the public API; everything that is not in ``__all__`` may change.
 
 from jetq.admin.bulk_report import BulkReport
 from jetq.app.application import App
+from jetq.app.call import TaskCall
+from jetq.app.composition import Chain, Group, chain, chord, group
 from jetq.app.dependency import Dependency
 from jetq.app.events import events
+from jetq.app.flow import Flow
 from jetq.app.group import Tasks
+from jetq.app.node import Node
 from jetq.app.options import CallOptions
 from jetq.app.selection import TaskSelection
-from jetq.app.task import Task, TaskCall
+from jetq.app.task import Task
 from jetq.client.event_stream import EventStream
 from jetq.client.handle import TaskHandle
 from jetq.errors import (
@@ -64,6 +68,7 @@ __all__ = [
     "App",
     "BulkReport",
     "CallOptions",
+    "Chain",
     "ConnectionSettings",
     "Context",
     "Dependency",
@@ -74,12 +79,15 @@ __all__ = [
     "EventsMissed",
     "Exponential",
     "Fixed",
+    "Flow",
+    "Group",
     "JanitorSettings",
     "JetqError",
     "LeaderElectedEvent",
     "Linear",
     "Metrics",
     "Middleware",
+    "Node",
     "OperatedTask",
     "OperationRefusedError",
     "Payload",
@@ -117,6 +125,9 @@ __all__ = [
     "UniqueMode",
     "Worker",
     "WorkerSettings",
+    "chain",
+    "chord",
     "current",
     "events",
+    "group",
 ]

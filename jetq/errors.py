@@ -11,6 +11,9 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── DuplicateHandlerError
     │   ├── HandlerSignatureError
     │   ├── NatsContextError
+    │   ├── InvalidFlowError             tasks cannot be put together so
+    │   │   ├── FlowCycleError               they wait for each other in a circle
+    │   │   └── UnknownNodeError             a name that no task of the flow has
     │   ├── UnusableCredentialsError     a secret or certificate cannot be read, or is none
     │   └── AppLoadError
     ├── ServerError                  the NATS server, or the way to it
@@ -24,6 +27,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── StoreInUseError              another embedded server holds the store folder
     │   ├── ServerTimeoutError           no answer in time; the effect is unknown
     │   │   └── AnswerLostError              the connection was lost before the answer
+    │   │       └── ConnectionClosedError        this program closed it
     │   ├── NoResponderError             nobody listens on the subject of a request
     │   ├── PermissionDeniedError        the user may not publish to, or read, a subject
     │   ├── RequestRefusedError          an error of the JetStream API, with its code
@@ -40,9 +44,14 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── UnknownDependencyError       a task that it is to depend on does not exist
     │   ├── DuplicateTaskError           a task with this id exists
     │   ├── EnqueueManyError             some tasks of many; carries every outcome
+    │   ├── FlowTooLargeError            a flow that one message cannot describe
+    │   ├── FlowAbandonedError           its submission took too long; nothing of it runs
     │   └── EnqueueTimeoutError          the task may have been stored
+    │       └── FlowSubmitTimeoutError       all of the flow runs, or nothing of it
+    ├── UnknownFlowError             there is no flow with this id (any more)
     ├── WireError
     │   ├── MalformedRecordError
+    │   ├── MalformedFlowError
     │   └── MalformedItemError
     ├── TaskError                    about one task; carries its id
     │   ├── TaskNotFoundError
@@ -56,6 +65,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── HistoryNotKeptError          no stream keeps the events of the past
     │   ├── ResultGoneError
     │   ├── ResultTimeoutError
+    │   │   └── FlowTimeoutError             a flow
     │   └── LeaseLostError               this run lost its task; nothing it writes counts
     ├── ValueNotJsonError            an argument or a result that JSON cannot hold
     ├── ResultTypeError              a result that does not fit the handler's return annotation
@@ -80,6 +90,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
+_MOST_NAMES = 20
+"""Names of a circle that are shown."""
+
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
     error = cls.__new__(cls)
@@ -92,6 +105,10 @@ def format_path(path: Sequence[str | int]) -> str:
     """Spell a place within a value, as ``order.lines[2].price``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
+
+
+def _flow_label(flow_id: str, name: str) -> str:
+    return f"{name!r} ({flow_id})" if name else flow_id
 
 
 class JetqError(Exception):
@@ -149,6 +166,33 @@ class HandlerSignatureError(ConfigurationError):
     def __init__(self, function: str, reason: str) -> None:
         self.function, self.reason = function, reason
         super().__init__(f"{function} cannot be a handler: {reason}")
+
+
+class InvalidFlowError(ConfigurationError):
+    """Tasks cannot be put together so; raised before anything of the flow is sent."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"{what}: {reason}")
+
+
+class FlowCycleError(InvalidFlowError):
+    """Tasks of a flow wait for each other in a circle: each of *names* for the next, and the last for the first."""
+
+    def __init__(self, flow: str, names: Sequence[str]) -> None:
+        self.flow, self.names = flow, tuple(names)
+        shown = [*names] if len(names) <= _MOST_NAMES else [*names[: _MOST_NAMES - 1], f"... {len(names)} in all ..."]
+        circle = " waits for ".join([*shown, names[0]])
+        super().__init__(f"flow {flow!r}", f"{circle}; take one of these out of its after=")
+
+
+class UnknownNodeError(InvalidFlowError):
+    """A task of a flow waits for a name that no task of the flow has."""
+
+    def __init__(self, flow: str, node: str, name: str, near: Sequence[str] = ()) -> None:
+        self.flow, self.node, self.name, self.near = flow, node, name, tuple(near)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; name one that was added"
+        super().__init__(f"flow {flow!r}", f"{node!r} waits for {name!r}, and no task of the flow has this name{hint}")
 
 
 class NatsContextError(ConfigurationError):
@@ -270,6 +314,16 @@ class AnswerLostError(ServerTimeoutError):
     def __init__(self, what: str) -> None:
         super().__init__(what, 0)
         self.args = (f"the connection was lost before {what} was answered; it may have taken effect",)
+
+
+class ConnectionClosedError(AnswerLostError):
+    """This program closed the application, or its worker, while something was under way; it may have taken effect."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.args = (
+            f"{what} was cut short: this program closed the connection meanwhile; close it when nothing waits any more",
+        )
 
 
 class NoResponderError(ServerError):
@@ -421,6 +475,52 @@ class EnqueueTimeoutError(EnqueueError):
         )
 
 
+class FlowTooLargeError(EnqueueError):
+    """A flow has so many tasks, or such long names, that the message that describes it is too large."""
+
+    def __init__(self, flow: str, tasks: int, size: int, limit: int) -> None:
+        self.flow, self.tasks, self.size, self.limit = flow, tasks, size, limit
+        super().__init__(
+            f"the list of the {tasks:,} tasks of flow {flow!r} takes {size:,} bytes and the limit is {limit:,}; "
+            "give the tasks shorter names, or let one task do the work of many (Task.chunks)"
+        )
+
+
+class FlowAbandonedError(EnqueueError):
+    """The submission of a flow took so long that it was abandoned; nothing of it runs."""
+
+    def __init__(self, flow_id: str, name: str = "") -> None:
+        self.flow_id, self.name = flow_id, name
+        super().__init__(
+            f"flow {_flow_label(flow_id, name)} was abandoned, since its submission was not complete in time; "
+            "nothing of it ran; submit it again"
+        )
+
+
+class FlowSubmitTimeoutError(EnqueueTimeoutError):
+    """The server did not acknowledge a flow in time: all of it was stored and runs, or nothing of it ever runs."""
+
+    def __init__(self, flow_id: str, seconds: float) -> None:
+        super().__init__(flow_id, seconds)
+        self.flow_id = flow_id
+        sentence = (
+            f"no acknowledgement of flow {flow_id} within {seconds:g} s; either all of it runs or nothing of it does "
+            f"(jetq flow show {flow_id} tells, some minutes later for good)"
+        )
+        self.args = (sentence,)
+
+
+class UnknownFlowError(JetqError):
+    """There is no flow with this id (any more)."""
+
+    def __init__(self, flow_id: str) -> None:
+        self.flow_id = flow_id
+        super().__init__(
+            f"there is no flow {flow_id}; it never existed, was not stored completely, "
+            "or the last of its tasks was kept long enough"
+        )
+
+
 class EnqueueManyError(EnqueueError):
     """
     Some tasks of many were not enqueued.
@@ -452,6 +552,12 @@ class MalformedRecordError(WireError):
     """A task record cannot be read."""
 
     what = "malformed task record"
+
+
+class MalformedFlowError(WireError):
+    """What describes a flow cannot be read."""
+
+    what = "malformed flow"
 
 
 class MalformedItemError(WireError):
@@ -509,6 +615,7 @@ class TaskFailedError(TaskError):
         state: The state as people see it (``terminated``, ``expired``, ``cancelled``, ``unreachable``).
         reason: Why it ended: ``max_tries``, ``deadline``, ``crash``, ``invalid``, a handler's own words, ...
         error_type, error_message, remote_traceback: Of the last error, where there was one.
+        node: The task's name in its flow, where a flow's handle raised this.
     """
 
     def __init__(
@@ -520,11 +627,13 @@ class TaskFailedError(TaskError):
         error_type: str = "",
         error_message: str = "",
         remote_traceback: str = "",
+        node: str = "",
     ) -> None:
-        self.state, self.reason = state, reason
+        self.state, self.reason, self.node = state, reason, node
         self.error_type, self.error_message, self.remote_traceback = error_type, error_message, remote_traceback
         last = ": ".join(part for part in (error_type, error_message) if part)
-        sentence = f"task {task_id} ended {state} ({reason})" if reason else f"task {task_id} ended {state}"
+        which = f"task {task_id} ({node!r} in its flow)" if node else f"task {task_id}"
+        sentence = f"{which} ended {state} ({reason})" if reason else f"{which} ended {state}"
         super().__init__(task_id, f"{sentence}; last error: {last}" if last else sentence)
 
     def __str__(self) -> str:
@@ -581,6 +690,19 @@ class ResultTimeoutError(TaskError, TimeoutError):
     def __init__(self, task_id: str, seconds: float, state: str) -> None:
         self.seconds, self.state = seconds, state
         super().__init__(task_id, f"task {task_id} had not ended after {seconds:g} s (state: {state}); it goes on")
+
+
+class FlowTimeoutError(ResultTimeoutError):
+    """A flow had not ended when the caller stopped waiting. It goes on."""
+
+    def __init__(self, flow_id: str, seconds: float, unfinished: int, name: str = "") -> None:
+        super().__init__(flow_id, seconds, "running")
+        self.flow_id, self.unfinished, self.name = flow_id, unfinished, name
+        sentence = (
+            f"flow {_flow_label(flow_id, name)} had not ended after {seconds:g} s "
+            f"({unfinished:,} of the tasks that are waited for had not); it goes on"
+        )
+        self.args = (sentence,)
 
 
 class LeaseLostError(TaskError):

@@ -354,8 +354,10 @@ class SigningSettings:
             for each in keys:
                 parse_key(variable, each)
         optional = environ.get("JETQ_SIGNATURES_OPTIONAL") or "0"
-        if optional not in {"0", "1"}:
-            raise InvalidSettingError("JETQ_SIGNATURES_OPTIONAL", optional, "1 or 0")
+        if optional not in ({"0", "1"} if verify or files else {"0"}):
+            raise InvalidSettingError("JETQ_SIGNATURES_OPTIONAL", optional, "0, or 1 beside verification keys")
+        if key and file:
+            raise InvalidSettingError("JETQ_SIGNING_KEY_FILE", file, "absent beside JETQ_SIGNING_KEY: choose one")
         return cls(key=key, key_file=file, verify=verify, verify_files=files, optional=optional == "1")
 
 
@@ -420,7 +422,10 @@ class Settings:
             ConfigurationError: One cannot be used.
         """
         found = os.environ if environ is None else environ
-        return cls(namespace=found.get("JETQ_NAMESPACE") or DEFAULT_NAMESPACE, signing=SigningSettings.from_env(found))
+        namespace = found.get("JETQ_NAMESPACE") or DEFAULT_NAMESPACE
+        if ":" in check_name("JETQ_NAMESPACE", namespace):
+            raise InvalidSettingError("JETQ_NAMESPACE", namespace, "without ':'")
+        return cls(namespace=namespace, signing=SigningSettings.from_env(found))
 
     def with_connection(self, *, servers: str | None, context: str | None) -> Self:
         """Return the settings with another server, where one is given."""

@@ -1,19 +1,42 @@
 """Fixtures of all tests: a real nats-server, and names that no other test uses."""
 
 import asyncio
+import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import wraps
 from inspect import iscoroutinefunction
+from pathlib import Path
 
 import pytest
 
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.server import EmbeddedServer
 from tests.servers import TestServer
+from tests.turns import Run, Turns
 
 _TEARDOWN = 5.0
 """Seconds of a test's time-out that are left for its fixtures."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the tests of a run of many processes take turns."""
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Turns(Path(config.workerinput["turns"])))
+    elif config.getoption("numprocesses", None):
+        config.pluginmanager.register(Run())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Make ``-n auto`` one process more than there are processors: most tests wait most of the time."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run at the end what runs alone: there the processes of a run wait for each other once, and not all the time."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -48,6 +71,7 @@ def server() -> Iterator[EmbeddedServer]:
     """Give the server of this run. It is shared: do not stop it, and keep to your namespace."""
     with EmbeddedServer.start() as running:
         yield running
+        os.kill(running.pid, signal.SIGKILL)  # a good end takes it many seconds, with the stores of all tests
 
 
 @pytest.fixture

@@ -5,28 +5,31 @@ Most of the time whoever ends a parent tells its children (`jetstream.dependents
 a parent that a Go program ran, that expired from the store or was removed by hand, and what crashes left half-way. It
 costs two requests while no task is blocked, and some for each that is.
 
-A parent that is gone has failed its children. In a flow that may be too early to say, since its children are stored
-before their parents; so a parent is missed only when its child has been there for longer than storing a flow takes.
+A parent that is gone has failed its children. In a flow that is being stored that is too early to say, since children
+are stored before their parents; so the tasks of such a flow are left alone until it is committed or aborted
+(`admin.flow_pass`). Then those that wait for the flow itself are released, or ended.
 """
 
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from jetq.admin.flow_pass import LATE, FlowPass
 from jetq.errors import MalformedRecordError
+from jetq.jetstream.abandoning import abandon_one
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.dependents import together
+from jetq.jetstream.gathering import together
 from jetq.jetstream.stream_message import StreamMessage
 from jetq.jetstream.task_store import Stored
 from jetq.model.dependency import GONE, ParentEnd
+from jetq.model.flow import FlowState
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
+from jetq.wire.flows import flow_of_marker
 
 _AT_ONCE: Final = 50
 _OLD_MARKER: Final = timedelta(seconds=60)
 """A younger marker without a record may be of an enqueue that is under way."""
-_FLOW_STORED: Final = timedelta(minutes=5)
-"""Within which a flow is stored."""
 
 
 class BlockedPass:
@@ -39,6 +42,7 @@ class BlockedPass:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._flows = FlowPass(backend)
         self._ends: dict[str, ParentEnd | None] = {}
         """What parents came to that were looked at in this pass: very many tasks may wait for one."""
 
@@ -55,6 +59,7 @@ class BlockedPass:
         """
         backend = self._backend
         self._ends = {}
+        self._flows.begin()
         marked = await backend.links.marked()
         if marked:
             await backend.know_store()
@@ -78,23 +83,36 @@ class BlockedPass:
         marker = await links.marker(task_id)  # before the record: who blocks the task again marks it anew
         if marker is None:
             return
+        flow_id = flow_of_marker(marker.data)
+        flow = await self._flows.state(flow_id) if flow_id else FlowState.COMMITTED
+        if flow is FlowState.BUILDING:
+            return
         stored = await self._read(task_id)
         if stored is None:
-            if self._age(marker) > _OLD_MARKER:
+            if self._age(marker) > (LATE if flow is FlowState.ABORTED else _OLD_MARKER):
                 await links.unmark(task_id, through=marker.seq)
         elif stored.record.state is not State.BLOCKED:
             await dependents.settle(task_id)
-        elif ended := await self._ended(stored.record, marker):
+        elif flow is FlowState.ABORTED:
+            await abandon_one(self._backend, task_id, flow_id)
+        elif flow_id and flow_id in stored.record.pending:
+            await self._begin(stored.record, marker, flow)
+        elif ended := await self._ended(stored.record):
             await dependents.settle(task_id, ended)
 
-    async def _ended(self, child: TaskRecord, marker: StreamMessage) -> list[ParentEnd]:
+    async def _begin(self, root: TaskRecord, marker: StreamMessage, flow: FlowState | None) -> None:
+        """Release a task that waits for its flow; end it if nothing is left of that."""
+        if flow is FlowState.COMMITTED:
+            await self._backend.dependents.settle(root.id, [ParentEnd(root.flow, State.COMPLETE)])
+        elif self._age(marker) > _OLD_MARKER:
+            await abandon_one(self._backend, root.id, root.flow)
+
+    async def _ended(self, child: TaskRecord) -> list[ParentEnd]:
         """Return what those came to that a task waits for, of those that ended."""
-        parents = [parent for parent in child.pending if parent != child.flow]
-        unknown = [parent for parent in parents if parent not in self._ends]
+        unknown = [parent for parent in child.pending if parent not in self._ends]
         self._ends.update(await self._backend.dependents.ends_of_parents(unknown))
-        may_be_missed = not child.flow or self._age(marker) > _FLOW_STORED
-        ends = [self._ends[parent] for parent in parents]
-        return [end for end in ends if end is not None and (end.state != GONE or may_be_missed)]
+        ends = [self._ends[parent] for parent in child.pending]
+        return [end for end in ends if end is not None]
 
     def _age(self, marker: StreamMessage) -> timedelta:
         return self._backend.connection.clock.now() - marker.time

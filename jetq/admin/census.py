@@ -85,6 +85,7 @@ class Census(Struct):
         items: Items whose record was not seen.
         schedules, dues: Schedules and due messages that no waiting record asks for, it seems.
         keys: Unique keys whose task has ended or was not seen.
+        flows: Those that a record names.
     """
 
     queues: dict[str, QueueFacts]
@@ -96,6 +97,7 @@ class Census(Struct):
     suspects: list[Suspect] = []
     refused: list[str] = []
     lasting: list[str] = []
+    flows: set[str] = set()
 
 
 class _Glance(Struct, gc=False):
@@ -104,6 +106,7 @@ class _Glance(Struct, gc=False):
     state: str = ""
     queue: str = ""
     due: Raw = ABSENT
+    flow: str = ""
 
 
 _glance: Final = msgspec.json.Decoder(_Glance).decode
@@ -212,6 +215,8 @@ class _Reader:
             self._pass_over(task_id)
             return
         state, queue = glance.state, glance.queue
+        if glance.flow:
+            census.flows.add(glance.flow)
         items = census.items.get(queue, _NONE)
         has_item = task_id in items
         if has_item:

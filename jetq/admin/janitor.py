@@ -22,6 +22,7 @@ from functools import partial
 from typing import Final
 
 from jetq.admin.census import Census, Suspect, stray, take_census
+from jetq.admin.flow_pass import FlowPass
 from jetq.admin.mending import Mender
 from jetq.errors import PermissionDeniedError, ServerError
 from jetq.jetstream.backend import Backend
@@ -96,6 +97,8 @@ class Janitor:
         if complete and not dry_run:
             await self._marks.write(started, self._name)
         self._missed = round_.missed
+        if not dry_run:
+            await FlowPass(backend).sweep(census.flows, go_on)
         return JanitorPassed(
             records=census.records,
             repairs=dict(repairs),

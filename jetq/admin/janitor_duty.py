@@ -27,6 +27,8 @@ from jetq.settings import JanitorSettings, seconds
 COMPONENT: Final = "janitor"
 _AGAIN: Final = 30.0
 """Seconds until a pass is tried again that the server did not answer, at the most."""
+_LOOK_EVERY: Final = 1.0
+"""Seconds between two looks, while there is nothing to do, at whether this leadership goes on."""
 
 
 class JanitorDuty:
@@ -91,10 +93,10 @@ class JanitorDuty:
         watching = asyncio.get_running_loop().create_task(self._watch_blocked(leads))
         watching.add_done_callback(self._on_done)
         try:
-            await asyncio.sleep(self._patience)
+            await _rest(self._patience, leads)
             while leads():
                 wait = await self._pass(janitor, leads)
-                await asyncio.sleep(wait)
+                await _rest(wait, leads)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -130,3 +132,11 @@ class JanitorDuty:
 
     def _tell(self, error: str, *, final: bool = False) -> None:
         self._backend.bus.emit(JanitorFailed(error=error, final=final))
+
+
+async def _rest(wait: float, leads: Callable[[], bool]) -> None:
+    """Wait for some seconds, and little longer than this leadership: who is elected anew begins anew at once."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + wait
+    while leads() and (left := until - loop.time()) > 0:  # noqa: ASYNC110 - it also ends by a clock, which sets no event
+        await asyncio.sleep(min(left, _LOOK_EVERY))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from jetq.admin.census import HeldKey, QueueFacts, Suspect
+from jetq.admin.placement import Placement
 from jetq.errors import (
     LimitReachedError,
     MalformedRecordError,
@@ -26,7 +27,7 @@ from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.queue_store import published_for
 from jetq.jetstream.stream_message import StreamMessage, find_message, purge_subject
 from jetq.jetstream.task_store import Stored
-from jetq.model.events import TaskRepaired, state_change
+from jetq.model.events import TaskRepaired
 from jetq.model.record import TaskRecord
 from jetq.model.state import End, State
 from jetq.model.transition import ended
@@ -35,8 +36,10 @@ from jetq.model.upkeep import Finding, Horizon, Need, Repair, end_of_missing, ju
 _REASONS: Final = {
     End.PURGED: "its item was removed from the queue",
     End.DROPPED: "its item was dropped from a queue that was full",
-    End.DUPLICATE: "its unique key does not name it",
+    End.DUPLICATE: "its unique key names another task",
 }
+_KEYLESS: Final = "its item is missing, and no unique key names it"
+"""Its producer died before it had the key, or it outlived the period of its key and its item was removed."""
 
 
 class Mender:
@@ -61,6 +64,7 @@ class Mender:
         dry_run: bool = False,
     ) -> None:
         self._backend = backend
+        self._placement = Placement(backend)
         self._horizon = horizon
         self._queues = queues
         self._tell = tell
@@ -81,7 +85,7 @@ class Mender:
         if stored is None or stored.sequence != suspect.sequence or stored.written is None:
             return False
         record = stored.record
-        owns_key = not record.key or await self._backend.keys.names(record.key, record.id)
+        owns_key = await self._owns_key(record)
         finding = judge_missing(
             record.state,
             stored.written,
@@ -94,6 +98,16 @@ class Mender:
         elif finding is Finding.END:
             await self._end(stored, owns_key=owns_key)
         return finding is Finding.REMEMBER
+
+    async def _owns_key(self, record: TaskRecord) -> bool:
+        """
+        Whether the task may go on as far as its unique key has a say: it has none, has it, or needs it no more.
+
+        Who enqueues, or starts an ended task again, writes the record before he has the key, and perhaps never gets it;
+        such a record must not run. One that used a try was queued, whatever became of the key since: one that was taken
+        for a period lapses, and in mode ``replace`` another task takes it over.
+        """
+        return not record.key or record.tries > 0 or await self._backend.keys.names(record.key, record.id)
 
     async def _is_placed(self, suspect: Suspect) -> bool:
         """
@@ -161,8 +175,13 @@ class Mender:
     async def _end(self, stored: Stored, *, owns_key: bool) -> None:
         record = stored.record
         facts = self._queues.get(record.queue)
-        end = end_of_missing(discards_old=facts is not None and facts.discards_old) if owns_key else End.DUPLICATE
-        if await self._write_end(stored, end, _REASONS[end]):
+        end = end_of_missing(discards_old=facts is not None and facts.discards_old)
+        reason = _REASONS[end]
+        if not owns_key:
+            if await self._backend.keys.holder(record.key):
+                end = End.DUPLICATE
+            reason = _REASONS[End.DUPLICATE] if end is End.DUPLICATE else _KEYLESS
+        if await self._write_end(stored, end, reason):
             self._repaired(Repair.ENDED, record.id, record.queue)
 
     async def _write_end(self, stored: Stored, end: End, reason: str) -> bool:
@@ -175,11 +194,7 @@ class Mender:
             written = await backend.tasks.write(document, stored.sequence, ttl=backend.retention.ttl(document.record))
         except (SequenceConflictError, MessageTooLargeError):
             return False
-        if written.record.key:
-            await backend.keys.leave(written.record)
-        backend.bus.emit(state_change(written.record, backend.connection.clock.now(), sequence=written.sequence))
-        if written.record.dependents:
-            await backend.dependents.follow(written.record)
+        await self._placement.conclude(written)
         return True
 
     # what stands for good

@@ -3,6 +3,7 @@ store_keeper: the task store and all that belongs to it, for people: make it, lo
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.queue_catalog import QueueCatalog
 from jetq.jetstream.store_changes import StoreChanges, changed_store, replicated
 from jetq.jetstream.topology import Topology
-from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, Duration, StoreSettings
+from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, Duration, StoreSettings, seconds
 
 
 class StoreInfo(Struct, frozen=True, kw_only=True):
@@ -81,7 +82,7 @@ class StoreKeeper:
         Create the store and all that is made with it, before any application does.
 
         Args:
-            settings: Storage and replicas.
+            settings: Storage and replicas, and how long events are kept.
             changes: Retention that the store is to have.
 
         Returns:
@@ -92,6 +93,8 @@ class StoreKeeper:
             ServerError: No answer, or another refusal.
         """
         existed = await find_stream(self._connection, self._names.tasks) is not None
+        if existed:
+            settings = replace(settings, events_kept=None, events_max_bytes=None)
         await Topology(self._connection, self._names, settings).ensure([])
         if changes is not None and not existed:
             await self._update(self._names.tasks, changes.checked())
@@ -145,7 +148,8 @@ class StoreKeeper:
 
         Args:
             changes: What to change.
-            events_kept: Seconds that events are kept from now on; makes their stream if there is none.
+            events_kept: Seconds that events are kept from now on; makes their stream if there is none. 0 keeps none
+                and removes those that were kept.
 
         Raises:
             InvalidSettingError: A value cannot be used.
@@ -159,7 +163,10 @@ class StoreKeeper:
                 await self._update(name, StoreChanges(replicas=changes.replicas), required=False)
         if events_kept is not None:
             await self._backend.topology.reread_store()
-            await self._backend.topology.keep_events(events_kept)
+            if seconds("events_kept", events_kept) == 0:
+                await self._backend.topology.forget_events()
+            else:
+                await self._backend.topology.keep_events(events_kept)
         return await self.describe()
 
     async def _update(self, stream: str, changes: StoreChanges, *, required: bool = True) -> None:

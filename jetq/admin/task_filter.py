@@ -4,6 +4,7 @@ task_filter: which tasks somebody means.
 
 import re
 from collections.abc import Iterable
+from copy import copy
 from datetime import datetime
 from typing import Final
 
@@ -76,6 +77,17 @@ class TaskFilter:
         self._error = None if error is None else _pattern(_said("error", error), re.IGNORECASE | re.DOTALL)
         self._written_since = _nanoseconds(self.changed_since)
         self._written_before = _nanoseconds(self.changed_before)
+
+    def limited(self, limit: int) -> "TaskFilter":
+        """
+        Return the same filter with another limit, unless its own is smaller.
+
+        Raises:
+            InvalidSettingError: The limit is negative.
+        """
+        other = copy(self)
+        other.limit = min(whole("limit", limit, least=0), self.limit or limit)
+        return other
 
     @property
     def is_open(self) -> bool:

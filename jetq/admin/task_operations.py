@@ -78,7 +78,7 @@ class TaskOperations:
         self._records = RecordChanges(backend)
         self._placement = Placement(backend)
 
-    async def cancel(self, task_id: str, *, by: str = "") -> OperatedTask:
+    async def cancel(self, task_id: str, *, by: str = "", running: bool = True) -> OperatedTask:
         """
         End a task that does not run; ask the worker of one that runs to stop it.
 
@@ -87,9 +87,10 @@ class TaskOperations:
         Args:
             task_id: The task.
             by: Who wants that; kept in the record.
+            running: Also if it runs.
 
         Raises:
-            OperationRefusedError: It has ended, or a Go worker runs it.
+            OperationRefusedError: It has ended, or a Go worker runs it; or it runs, and is to be left alone then.
             TaskNotFoundError: There is no record of it.
             ServerError: No answer, or a refusal; it may have been cancelled.
         """
@@ -102,6 +103,9 @@ class TaskOperations:
             match rule_for(record, Operation.CANCEL).effect:
                 case Effect.ENDED:
                     return stored.document.updated(ended(record, End.CANCELLED, request.text))
+                case Effect.REQUESTED if not running:
+                    reason = "only what does not run was to be cancelled"
+                    raise OperationRefusedError(task_id, Operation.CANCEL, record.display_state, reason)
                 case Effect.REQUESTED if record.cancel_requested is None:
                     return stored.document.updated(stopping(record, request))
                 case _:

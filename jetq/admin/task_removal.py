@@ -2,8 +2,10 @@
 task_removal: remove a task with all that belongs to it.
 
 The record goes first. Whoever wants to claim the task, or to let it wait, must write its record and cannot any more; so
-nothing brings back what is removed after that. A run that is under way goes on, and its result is dropped: it lost its
-task. Those that depend on the task learn that it is gone, unless it had ended.
+nothing brings back what is removed after that. Somebody may enqueue a task with the same id the moment after: what is
+removed is older than that. A schedule that was on its way meanwhile is left; its item finds no record. A run that is
+under way goes on, and its result is dropped: it lost its task. Those that depend on the task learn that it is gone,
+unless it had ended.
 """
 
 import contextlib
@@ -15,6 +17,7 @@ from msgspec import Struct
 from jetq.errors import MalformedRecordError, RequestRefusedError, ServerError, TaskNotFoundError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.faults import MESSAGE_DELETE_FAILED, STREAM_NOT_FOUND
+from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.remains import Remains
 from jetq.jetstream.stream_message import StreamMessage, find_message, purge_subject
 from jetq.model.record import TaskRecord
@@ -66,8 +69,9 @@ async def remove_task(backend: Backend, task_id: str, check: Callable[[TaskRecor
             that gets its item.
     """
     names = backend.names
+    last = await _last_schedule(backend)
     message, record = await _remove_record(backend, task_id, check)
-    scheduled = [await _purge(backend, names.schedules, subject) for subject in names.waiting_subjects(task_id)]
+    scheduled = [await _purge(backend, subject, through=last) for subject in names.waiting_subjects(task_id)]
     if record is not None and record.key:
         await _leave_key(backend, record)
     if record is not None:
@@ -129,9 +133,15 @@ async def _leave_links(backend: Backend, record: TaskRecord) -> None:
             await backend.links.remove_edges(child=record.id)
 
 
-async def _purge(backend: Backend, stream: str, subject: str) -> int:
+async def _last_schedule(backend: Backend) -> int:
+    """Return the sequence of the newest schedule; 0 if there is none."""
+    found = await find_stream(backend.connection, backend.names.schedules)
+    return 0 if found is None else int(found["state"]["last_seq"])
+
+
+async def _purge(backend: Backend, subject: str, *, through: int) -> int:
     try:
-        return await purge_subject(backend.connection, stream, subject)
+        return await purge_subject(backend.connection, backend.names.schedules, subject, through=through)
     except RequestRefusedError as refused:
         if refused.code == STREAM_NOT_FOUND:
             return 0

@@ -2,9 +2,10 @@
 unsticking: let tasks wait again that became unreachable, since a task that they depend on starts again.
 
 The order is that of an enqueue (`jetstream.dependents`): marker → blocked record → a look at the parents, which know
-the child already. The parent has started before all that, so none of them is failed again by its old end. Who dies in
-between leaves tasks that are blocked with their markers, which the pass over the markers looks after, and tasks that
-are unreachable still, and can be retried one by one.
+the child already. The parent has started before all that, and whoever fails a child reads the parent again; a child
+that still waits is written as it stands, so that what somebody decided before that is refused. So none of them is
+failed by an old end. Who dies in between leaves tasks that are blocked with their markers, which the pass over the
+markers looks after, and tasks that are unreachable still, and can be retried one by one.
 """
 
 from collections import deque
@@ -12,7 +13,7 @@ from typing import Final
 
 from jetq.errors import MalformedRecordError, SequenceConflictError
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.dependents import together
+from jetq.jetstream.gathering import together
 from jetq.jetstream.task_store import Stored
 from jetq.model.dependency import MOST_DEPENDENTS
 from jetq.model.events import state_change
@@ -23,6 +24,7 @@ from jetq.model.transition import blocked_again
 
 _AT_ONCE: Final = 50
 _TRIES: Final = 20
+_STUCK: Final = {State.UNREACHABLE, State.BLOCKED}
 
 
 async def unstick(backend: Backend, parent: TaskRecord) -> int:
@@ -57,13 +59,18 @@ async def _block(backend: Backend, child_id: str, parent_id: str) -> TaskRecord 
     """Block a task again if it is unreachable, and waited for this parent."""
     for _ in range(_TRIES):
         child = await _read(backend, child_id)
-        if child is None or child.record.state is not State.UNREACHABLE or parent_id not in child.record.pending:
+        if child is None or child.record.state not in _STUCK or parent_id not in child.record.pending:
             return None
-        await backend.links.mark(child_id)
+        document = child.document
+        if fallen := child.record.state is State.UNREACHABLE:
+            await backend.links.mark(child_id)
+            document = document.updated(blocked_again(child.record))
         try:
-            written = await backend.tasks.write(child.document.updated(blocked_again(child.record)), child.sequence)
+            written = await backend.tasks.write(document, child.sequence)
         except SequenceConflictError:
             continue
+        if not fallen:
+            return None
         now = backend.connection.clock.now()
         backend.bus.emit(state_change(written.record, now, sequence=written.sequence))
         return written.record

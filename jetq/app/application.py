@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Self, Unpack
 
 from jetq.admin.task_history import task_history
+from jetq.app.call import TaskCall, existing_task
 from jetq.app.group import Tasks
 from jetq.app.operating import TaskOperator, operate
 from jetq.app.options import CallOptions, OptionValues, build_request
@@ -20,7 +21,6 @@ from jetq.app.register import Registry
 from jetq.app.selection import FilterValues, TaskSelection, filter_of
 from jetq.app.streaming import Streaming
 from jetq.app.submission import Entry, OnErrors, Submission, encode_payload
-from jetq.app.task import existing_task
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.client.event_stream import EventStream
@@ -32,6 +32,7 @@ from jetq.execution.deciding import OnError
 from jetq.execution.middleware import Middleware
 from jetq.jetstream.address import Address, find_address
 from jetq.jetstream.event_reader import ReadEvent
+from jetq.model.name import check_name
 from jetq.model.retention import RetentionLike, as_retention
 from jetq.model.retry import RetryLike, as_policy
 from jetq.observe.bus import Bus
@@ -229,11 +230,19 @@ class App(Registry, TaskOperator):
         return await self._send(await self.clients.current(), request)
 
     def _request(self, task_type: str, payload: Any, options: OptionValues) -> EnqueueRequest:
-        call = CallOptions(**options)
-        if call.type is not None:
-            raise InvalidSettingError("type", call.type, "absent: the first argument is the task type")
+        call = _without_type(options)
         handler = self.router.match(task_type)
         return build_request(task_type, encode_payload(task_type, payload), call, handler, self.settings)
+
+    def s(self, task_type: str, payload: Any = None, **options: Unpack[OptionValues]) -> TaskCall[Any]:
+        """
+        Return a call of a task of any type, for a flow; its handler may be anywhere. Arguments as of :meth:`enqueue`.
+
+        What comes before it in a flow is in its record (``ctx.dependency_results``); with ``into="name"`` a worker of
+        jetq puts it into the payload, an object, under this name.
+        """
+        data = encode_payload(check_name("task type", task_type), payload)
+        return TaskCall(self._owner, task_type, data, options=_without_type(options))
 
     async def _send(self, client: Client, request: EnqueueRequest) -> TaskHandle[Any]:
         try:
@@ -309,6 +318,8 @@ class App(Registry, TaskOperator):
         """
         Read what happens to tasks, as it happens: ``async for event in app.events()``, or ``for`` outside of a loop.
 
+        It has no end but that of the application: closing that ends the iteration.
+
         Args:
             buffer: Events that may wait for a slow reader; what comes beyond that is told by `EventsMissed`.
             **wanted: See `EventChoice`.
@@ -338,7 +349,7 @@ class App(Registry, TaskOperator):
 
     def select(self, *, everything: bool = False, **wanted: Unpack[FilterValues]) -> TaskSelection:
         """
-        Return tasks to cancel, retry, run now or delete, all of them at once.
+        Return tasks to list, cancel, retry, run now or delete, all of them at once.
 
         Args:
             everything: All tasks, of whatever kind.
@@ -371,6 +382,13 @@ class App(Registry, TaskOperator):
 
 async def _history(client: Client, task_id: str) -> list[TaskStateEvent]:
     return await task_history(client.backend.connection, client.backend.names, task_id)
+
+
+def _without_type(options: OptionValues) -> CallOptions:
+    call = CallOptions(**options)
+    if call.type is not None:
+        raise InvalidSettingError("type", call.type, "absent: the first argument is the task type")
+    return call
 
 
 def _joined(servers: str | Sequence[str] | None) -> str | None:

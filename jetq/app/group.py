@@ -2,8 +2,8 @@
 group: tasks of a module that does not know the application.
 """
 
+from jetq.app.owner import Owner
 from jetq.app.register import Registry
-from jetq.app.task import Owner
 from jetq.errors import AppLoadError
 from jetq.routing.handler import Handler
 

@@ -2,14 +2,19 @@
 options: what a caller may say about one task, and how that merges with the handler's and the application's words.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self, TypedDict, Unpack
 
-from jetq.app.dependency import DependsOn, edges
+from msgspec.structs import replace as with_fields
+
+from jetq.app.dependency import DependsOn, as_policy as as_failure_policy, edges, parents_shape
 from jetq.app.uniqueness import checked_unique, unique_key
 from jetq.client.request import EnqueueRequest
 from jetq.errors import InvalidSettingError
+from jetq.model.dependency import OnFailure
+from jetq.model.flow import Shape
 from jetq.model.name import check_name
 from jetq.model.record import ABSENT, StoredOptions
 from jetq.model.retention import RetentionLike, as_retention
@@ -17,6 +22,7 @@ from jetq.model.retry import RetryLike, as_policy
 from jetq.model.unique import UniqueKey, UniqueLike, UniqueMode
 from jetq.routing.handler import Handler, HandlerOptions
 from jetq.settings import Duration, Settings, seconds, whole
+from jetq.wire.into import encode_into
 from jetq.wire.retention import encode_retention
 from jetq.wire.retry_option import encode_retry
 
@@ -43,6 +49,8 @@ class OptionValues(TypedDict, total=False):
     unique: UniqueLike | None
     depends_on: DependsOn | None
     load_dependencies: bool | None
+    into: str | None
+    on_failure: OnFailure | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +77,10 @@ class CallOptions:
         depends_on: Tasks that must end before, by id or handle; :class:`jetq.Dependency` says what the failure of one
             means. Without that the task ends ``unreachable`` if one of them fails.
         load_dependencies: The handler gets their results, as ``ctx.dependency_results``.
+        into: The parameter that takes their results: that of the one, or a list in order if a list was given, or if
+            several come before the task in a flow. In a flow it is the first that is not given, if nobody says.
+        on_failure: What the failure of one of them means where nothing else is said: ``fail``, ``ignore`` or ``run``;
+            see :class:`jetq.Dependency`.
     """
 
     queue: str | None = None
@@ -85,6 +97,8 @@ class CallOptions:
     unique: UniqueLike | None = None
     depends_on: DependsOn | None = None
     load_dependencies: bool | None = None
+    into: str | None = None
+    on_failure: OnFailure | str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -106,6 +120,9 @@ class CallOptions:
         checked_unique(self.unique)
         if self.depends_on is not None:
             edges(self.depends_on, self.id)
+        check_parameter("into", self.into)
+        if self.on_failure is not None:
+            as_failure_policy(self.on_failure)
 
     def _check_times(self) -> None:
         if self.delay is not None and self.run_at is not None:
@@ -136,9 +153,12 @@ def build_request(
     Raises:
         InvalidNameError: The task type is illegal.
         InvalidSettingError: The deadline is in the past, or the task would start after it; or nobody knows the name of
-            the retry policy; or there is no unique key to be had from what is said.
+            the retry policy; or there is no unique key to be had from what is said; or it is said how results or
+            failures of other tasks are taken, and there are none.
         InvalidPayloadError: The unique key is to be had from arguments, and the payload does not fit the handler.
     """
+    if not call.depends_on and (call.into, call.on_failure) != (None, None):
+        raise without_parents(call)
     own = _NO_HANDLER if handler is None else handler.options
     setting, start = ("delay", call.delay) if call.run_at is None else ("run_at", call.run_at)
     deadline = own.deadline if call.deadline is None else call.deadline
@@ -151,11 +171,41 @@ def build_request(
         deadline=_when("deadline", deadline),
         due=_when(setting, start),
         task_id=call.id or "",
-        options=_stored(call, settings),
+        options=with_into(_stored(call, settings), _into(call)),
         unique=_unique(task_type, payload, call, handler),
-        depends_on=edges(call.depends_on, call.id),
-        load_dependencies=bool(call.load_dependencies),
+        depends_on=edges(call.depends_on, call.id, call.on_failure),
+        load_dependencies=bool(call.load_dependencies) or call.into is not None,
     )
+
+
+def check_parameter(setting: str, value: object) -> None:
+    """
+    Refuse what can be no parameter's name; None says nothing.
+
+    Raises:
+        InvalidSettingError: It is none.
+    """
+    if value is not None and not (isinstance(value, str) and value.isidentifier()):
+        raise InvalidSettingError(setting, value, "the name of a parameter")
+
+
+def without_parents(call: CallOptions) -> InvalidSettingError:
+    """Return the error that says that there are no results or failures to be taken."""
+    setting, value = ("into", call.into) if call.into is not None else ("on_failure", call.on_failure)
+    return InvalidSettingError(
+        setting, value, "absent for a task that waits for no other (by depends_on=, or in a flow)"
+    )
+
+
+def _into(call: CallOptions) -> dict[str, Shape]:
+    return {} if call.into is None else {call.into: parents_shape(call.depends_on)}
+
+
+def with_into(options: StoredOptions | None, shapes: Mapping[str, Shape]) -> StoredOptions | None:
+    """Return what the worker must know, with the parameters that take results of parents."""
+    if not shapes:
+        return options
+    return with_fields(options or StoredOptions(), into=encode_into(shapes))
 
 
 def _unique(task_type: str, payload: bytes | None, call: CallOptions, handler: Handler | None) -> UniqueKey | None:

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from jetq.app.options import SHORTEST_DEADLINE, check_soft_timeout
-from jetq.app.task import Owner, Task
+from jetq.app.owner import Owner
+from jetq.app.task import Task
 from jetq.app.uniqueness import checked_unique
 from jetq.execution.context import Context
 from jetq.execution.deciding import OnError

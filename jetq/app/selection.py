@@ -4,17 +4,24 @@ selection: many tasks at once, chosen by what they are like, and what is done to
 
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 from jetq.admin.bulk_operations import Operate, Pace, operate_many
 from jetq.admin.bulk_report import BulkReport
-from jetq.admin.task_filter import TaskFilter
+from jetq.admin.record_listing import list_records
+from jetq.admin.task_filter import DEFAULT_LIMIT, TaskFilter
 from jetq.admin.task_operations import TaskOperations
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.errors import InvalidSettingError
-from jetq.settings import Settings
+from jetq.model.record import TaskRecord
+from jetq.settings import Settings, whole
 from jetq.wire.signature import Signer
+
+MOST_LISTED: Final = 10_000
+"""Records that a list may hold."""
+Records = list[TaskRecord]
+_T = TypeVar("_T")
 
 
 class FilterValues(TypedDict, total=False):
@@ -120,11 +127,35 @@ class TaskSelection:
         """
         return await self._delete(await self._clients.current(), force, bulk)
 
+    def list(self, *, limit: int = DEFAULT_LIMIT) -> Records:
+        """Return their records, those that changed last first; blocking :meth:`alist`."""
+        return self._blocking("list", lambda client: self._list(client, limit))
+
+    async def alist(self, *, limit: int = DEFAULT_LIMIT) -> Records:
+        """
+        Return their records, those that changed last first.
+
+        They are read as the tasks stand now. The store has no index: what is not found among the last records is looked
+        for in all of them.
+
+        Args:
+            limit: So many at most, up to 10,000; the selection's own limit counts as well.
+
+        Raises:
+            InvalidSettingError: The limit is none.
+            ServerError: No answer, or a refusal.
+        """
+        return await self._list(await self._clients.current(), limit)
+
     # one body for each, in whatever loop
 
-    def _blocking(self, name: str, work: Callable[[Client], Coroutine[Any, Any, BulkReport]]) -> BulkReport:
+    def _blocking(self, name: str, work: Callable[[Client], Coroutine[Any, Any, _T]]) -> _T:
         forbid_in_loop(name, f"a{name}")
         return self._clients.blocking(work)
+
+    async def _list(self, client: Client, limit: int) -> Records:
+        most = whole("limit", limit, least=1, most=MOST_LISTED)
+        return await list_records(client.backend, self._chosen.limited(most))
 
     async def _cancel(self, client: Client, bulk: BulkValues) -> BulkReport:
         return await self._apply(client, self._operations(client).cancel, bulk)

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Literal, cast
 
+from jetq.app.call import TaskCall, existing_task
 from jetq.app.options import CallOptions, build_request
-from jetq.app.task import TaskCall, existing_task
 from jetq.client.clients import Client, Clients
 from jetq.client.handle import TaskHandle
 from jetq.client.keyed import ExistingTask

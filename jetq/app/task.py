@@ -2,63 +2,22 @@
 task: what the ``@app.task`` decorator returns: a handler that can be enqueued.
 """
 
-from collections.abc import Callable
-from typing import Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, Unpack
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack
 
-from jetq.app.options import CallOptions, OptionValues, build_request
+from jetq.app.call import TaskCall
+from jetq.app.composition import Group
+from jetq.app.options import CallOptions, OptionValues
+from jetq.app.owner import Owner
 from jetq.client.blocking import forbid_in_loop
-from jetq.client.clients import Client, Clients
 from jetq.client.handle import TaskHandle
-from jetq.client.request import EnqueueRequest
-from jetq.errors import DuplicateTaskError, InvalidPatternError
-from jetq.model.record import TaskRecord
-from jetq.routing.handler import Handler
-from jetq.routing.values import decode_value
-from jetq.settings import Settings
+from jetq.errors import InvalidPatternError
+from jetq.execution.composed import encode_calls
+from jetq.routing.handler import Handler, missing_arguments
+from jetq.settings import whole
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Owner(Protocol):
-    """The application behind a task, as far as its tasks need it."""
-
-    @property
-    def settings(self) -> Settings:
-        """Defaults for what nobody says."""
-        ...
-
-    @property
-    def clients(self) -> Clients:
-        """Ways to the server."""
-        ...
-
-
-class TaskCall(Generic[R]):
-    """
-    A task with its arguments, checked and ready to be enqueued; made by :meth:`Task.s`.
-
-    Attributes:
-        task: The task.
-        payload: The encoded arguments.
-    """
-
-    __slots__ = ("payload", "task")
-
-    def __init__(self, task: "Task[Any, R]", payload: bytes) -> None:
-        self.task = task
-        self.payload = payload
-
-    def __repr__(self) -> str:
-        return f"<TaskCall {self.task.name} {self.payload.decode(errors='replace')[:80]}>"
-
-    def request(self) -> EnqueueRequest:
-        """Return what is to be enqueued."""
-        return self.task.request(self.payload)
-
-    def handle(self, task_id: str, queue: str, *, is_new: bool = False) -> TaskHandle[R]:
-        """Return the handle of the enqueued task."""
-        return self.task.handle(task_id, queue, is_new=is_new)
 
 
 class Task(Generic[P, R]):
@@ -109,14 +68,80 @@ class Task(Generic[P, R]):
         """
         return Task(self.handler, self._owner, options=self._options.merged(**options))
 
-    def s(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
+    def s(self, *args: Any, **kwargs: Any) -> TaskCall[R]:
         """
         Return the task with its arguments, to enqueue it later or with others.
+
+        Some may be missing: what comes before it in a flow may give them. So type checkers let any arguments pass here;
+        what is given is checked now, and what is missing when the call is enqueued or its flow is laid out.
+
+        Raises:
+            InvalidPayloadError: An argument is unknown, given twice or of the wrong type.
+        """
+        payload, given = self.handler.encode_some(args, kwargs, self.type)
+        return TaskCall(self._owner, self.type, payload, options=self._options, handler=self.handler, given=given)
+
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
+        """
+        Return the task with all its arguments: in a flow it takes no result of what comes before it.
 
         Raises:
             InvalidPayloadError: An argument is missing, unknown or of the wrong type.
         """
-        return TaskCall(self, self.handler.encode_call(args, kwargs, self.type))
+        payload, given = self.handler.encode_some(args, kwargs, self.type)
+        if missing := self.handler.missing(given):
+            raise missing_arguments(self.type, missing)
+        return TaskCall(
+            self._owner,
+            self.type,
+            payload,
+            options=self._options,
+            handler=self.handler,
+            given=given,
+            is_immutable=True,
+        )
+
+    def starmap(self, calls: Iterable[Iterable[Any]]) -> TaskCall[list[R]]:
+        """
+        Return ONE task that calls the handler once for each of *calls*, in order; its result is the list of theirs.
+
+        It is one task in all respects: the time limit is for all calls together, and when one fails, all of them are
+        tried again. In a flow it takes no result of what comes before it.
+
+        Args:
+            calls: For each call, its arguments by position.
+
+        Raises:
+            InvalidPayloadError: There are no calls, or an argument of one is missing, unknown or of the wrong type.
+        """
+        payload = encode_calls(self.handler, calls, self.type)
+        return TaskCall(
+            self._owner,
+            self.type,
+            payload,
+            options=self._options,
+            handler=self.handler,
+            is_immutable=True,
+            each=True,
+        )
+
+    def chunks(self, calls: Iterable[Iterable[Any]], size: int) -> Group[list[R]]:
+        """
+        Return a group of tasks that together call the handler once for each of *calls*, *size* calls a task.
+
+        The group's result is the list of the tasks' results, each the list of its calls' results; see :meth:`starmap`.
+
+        Args:
+            calls: For each call, its arguments by position.
+            size: Calls a task; the last may have fewer.
+
+        Raises:
+            InvalidPayloadError: As of :meth:`starmap`.
+            InvalidSettingError: *size* is no whole number of at least 1.
+        """
+        whole("size", size, least=1)
+        listed = list(calls)
+        return Group(self.starmap(listed[start : start + size]) for start in range(0, len(listed) or 1, size))
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         """
@@ -129,21 +154,11 @@ class Task(Generic[P, R]):
             BlockingCallError: Called inside a running event loop; await :meth:`aenqueue` there.
         """
         forbid_in_loop("enqueue", "aenqueue")
-        request = self.s(*args, **kwargs).request()
-        return self._owner().clients.blocking(lambda client: self._send(client, request))
+        return self.s(*args, **kwargs).enqueue()
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         """Enqueue the task; see :meth:`enqueue`."""
-        request = self.s(*args, **kwargs).request()
-        return await self._send(await self._owner().clients.current(), request)
-
-    async def _send(self, client: Client, request: EnqueueRequest) -> TaskHandle[R]:
-        try:
-            made = await client.enqueuer.enqueue(request)
-        except DuplicateTaskError as error:
-            error.handle = existing_task(error, self._owner().clients)
-            raise
-        return self.handle(made.id, made.queue, is_new=isinstance(made, TaskRecord))
+        return await self.s(*args, **kwargs).aenqueue()
 
     @property
     def type(self) -> str:
@@ -160,17 +175,3 @@ class Task(Generic[P, R]):
                 self.pattern, "it names many task types; choose one with .using(type=...) before enqueueing"
             )
         return self.pattern
-
-    def request(self, payload: bytes) -> EnqueueRequest:
-        """Return what is to be enqueued for an encoded payload."""
-        return build_request(self.type, payload, self._options, self.handler, self._owner().settings)
-
-    def handle(self, task_id: str, queue: str, *, is_new: bool = False) -> TaskHandle[R]:
-        """Return the handle of an enqueued task of this handler."""
-        decode = self.handler.decode_result
-        return TaskHandle(task_id, self.type, queue, clients=self._owner().clients, decode=decode, is_new=is_new)
-
-
-def existing_task(error: DuplicateTaskError, clients: Clients) -> TaskHandle[Any]:
-    """Return the handle of the task that was in the way; its result is the plain JSON value."""
-    return TaskHandle(error.task_id, error.task_type, error.queue, clients=clients, decode=decode_value)

@@ -3,14 +3,15 @@ adding: ``jetq tasks add``, from words on a command line to a task and its end.
 """
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any, Self
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 import msgspec
 import typer
 
 from jetq.app.application import App
-from jetq.cli.choosing import Parents
+from jetq.cli.choosing import Parents, Tries
 from jetq.cli.durations import parse_duration
 from jetq.cli.exits import FAILED
 from jetq.cli.options import split_names
@@ -19,11 +20,16 @@ from jetq.cli.task_page import task_object
 from jetq.cli.terminal import say
 from jetq.client.handle import failure
 from jetq.errors import InvalidPayloadError, InvalidSettingError
+from jetq.model.name import check_name
 from jetq.model.record import TaskRecord
+from jetq.model.retry import NAMED, RetryLike
 from jetq.model.state import State
 from jetq.model.unique import Unique
 from jetq.settings import Settings
 from jetq.wire.codec import new_document
+from jetq.wire.retry_option import decode_retry
+
+_SECONDS: Final = re.compile(r"\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Wish:
         task_id: str | None,
         delay: str | None,
         deadline: str | None,
-        max_tries: int | None,
+        tries: Tries | None = None,
         unique: Unique | None = None,
         parents: Parents | None = None,
     ) -> Self:
@@ -59,9 +65,12 @@ class Wish:
 
         Raises:
             InvalidPayloadError: The payload is not JSON.
-            InvalidSettingError: A duration is none, or results of no task are wanted.
+            InvalidSettingError: A duration or a policy is none, or results of no task are wanted.
+            InvalidNameError: No policy can have that name.
         """
-        options: dict[str, Any] = {"queue": queue, "id": task_id, "max_tries": max_tries, "unique": unique}
+        options: dict[str, Any] = {"queue": queue, "id": task_id, "unique": unique}
+        if tries is not None:
+            options |= {"max_tries": tries.max_tries, "retry": _policy(tries.retry)}
         if parents is not None:
             options |= _depending(parents)
         for name, text in (("delay", delay), ("deadline", deadline)):
@@ -86,6 +95,19 @@ def parse_unique(key: str | None, mode: str | None, period: str | None) -> Uniqu
     if mode is None:
         return Unique(key, period=seconds)
     return Unique(key, mode, seconds)
+
+
+def _policy(text: str | None) -> RetryLike | None:
+    """Read a retry policy. What a name means is looked up where the task runs, which is not here."""
+    if text is None:
+        return None
+    if text.startswith("{"):
+        try:
+            return decode_retry(msgspec.Raw(text.encode()))
+        except ValueError as error:
+            wanted = f"""a policy such as {{"kind": "fixed", "seconds": 30}} ({error})"""
+            raise InvalidSettingError("--retry", text, wanted) from error
+    return float(text) if _SECONDS.fullmatch(text) else check_name("retry policy", text)
 
 
 def _depending(parents: Parents) -> dict[str, Any]:
@@ -118,6 +140,7 @@ def enqueue(wish: Wish, settings: Settings, *, wait: bool, timeout: str | None, 
         Exit: It ended without a result.
     """
     seconds = None if timeout is None else parse_duration("--timeout", timeout)
+    settings = _knowing(settings, wish.options.get("retry"))
 
     async def run() -> TaskRecord | None:
         async with App("jetq cli", settings=settings) as app:
@@ -135,6 +158,13 @@ def enqueue(wish: Wish, settings: Settings, *, wait: bool, timeout: str | None, 
         _tell_end(record, as_json=as_json)
     elif record is not None:
         print_json(task_object(new_document(record)))
+
+
+def _knowing(settings: Settings, policy: RetryLike | None) -> Settings:
+    """Return settings with which the name of a policy can be sent; the worker's application knows what it means."""
+    if not isinstance(policy, str) or policy in NAMED:
+        return settings
+    return replace(settings, retry_policies={policy: settings.retry})
 
 
 def _tell_end(record: TaskRecord, *, as_json: bool) -> None:

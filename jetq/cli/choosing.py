@@ -75,6 +75,20 @@ Unasked = Annotated[bool, typer.Option("--yes", "-y", "--force", "-f", help="Do 
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tries:
+    """How often a task is tried, and with which waits."""
+
+    max_tries: Annotated[int | None, typer.Option(metavar="N", help="How often it may run; 0 is unlimited.")] = None
+    retry: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POLICY",
+            help="Waits between its tries: a name (1m, 10m, 1h, or of the worker's application), seconds, or JSON.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Once:
     """Of which tasks there is to be one only."""
 

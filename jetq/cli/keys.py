@@ -28,10 +28,10 @@ def new(
     as_json: options.AsJson = False,
 ) -> None:
     """
-    Make an Ed25519 key that signs tasks, and its public key, which verifies them.
+    Make a key that signs tasks, and one that verifies them.
 
-    Both are hexadecimal, as asyncjobs has them. Without FILE both are printed; with FILE the signing key is written for
-    its owner alone, and only the public key is printed. Nothing is overwritten.
+    An Ed25519 key and its public key, hexadecimal as asyncjobs has them. Without FILE both are printed; with FILE the
+    signing key is written for its owner alone, and only the public key is printed. Nothing is overwritten.
     """
     from jetq.cli.render import print_fields, print_json
     from jetq.wire.signature import Signer, new_seed
@@ -42,6 +42,7 @@ def new(
         made["signing_key"] = seed.hex()
     else:
         public = path.with_name(f"{path.name}.pub")
+        _refuse_existing(path, public)
         _write(public, made["public_key"], mode=0o644)
         _write(path, seed.hex(), mode=0o600)
         made |= {"signing_key_file": str(path), "public_key_file": str(public)}
@@ -49,6 +50,15 @@ def new(
         print_json(made)
     else:
         print_fields((name.replace("_", " ").capitalize(), value) for name, value in made.items())
+
+
+def _refuse_existing(*paths: Path) -> None:
+    """Look at both files before one is written, so that no key stands beside another one's public key."""
+    from jetq.errors import InvalidSettingError
+
+    for path in paths:
+        if path.exists():
+            raise InvalidSettingError("FILE", str(path), "a new file, since keys are not overwritten")
 
 
 def _write(path: Path, text: str, *, mode: int) -> None:

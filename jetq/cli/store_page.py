@@ -70,6 +70,29 @@ def ask_for_age(settings: Settings, changes: StoreChanges) -> None:
         confirm(f"{text} {format_duration(wanted)}?", force=False)
 
 
+def events_seconds(text: str | None) -> float | None:
+    """
+    Return the seconds that events are to be kept; 0 for not at all, None if nothing is said.
+
+    Raises:
+        InvalidSettingError: It is no duration.
+    """
+    return _seconds("--events-kept", text)
+
+
+def ask_to_forget(settings: Settings) -> None:
+    """
+    Ask before the history of tasks is removed, if there is one.
+
+    Raises:
+        Exit: Nobody is there to be asked.
+        Abort: The answer is no.
+    """
+    store = in_session(settings, lambda session: session.keeper.describe())
+    if store.events_kept:
+        confirm(f"Remove the events of the last {format_duration(store.events_kept)}, and keep no more?", force=False)
+
+
 def ask_to_purge(settings: Settings) -> None:
     """
     Ask before all tasks are removed.

@@ -14,6 +14,9 @@ Retention = Annotated[str | None, typer.Option("--retention", metavar="TIME", he
 CompleteKept = Annotated[
     str | None, typer.Option("--complete-kept", metavar="TIME", help="The same for complete ones; 0 is a day.")
 ]
+EventsKept = Annotated[
+    str | None, typer.Option("--events-kept", metavar="TIME", help="How long events are kept, for history; 0 is not.")
+]
 EndedKept = Annotated[
     str | None, typer.Option("--ended-kept", metavar="TIME", help="The same for all others; 0 is 7 days.")
 ]
@@ -27,6 +30,7 @@ def initialize(
     retention: Retention = None,
     complete_kept: CompleteKept = None,
     ended_kept: EndedKept = None,
+    events_kept: EventsKept = None,
     where: Where,
 ) -> None:
     """
@@ -36,10 +40,11 @@ def initialize(
     """
     from jetq.cli.chosen import settings_at
     from jetq.cli.session import in_session
-    from jetq.cli.store_page import initialized, print_initialized, store_changes
+    from jetq.cli.store_page import events_seconds, initialized, print_initialized, store_changes
     from jetq.settings import StoreSettings
 
-    settings = StoreSettings(storage="memory" if memory else "file", replicas=replicas)
+    events = events_seconds(events_kept) or None
+    settings = StoreSettings(storage="memory" if memory else "file", replicas=replicas, events_kept=events)
     changes = store_changes(retention, complete_kept, ended_kept)
     created, store = in_session(settings_at(where), lambda session: initialized(session, settings, changes))
     print_initialized(store, created=created, as_json=where.as_json)
@@ -54,9 +59,7 @@ def configure(
     replicas: Annotated[
         int | None, typer.Option("--replicas", metavar="N", help="Copies of all but the queues, 1 to 5.")
     ] = None,
-    events_kept: Annotated[
-        str | None, typer.Option("--events-kept", metavar="TIME", help="How long events are kept; begins to keep them.")
-    ] = None,
+    events_kept: EventsKept = None,
     unasked: Annotated[bool, typer.Option("--yes", "-y", "--force", "-f", help="Do not ask.")] = False,
     where: Where,
 ) -> None:
@@ -66,15 +69,16 @@ def configure(
     Retention counts for tasks that end from then on. What is not named stays.
     """
     from jetq.cli.chosen import settings_at
-    from jetq.cli.durations import parse_duration
     from jetq.cli.session import in_session
-    from jetq.cli.store_page import ask_for_age, print_store, store_changes
+    from jetq.cli.store_page import ask_for_age, ask_to_forget, events_seconds, print_store, store_changes
 
     changes = store_changes(retention, complete_kept, ended_kept, replicas=replicas, required=events_kept is None)
-    events = None if events_kept is None else parse_duration("--events-kept", events_kept)
+    events = events_seconds(events_kept)
     settings = settings_at(where)
     if not unasked and retention is not None:
         ask_for_age(settings, changes)
+    if not unasked and events == 0:
+        ask_to_forget(settings)
     store = in_session(settings, lambda session: session.keeper.configure(changes, events_kept=events))
     print_store(store, as_json=where.as_json)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from jetq.cli import options
-from jetq.cli.choosing import Filters, Once, Parents, Where
+from jetq.cli.choosing import Filters, Once, Parents, Tries, Where
 from jetq.cli.expanding import expanded
 
 commands = typer.Typer(
@@ -33,7 +33,7 @@ def add(
     deadline: Annotated[
         str | None, typer.Option(metavar="TIME", help="Is not started any more after that much time.")
     ] = None,
-    max_tries: Annotated[int | None, typer.Option(metavar="N", help="How often it may run; 0 is unlimited.")] = None,
+    tries: Tries,
     once: Once,
     parents: Parents,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end and print its result.")] = False,
@@ -59,7 +59,7 @@ def add(
         task_id=task_id,
         delay=delay,
         deadline=deadline,
-        max_tries=max_tries,
+        tries=tries,
         unique=key,
         parents=parents,
     )

@@ -103,6 +103,7 @@ def dev(
     concurrency: options.Concurrency = DEFAULT_CONCURRENCY,
     store: options.KeptStore = _STORE,
     namespace: options.Namespace = None,
+    metrics: options.Metrics = None,
     log_level: options.LogLevel = "debug",
     log_format: options.LogFormat = "auto",
     app_dir: options.AppDir = None,
@@ -113,12 +114,14 @@ def dev(
     The worker starts anew when a Python file changes; the server stays, with its data. Other terminals in this folder
     find the server by themselves: jetq tasks list.
     """
-    from jetq.cli.serving import configure_logs
+    from jetq.cli.serving import configure_logs, parse_address
     from jetq.runtime.reloading import Reloader
 
+    parse_address("--metrics", metrics)
     configure_logs(log_level, log_format, sys.stderr)
     arguments = [target, "--concurrency", str(concurrency), "--log-level", log_level, "--log-format", log_format]
-    for option, values in (("--queues", queues), ("--namespace", [namespace]), ("--app-dir", [app_dir])):
+    given = ("--queues", queues), ("--namespace", [namespace]), ("--app-dir", [app_dir]), ("--metrics", [metrics])
+    for option, values in given:
         for value in values or ():
             arguments += [] if value is None else [option, str(value)]
     Reloader(arguments, app_dir or Path.cwd()).run(store)

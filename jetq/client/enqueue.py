@@ -36,6 +36,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from jetq.client.dependent import DependentEnqueuer
+from jetq.client.flow_submission import FlowEnqueuer
 from jetq.client.keyed import ExistingTask, KeyedEnqueuer
 from jetq.client.request import EnqueueRequest
 from jetq.errors import (
@@ -79,6 +80,9 @@ class Enqueuer:
         backend: Where to.
         declared: The application's queues; others are created with defaults on first use.
         signer: Signs every task; None leaves them unsigned.
+
+    Attributes:
+        flows: Submits flows.
     """
 
     def __init__(self, backend: Backend, declared: Mapping[str, Queue], signer: Signer | None = None) -> None:
@@ -88,6 +92,7 @@ class Enqueuer:
         self._timeout = seconds("enqueue_timeout", backend.settings.enqueue_timeout)
         self._keyed = KeyedEnqueuer(backend, self, self._timeout, signer)
         self._dependent = DependentEnqueuer(backend, self, self._timeout)
+        self.flows = FlowEnqueuer(backend, self, self._timeout, signer)
 
     async def enqueue(self, request: EnqueueRequest) -> TaskRecord | ExistingTask:
         """
@@ -106,8 +111,7 @@ class Enqueuer:
             if request.depends_on:
                 return await self._dependent.enqueue(request)
             draft = self._draft(request)
-            (answer,) = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
-            return await self._finish(draft, answer)
+            return await self._finish(draft, await self._write(draft))
         except JetqError as error:
             self._tell_failure(request, error)
             raise
@@ -115,8 +119,12 @@ class Enqueuer:
     async def store(self, request: EnqueueRequest) -> Stored:
         """Write the record of a new task, and nothing else; see :meth:`enqueue` for what it raises."""
         draft = self._draft(request)
-        (answer,) = await self._backend.publisher.publish_many((draft.publication,), timeout=self._timeout)
-        return await self._recorded(draft, answer)
+        return await self._recorded(draft, await self._write(draft))
+
+    async def _write(self, draft: "_Draft") -> int | ServerError:
+        """Publish a record, and beside it that the task was enqueued by one of a flow, which only lists need."""
+        both = (draft.publication,) if draft.member is None else (draft.publication, draft.member)
+        return (await self._backend.publisher.publish_many(both, timeout=self._timeout))[0]
 
     async def enqueue_many(self, requests: Sequence[EnqueueRequest]) -> list[TaskRecord | ExistingTask | JetqError]:
         """
@@ -167,7 +175,9 @@ class Enqueuer:
         drafts = [self._draft_or_error(request) for request in requests]
         fit = [draft for draft in drafts if isinstance(draft, _Draft)]
         publish_many = self._backend.publisher.publish_many
-        answers = await publish_many([draft.publication for draft in fit], timeout=self._timeout)
+        members = [draft.member for draft in fit if draft.member is not None]
+        answers = await publish_many([*(draft.publication for draft in fit), *members], timeout=self._timeout)
+        del answers[len(fit) :]
         written = [
             self._written(draft, answer) if isinstance(answer, int) else None
             for draft, answer in zip(fit, answers, strict=True)
@@ -216,7 +226,9 @@ class Enqueuer:
         size = len(data) + REFERENCE_SIZE * len(document.record.pending)
         if size > limit:
             raise PayloadTooLargeError(request.type, size, limit)
-        return _Draft(document, self._backend.tasks.publication(document.record.id, data, 0))
+        record = document.record
+        member = self._backend.flows.member(record.flow, record.id) if record.flow else None
+        return _Draft(document, self._backend.tasks.publication(record.id, data, 0), member)
 
     def _draft_or_error(self, request: EnqueueRequest) -> "_Draft | JetqError":
         try:
@@ -349,3 +361,4 @@ def _duplicate(existing: TaskRecord) -> DuplicateTaskError:
 class _Draft(Struct, frozen=True, gc=False):
     document: Document
     publication: Publication
+    member: Publication | None = None

@@ -9,7 +9,6 @@ record's sequence, as Go tells it, only says that it is worth reading the record
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from typing import Final, Self
 
 from jetq.client.clients import Clients
 from jetq.client.event_stream import EventStream
-from jetq.errors import NoResponderError, ServerTimeoutError, TaskNotFoundError
+from jetq.errors import ConnectionClosedError, NoResponderError, ServerTimeoutError, TaskNotFoundError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.event_reader import EventReader
 from jetq.jetstream.task_store import Stored
@@ -45,6 +44,7 @@ class Follower:
     def __init__(self, backend: Backend, task_id: str, reader: EventReader) -> None:
         self._backend = backend
         self._task_id = task_id
+        self._what = f"following task {task_id}"
         self._reader = reader
         self._last: TaskStateEvent | None = None
         self._known = 0
@@ -63,10 +63,11 @@ class Follower:
 
     async def events(self) -> AsyncGenerator[TaskEvent, None]:
         """
-        Yield the state as it is, then each change and each progress, until the task's end or the connection's.
+        Yield the state as it is, then each change and each progress, until the task's end or :meth:`close`.
 
         Raises:
             TaskNotFoundError: There is no record (any more).
+            ConnectionClosedError: This program closed the connection before the task's end.
             ServerError: The server refuses.
         """
         lateness = 0.0
@@ -95,10 +96,13 @@ class Follower:
 
     async def _read(self) -> tuple[Stored | None, bool]:
         """Return the record, if the server answers, and whether there is none."""
-        with contextlib.suppress(ServerTimeoutError, NoResponderError):
+        try:
             stored = await self._backend.tasks.read(self._task_id)
-            return stored, stored is None
-        return None, False
+        except ConnectionClosedError:
+            raise ConnectionClosedError(self._what) from None
+        except (ServerTimeoutError, NoResponderError):
+            return None, False
+        return stored, stored is None
 
     async def _before(self, stored: Stored | None, lateness: float) -> AsyncGenerator[TaskEvent, None]:
         """Yield the events that led to a record with news, if they come soon."""
@@ -122,6 +126,8 @@ class Follower:
             except TimeoutError:
                 return None
             self._is_closed = event is None
+            if self._is_closed and self._reader.is_cut_off:
+                raise ConnectionClosedError(self._what)
             match event:
                 case TaskStateEvent(sequence=sequence) if sequence > self._known:
                     self._last, self._known = event, sequence

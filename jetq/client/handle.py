@@ -78,6 +78,7 @@ class TaskHandle(Operable, Generic[R]):
 
         Raises:
             TaskNotFoundError: While reading: there is no record (any more).
+            ConnectionClosedError: While reading: this program closed the application before the task's end.
             ServerError: While reading: a refusal.
         """
         return task_events(self._clients, self.id)
@@ -123,6 +124,7 @@ class TaskHandle(Operable, Generic[R]):
         Raises:
             ResultTimeoutError: It did not end in time; it goes on.
             ResultGoneError: There is no record (any more).
+            ConnectionClosedError: This program closed the application meanwhile.
         """
         return (await self._wait(await self._clients.current(), timeout)).record
 
@@ -137,6 +139,7 @@ class TaskHandle(Operable, Generic[R]):
             TaskFailedError: The task ended without a result; the subclass says how.
             ResultTimeoutError: It did not end in time; it goes on.
             ResultGoneError: There is no record (any more).
+            ConnectionClosedError: This program closed the application meanwhile.
         """
         return await self._result(await self._clients.current(), timeout)
 
@@ -185,8 +188,8 @@ class TaskHandle(Operable, Generic[R]):
         return value
 
 
-def failure(record: TaskRecord) -> TaskFailedError:
-    """Return the error that tells how a task ended without a result."""
+def failure(record: TaskRecord, *, node: str = "") -> TaskFailedError:
+    """Return the error that tells how a task ended without a result; *node* is its name in its flow."""
     kinds: dict[State, type[TaskFailedError]] = {
         State.TERMINATED: TaskTerminatedError,
         State.EXPIRED: TaskCancelledError if record.end == End.CANCELLED else TaskExpiredError,
@@ -200,4 +203,5 @@ def failure(record: TaskRecord) -> TaskFailedError:
         error_type=error.type if error else "",
         error_message=error.message if error else record.last_err,
         remote_traceback=error.traceback if error else "",
+        node=node,
     )

@@ -41,7 +41,8 @@ mode ``latest``: nobody wakes it        its schedule brings it every 30 s, and i
 ======================================  ================================================================================
 
 What is not promised: beside a task that runs, mode ``replace`` lets another begin; a task that a Go worker wrote has
-lost the words that it waits (Go keeps its own keys only), and may begin beside the other.
+lost the words that it waits (Go keeps its own keys only), and may begin beside the other. A task that has not begun and
+outlived its period looks like one whose producer never got the key: if its item is lost, the janitor ends it too.
 """
 
 import asyncio
@@ -295,7 +296,7 @@ class KeyedEnqueuer:
     async def _replace(self, holder: Stored, request: EnqueueRequest) -> ExistingTask | None:
         """Let a task that does not run take over what this enqueue brings."""
         record = holder.record
-        wanted = request.record(record.id, new_nonce(), record.created)
+        wanted = request.record(record.id, new_nonce(), self._backend.connection.clock.now())
         document = holder.document.updated(replaced(record, wanted))
         if self._signer is not None:
             document = self._signer.signed(document)

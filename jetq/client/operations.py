@@ -16,7 +16,7 @@ from jetq.wire.signature import Signer
 class Operations(Protocol):
     """What operates on single tasks; see `jetq.admin.task_operations.TaskOperations`."""
 
-    async def cancel(self, task_id: str, *, by: str = "") -> OperatedTask:
+    async def cancel(self, task_id: str, *, by: str = "", running: bool = True) -> OperatedTask:
         """End a task, or ask its worker to stop it."""
         ...
 

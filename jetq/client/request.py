@@ -34,6 +34,7 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
         load_dependencies: The handler wants their results.
         ended: What those of them came to that have ended, unless they take the task along.
         flow: The id of the flow that it belongs to.
+        trace: The trace that it is part of, as a W3C traceparent.
     """
 
     type: str
@@ -50,6 +51,7 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
     load_dependencies: bool = False
     ended: tuple[ParentEnd, ...] = ()
     flow: str = ""
+    trace: str = ""
 
     def record(self, task_id: str, nonce: str, now: datetime) -> TaskRecord:
         """Return the record of a new task."""
@@ -85,6 +87,7 @@ class EnqueueRequest(Struct, frozen=True, kw_only=True, gc=False):
             key="" if self.unique is None else self.unique.text,
             after=self.after,
             flow=self.flow,
+            trace=self.trace,
         )
 
 

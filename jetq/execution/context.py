@@ -168,6 +168,17 @@ class Context(ContextMark):
         return self.soft_limit is not None and self.soft_limit.reached
 
     @property
+    def cancel_requested(self) -> bool:
+        """
+        Whether this run was told to end: somebody cancelled the task, or its time limit, its lease or its worker ended.
+
+        The handler itself is interrupted then, an async one by its cancellation, a sync one by an exception; this is
+        for what no interruption reaches: threads and callbacks that the handler started. It stays true after that.
+        """
+        runner = self.runner
+        return runner is not None and runner.is_over
+
+    @property
     def created_at(self) -> datetime:
         """When the task was enqueued."""
         return self.task.created

@@ -22,15 +22,16 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from jetq.errors import InvalidPayloadError, JetqError, Signal
+from jetq.execution.composed import bound
 from jetq.execution.context import Context, Enqueuer, Reporter, current_context
 from jetq.execution.deciding import decided
 from jetq.execution.ending import after_error, after_return
 from jetq.execution.failure import MAX_MESSAGE, leaves, shorten
 from jetq.execution.middleware import CallNext, Middleware, compose
-from jetq.execution.pools import GRACE, HandlerStopped, ThreadPool, on_loop
+from jetq.execution.pools import GRACE, HandlerStopped, ThreadPool, each_call, each_on_loop, on_loop, plain_call
 from jetq.execution.soft_limit import SoftLimit
 from jetq.model.outcome import Failed, Interrupted, Invalid, Outcome, TimedOut
-from jetq.model.record import TaskRecord
+from jetq.model.record import ABSENT, TaskRecord
 from jetq.observe.scope import TaskScope, current_scope
 from jetq.routing.error_rules import ErrorRules
 from jetq.routing.handler import Handler, check_middleware
@@ -110,6 +111,8 @@ class Executor:
         if known is None:
             known = self._calls[handler] = self._composed(handler), self._rules_of(handler)
         call, rules = known
+        if record.options is not None and record.options.each:
+            call = self._composed(handler, each=True)
         soft_limit = None
         if soft is not None and soft < limit:
             soft_limit = SoftLimit(soft, limit)
@@ -125,8 +128,11 @@ class Executor:
         )
         return Execution(handler, call, context, limit=limit, grace=self._grace, rules=rules)
 
-    def _composed(self, handler: Handler) -> CallNext:
-        call = on_loop(handler) if handler.kind == "async" else self._threads.caller(handler)
+    def _composed(self, handler: Handler, *, each: bool = False) -> CallNext:
+        if handler.kind == "async":
+            call = each_on_loop(handler) if each else on_loop(handler)
+        else:
+            call = self._threads.caller(handler, each_call if each else plain_call)
         return compose((*self._middleware, *handler.options.middleware), call)
 
     def _rules_of(self, handler: Handler) -> ErrorRules | None:
@@ -197,7 +203,11 @@ class Execution:
         """Run the handler and return what happened. Once, in an asyncio task that runs nothing else meanwhile."""
         context, record = self.context, self.context.task
         try:
-            context.arguments = self._handler.bind(record.payload, record.type)
+            options = record.options
+            if options is None or (options.into is ABSENT and not options.each):
+                context.arguments = self._handler.bind(record.payload, record.type)
+            else:
+                context.arguments = bound(self._handler, record)
         except InvalidPayloadError as error:
             return Invalid(shorten(error.reason, MAX_MESSAGE))
         except Exception as error:  # noqa: BLE001 - a model's validator is the user's code

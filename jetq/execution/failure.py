@@ -19,7 +19,8 @@ MAX_MESSAGE: Final = 4 * 1024
 MAX_KIND: Final = 256
 """Bytes of the exception's class."""
 _HEAD: Final = 2 * 1024
-"""Bytes of a long traceback's beginning that are kept; the rest of what is kept is its end, which says more."""
+"""Bytes of a long traceback's beginning that are kept; the rest of what is kept is its end, which says more. The same
+holds for a long message in it."""
 _MAX_PARTS: Final = 3
 """Exceptions of a group that its message names."""
 
@@ -83,12 +84,14 @@ def leaves(error: BaseException) -> list[BaseException]:
 
 
 def _traceback(error: BaseException) -> str:
+    """Return the traceback, in which a long message does not take the room of the frames."""
     try:
         whole = traceback.TracebackException.from_exception(error, lookup_lines=False)
         for part in _chained(whole):
             kept = [frame for frame in part.stack if not frame.filename.startswith(_ROOM)]
             part.stack = traceback.StackSummary.from_list(kept)
-        return shorten("".join(whole.format()), MAX_TRACEBACK, head=_HEAD)
+        parts = (shorten(part, MAX_MESSAGE, head=_HEAD) for part in whole.format())
+        return shorten("".join(parts), MAX_TRACEBACK, head=_HEAD)
     except Exception:  # noqa: BLE001 - an exception may lie about its causes
         return ""
 

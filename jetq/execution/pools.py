@@ -30,7 +30,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final
 
-from jetq.errors import SoftTimeout
+from jetq.errors import Signal, SoftTimeout
+from jetq.execution.composed import calls_of, place
 from jetq.execution.context import Context
 from jetq.execution.middleware import CallNext
 from jetq.execution.soft_limit import SoftLimit
@@ -73,6 +74,43 @@ def _maybe_awaited(handler: Handler) -> CallNext:
     async def call(ctx: Context) -> Any:
         value = plain_call(handler, ctx)()
         return await value if inspect.isawaitable(value) else value
+
+    return call
+
+
+def each_on_loop(handler: Handler) -> CallNext:
+    """Return what calls an async handler once for each of the calls in its context (`execution.composed`)."""
+    one = on_loop(handler)
+
+    async def call(ctx: Context) -> Any:
+        results: list[Any] = []
+        for number, arguments in enumerate(calls_of(ctx)):
+            ctx.arguments = arguments
+            with place(number):
+                value = await one(ctx)
+            if isinstance(value, Signal):
+                return value
+            results.append(value)
+            await asyncio.sleep(0)  # a handler that never waits must not hold the loop, nor outrun its time limit
+        return results
+
+    return call
+
+
+def each_call(handler: Handler, ctx: Context) -> Callable[[], Any]:
+    """Return what calls a sync handler once for each of the calls in its context."""
+    calls = calls_of(ctx)
+
+    def call() -> Any:
+        results: list[Any] = []
+        for number, arguments in enumerate(calls):
+            ctx.arguments = arguments
+            with place(number):
+                value = plain_call(handler, ctx)()
+            if isinstance(value, Signal):
+                return value
+            results.append(value)
+        return results
 
     return call
 
@@ -242,11 +280,13 @@ class ThreadPool:
         """Threads that may take jobs."""
         return len(self._threads)
 
-    def caller(self, handler: Handler) -> CallNext:
-        """Return what calls a sync handler with the arguments of its context."""
+    def caller(
+        self, handler: Handler, prepared: Callable[[Handler, Context], Callable[[], Any]] = plain_call
+    ) -> CallNext:
+        """Return what calls a sync handler with the arguments of its context, as *prepared* makes the call of them."""
 
         async def call(ctx: Context) -> Any:
-            return await self.run(plain_call(handler, ctx), ctx.soft_limit)
+            return await self.run(prepared(handler, ctx), ctx.soft_limit)
 
         return call
 

@@ -12,6 +12,7 @@ from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.dependents import Dependents
 from jetq.jetstream.event_feed import EventFeed
+from jetq.jetstream.flow_store import FlowStore
 from jetq.jetstream.key_store import KeyStore
 from jetq.jetstream.link_store import LinkStore
 from jetq.jetstream.publisher import Publisher
@@ -30,7 +31,7 @@ class Backend:
     The server, as clients and workers use it. Open one with :meth:`open`; use it in the loop that opened it.
 
     Attributes:
-        connection, publisher, tasks, queues, keys, links, dependents, topology, retention: The parts.
+        connection, publisher, tasks, queues, keys, links, flows, dependents, topology, retention: The parts.
         names: Of the namespace.
         bus: Events of this backend; state changes are published from here.
     """
@@ -47,6 +48,7 @@ class Backend:
         self.topology = Topology(connection, self.names, settings.store, bus=bus)
         self.retention = StoreRetention(settings.store, self.topology, as_retention(settings.retention))
         self.links = LinkStore(connection, publisher, self.names)
+        self.flows = FlowStore(connection, publisher, self.names)
         self.dependents = Dependents(
             connection,
             self.names,

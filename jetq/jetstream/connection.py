@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from jetq.errors import (
-    AnswerLostError,
+    ConnectionClosedError,
     ConnectionFailedError,
     JetqError,
     MessageTooLargeError,
@@ -83,6 +83,7 @@ class Connection:
         self._address = address
         self._dialer = Dialer(address, self, name=name, timeout=connect_timeout)
         self._request_timeout = request_timeout
+        self._purpose = name.rpartition(" ")[2]
         self._bus = bus
         self.clock = ServerClock(lambda ahead: bus.emit(ClockSkewed(ahead=ahead.total_seconds())))
         self._loop = asyncio.get_running_loop()
@@ -110,7 +111,7 @@ class Connection:
 
         Args:
             address: Where.
-            name: Of the connection, as the server's monitoring shows it.
+            name: Of the connection, as the server's monitoring shows it; its last word is what the connection is for.
             connect_timeout: Seconds for all of this, and later for each dialling.
             request_timeout: Seconds until a request must be answered that names no other time.
             bus: Hears of losses and renewals.
@@ -159,7 +160,7 @@ class Connection:
         link = self._outbox.link
         self._outbox.lead_to(None)
         self._up.set()
-        self._replies.lose()
+        self._replies.lose(ConnectionClosedError)
         self._subscriptions.close()
         if link is not None:
             await link.close()
@@ -220,6 +221,7 @@ class Connection:
 
         Raises:
             ServerTimeoutError: No answer in time, or the connection was lost; the request may have taken effect.
+            ConnectionClosedError: The connection is closed, or was closed before the answer came.
             NoResponderError: Nobody listens there.
             PermissionDeniedError: We may not publish there.
             MessageTooLargeError: The server would not take it.
@@ -244,7 +246,7 @@ class Connection:
         except TimeoutError:
             raise ServerTimeoutError(subject, limit) from None
         if self._closed:
-            raise AnswerLostError(subject)
+            raise ConnectionClosedError(subject)
         return max(until - self._loop.time(), 0.0)
 
     async def api(self, action: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:
@@ -323,8 +325,11 @@ class Connection:
         self._up.clear()
         self._replies.lose()
         self._spawn(link.close())
-        self._bus.emit(ConnectionLost(reason=reason))
+        self._tell_lost(reason)
         self._start_renewal()
+
+    def _tell_lost(self, reason: str) -> None:
+        self._bus.emit(ConnectionLost(reason=reason, connection=self._purpose))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -359,7 +364,7 @@ class Connection:
         """Begin again when renewing failed in a way that nobody expected: it must never end for good."""
         if renewal.cancelled() or self._closed or (error := renewal.exception()) is None:
             return
-        self._bus.emit(ConnectionLost(reason=f"could not reconnect: {error!r}"))
+        self._tell_lost(f"could not reconnect: {error!r}")
         self._loop.call_later(_AFTER_DEFECT, self._start_renewal)
 
     async def _renew(self) -> None:
@@ -369,13 +374,13 @@ class Connection:
             nonlocal told
             if told is not type(failure):
                 told = type(failure)
-                self._bus.emit(ConnectionLost(reason=str(failure)))
+                self._tell_lost(str(failure))
 
         link = await self._dialer.again(on_failure)
         self._adopt(link)
         if link.is_over:
             return
-        self._bus.emit(ConnectionRestored(server=self.server, generation=self.generation))
+        self._bus.emit(ConnectionRestored(server=self.server, generation=self.generation, connection=self._purpose))
         for listener in tuple(self._listeners):
             self._subscriptions.call(listener, self.generation)
 

@@ -26,6 +26,9 @@ a parent is run by Go                   its record is left alone, and Go would d
 finisher dead after its final record    its item is delivered again, and all of this is repeated (the pass, if it had
                                         no item: an operator, a janitor)
 a child's record: refused               another parent, or a cancel, was faster; it is read again
+a child's record: too large             it ends, without what its parents gave: they must not wait for it for ever
+a finisher slow beyond measure          perhaps the parent was started again, and its dependents wait for it anew: so a
+                                        failed parent is read again after the child was, and before the child is written
 a child's record: answer lost           all of this is repeated; a parent that is not pending any more is passed over
 dead after a child counted parents      still blocked: nothing is left to do. Runnable with its marker: the next one who
                                         looks, or the pass, publishes its item. Ended with its marker: its own
@@ -38,11 +41,10 @@ marker: removal not answered            as above
 ======================================  ================================================================================
 """
 
-import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -56,18 +58,20 @@ from jetq.errors import (
     ServerTimeoutError,
 )
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.gathering import Gathering
+from jetq.jetstream.gathering import Gathering, together
 from jetq.jetstream.key_store import KeyStore
 from jetq.jetstream.link_store import LinkStore
 from jetq.jetstream.lookup import find_stream
+from jetq.jetstream.parents import Parents
 from jetq.jetstream.queue_store import QueueStore
-from jetq.jetstream.retention import StoreRetention
+from jetq.jetstream.retention import DISCARD_AFTER, StoreRetention
 from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.model.dependency import MOST_DEPENDENTS, ParentEnd, end_of, gone
 from jetq.model.events import UpdateConflict, state_change
 from jetq.model.name import is_name
-from jetq.model.record import TaskRecord
-from jetq.model.state import State
+from jetq.model.record import ABSENT, TaskRecord
+from jetq.model.state import End, State
+from jetq.model.transition import unreachable
 from jetq.observe.bus import Bus
 from jetq.observe.fault_points import Point, fault_point
 from jetq.settings import RECORD_MARGIN
@@ -78,7 +82,6 @@ _TRIES: Final = 50
 """Readings of a record that others write all the time, until it is left to a repetition."""
 _AT_ONCE: Final = 50
 """Records that are looked at together."""
-_T = TypeVar("_T")
 
 
 class Fallen(Struct, frozen=True, gc=False):
@@ -94,6 +97,11 @@ class Fallen(Struct, frozen=True, gc=False):
     end: ParentEnd
     dependents: tuple[str, ...]
     marker: int = 0
+
+    @property
+    def has_edges(self) -> bool:
+        """Whether its record was full, so that others stand beside it."""
+        return len(self.dependents) >= MOST_DEPENDENTS
 
 
 def nothing() -> None:
@@ -136,7 +144,7 @@ class Dependents:
         self._retention = retention
         self._bus = bus
         self._counting: Gathering[ParentEnd, Fallen | None] = Gathering(self._count)
-        self._informing: Gathering[str, ParentEnd | None] = Gathering(self._inform)
+        self._parents = Parents(tasks, links, bus)
 
     # a parent has ended
 
@@ -175,27 +183,37 @@ class Dependents:
             await self._spread(fallen, nothing)
 
     async def _spread(self, first: Fallen, between: Callable[[], None]) -> None:
-        """Tell all dependents, and those of whoever fails with them."""
-        todo = deque([first])
+        """Tell all dependents, and those of whoever fails with them; each task once, however many ways lead to it."""
+        todo, seen = deque([first]), {first.end.id}
         while todo:
-            fallen = todo.popleft()
-            full = len(fallen.dependents) >= MOST_DEPENDENTS
-            children = [child for child in fallen.dependents if is_name(child)]
-            if full:
-                children += await self._links.children(fallen.end.id)
-            for start in range(0, len(children), _AT_ONCE):
-                some = children[start : start + _AT_ONCE]
-                told = await together([self._counting.join(child, fallen.end) for child in some])
-                todo.extend(each for each in told if each is not None)
+            some = [todo.popleft() for _ in range(min(len(todo), _AT_ONCE))]
+            edges = [(child, fallen.end) for fallen in some for child in await self._children(fallen)]
+            for start in range(0, len(edges), _AT_ONCE):
+                told = await together(
+                    [self._counting.join(child, end) for child, end in edges[start : start + _AT_ONCE]]
+                )
+                for each in told:
+                    if each is not None and each.end.id not in seen:
+                        seen.add(each.end.id)
+                        todo.append(each)
                 between()
-            if full and fallen.end.is_complete:  # else they may be asked to wait again
-                await self._links.remove_edges(parent=fallen.end.id)
-            if fallen.marker:
-                await self._links.unmark(fallen.end.id, through=fallen.marker)
+            await together([self._forget(fallen) for fallen in some])
+
+    async def _children(self, fallen: Fallen) -> list[str]:
+        children = [child for child in fallen.dependents if is_name(child)]
+        return children + await self._links.children(fallen.end.id) if fallen.has_edges else children
+
+    async def _forget(self, fallen: Fallen) -> None:
+        """Remove what says that there is something to be told."""
+        if fallen.has_edges and fallen.end.is_complete:  # else they may be asked to wait again
+            await self._links.remove_edges(parent=fallen.end.id)
+        if fallen.marker:
+            await self._links.unmark(fallen.end.id, through=fallen.marker)
 
     async def _count(self, child_id: str, ends: list[ParentEnd]) -> Fallen | None:
         """Take parents out of a child; return it if it failed with them."""
         doubt: ServerError = SequenceConflictError("", 0, "")
+        unfit: list[MessageTooLargeError] = []
         for _ in range(_TRIES):
             child = await self._read(child_id)
             if child is None:
@@ -204,8 +222,9 @@ class Dependents:
                 return await self._finish(child)
             if not child.record.pending:  # a Go program's, which has its item (`worker.blocked_items`)
                 return None
-            most = self.room_in(child)
-            changed = without_parents(child.record, ends, self._connection.clock.now(), most=most)
+            if not all(end.is_complete for end in ends):
+                ends = await self._parents.confirmed(ends)
+            changed = self._changed(child, ends, unfit)
             if changed is None:
                 return None
             try:
@@ -213,7 +232,18 @@ class Dependents:
             except SequenceConflictError as conflict:
                 self._bus.emit(UpdateConflict(task_id=child_id, what="dependency"))
                 doubt = conflict
+            except MessageTooLargeError as refused:
+                unfit.append(refused)
+                doubt = refused
         raise doubt
+
+    def _changed(self, child: Stored, ends: list[ParentEnd], unfit: list[MessageTooLargeError]) -> TaskRecord | None:
+        """Return a child without parents; one in whose record there is no room for that ends, which fits at last."""
+        if unfit:
+            small = replace(child.record, satisfied=ABSENT, payload=child.record.payload if len(unfit) == 1 else None)
+            reason = f"there is no room for what came of the tasks that it depends on: {unfit[0]}"
+            return unreachable(small, End.TOO_LARGE, reason)
+        return without_parents(child.record, ends, self._connection.clock.now(), most=self.room_in(child))
 
     def room_in(self, child: Stored) -> int:
         """Return how many bytes what parents gave may take in the record of a child."""
@@ -222,22 +252,28 @@ class Dependents:
 
     async def _write(self, child: Stored, changed: TaskRecord) -> Fallen | None:
         """Write a child that counted parents, and do what follows."""
-        if not changed.is_final:
-            written = await self._tasks.write(child.document.updated(changed), child.sequence)
+        document = child.document.updated(changed)
+        if changed.state is State.BLOCKED:
+            await self._tasks.write(document, child.sequence)
             fault_point(Point.PARENT_COUNTED)
-            if changed.state is not State.BLOCKED:
-                self._tell(written)
-                await self.place(written)
             return None
-        marker = await self._links.marker(changed.id)  # read before: who blocks the child again marks it anew
-        ttl = self._retention.ttl(changed)
-        written = await self._tasks.write(child.document.updated(changed), child.sequence, ttl=ttl)
+        # its marker as it is before the write: another one that is blocked under this id later is marked anew
+        marker = await self._links.marker(changed.id)
+        ttl = self._retention.ttl(changed) if changed.is_final else None
+        written = await self._tasks.write(document, child.sequence, ttl=ttl)
         fault_point(Point.PARENT_COUNTED)
+        sequence = 0 if marker is None else marker.seq
+        if not changed.is_final:
+            self._tell(written)
+            await self._place(written, sequence)
+            return None
         if changed.key:
             with contextlib.suppress(ServerError):  # it is not valid any more all the same
                 await self._keys.leave(changed)
         self._tell(written)
-        return Fallen(end_of(changed), changed.dependents, 0 if marker is None else marker.seq)
+        if self._retention.of(changed) == 0:  # one on which others depend is kept
+            await self._tasks.expire(written, DISCARD_AFTER)
+        return Fallen(end_of(changed), changed.dependents, sequence)
 
     async def _finish(self, child: Stored) -> Fallen | None:
         """Do what somebody left half-way for a child that is not blocked (any more)."""
@@ -247,12 +283,12 @@ class Dependents:
         if child.record.is_final:
             return Fallen(end_of(child.record), child.record.dependents, marker.seq)
         if child.record.state is State.NEW:
-            await self.place(child)
+            await self._place(child, marker.seq)
         else:
             await self._links.unmark(child.record.id, through=marker.seq)
         return None
 
-    async def place(self, child: Stored) -> None:
+    async def _place(self, child: Stored, marker: int) -> None:
         """
         Bring a released child to its queue, or schedule it, then remove its marker.
 
@@ -272,7 +308,7 @@ class Dependents:
                 raise
             return  # its parents' ends must not wait for a queue that is not there
         fault_point(Point.CHILD_PLACED)
-        await self._links.unmark(record.id)
+        await self._links.unmark(record.id, through=marker)
         fault_point(Point.CHILD_UNMARKED)
 
     # a child appears
@@ -286,67 +322,14 @@ class Dependents:
         """
         for start in range(0, len(parents), _AT_ONCE):
             some = parents[start : start + _AT_ONCE]
-            ends = await together([self._informing.join(parent, child_id) for parent in some])
+            ends = await together([self._parents.inform(parent, child_id) for parent in some])
             ended = [end for end in ends if end is not None]
             if ended:
                 await self.settle(child_id, ended)
 
-    async def _inform(self, parent_id: str, children: list[str]) -> ParentEnd | None:
-        """Write children into the record of a parent; return what that came to if it has ended."""
-        doubt: ServerError = SequenceConflictError("", 0, "")
-        for _ in range(_TRIES):
-            parent = await self._read(parent_id)
-            if parent is None:
-                return gone(parent_id)
-            if parent.record.is_final:
-                return end_of(parent.record)
-            if not _takes_dependents(parent.record):
-                return None
-            try:
-                return await self._add_dependents(parent, children)
-            except (SequenceConflictError, ServerTimeoutError) as error:
-                self._bus.emit(UpdateConflict(task_id=parent_id, what="dependents"))
-                doubt = error
-            except MessageTooLargeError:
-                return None  # there is no room in its record: the pass over the markers finds its end
-        raise doubt
-
-    async def _add_dependents(self, parent: Stored, children: list[str]) -> ParentEnd | None:
-        """
-        Write children into the record of a parent, and edges to those for which it has no place.
-
-        Edges are written before the record, or before another look at it: whoever ends the parent looks for them after
-        that, or has done it by then.
-        """
-        record = parent.record
-        fresh = [child for child in dict.fromkeys(children) if child not in record.dependents]
-        place = max(0, MOST_DEPENDENTS - len(record.dependents))
-        if fresh[place:]:
-            await self._links.add_edges(record.id, fresh[place:])
-        if fresh[:place]:
-            changed = replace(record, dependents=(*record.dependents, *fresh[:place]))
-            await self._tasks.write(parent.document.updated(changed), parent.sequence)
-            fault_point(Point.PARENT_INFORMED)
-            return None
-        return await self.end_of_parent(record.id) if fresh else None
-
-    # what parents came to
-
     async def ends_of_parents(self, parents: Sequence[str]) -> dict[str, ParentEnd | None]:
         """Return what each came to; None for one that has not ended."""
-        found: dict[str, ParentEnd | None] = {}
-        for start in range(0, len(parents), _AT_ONCE):
-            some = parents[start : start + _AT_ONCE]
-            ends = await together([self.end_of_parent(parent) for parent in some])
-            found.update(zip(some, ends, strict=True))
-        return found
-
-    async def end_of_parent(self, parent_id: str) -> ParentEnd | None:
-        """Return what a parent came to; None if it has not ended."""
-        parent = await self._read(parent_id) if is_name(parent_id) else None
-        if parent is None:
-            return gone(parent_id)
-        return end_of(parent.record) if parent.record.is_final else None
+        return await self._parents.ends(parents)
 
     async def _read(self, task_id: str) -> Stored | None:
         """Read a record; one that cannot be read is as good as none."""
@@ -357,21 +340,3 @@ class Dependents:
 
     def _tell(self, stored: Stored) -> None:
         self._bus.emit(state_change(stored.record, self._connection.clock.now(), sequence=stored.sequence))
-
-
-def _takes_dependents(record: TaskRecord) -> bool:
-    """Whether a record may be written to: one whose enqueue failed is about to be gone, and Go's runs are Go's."""
-    return record.state is not State.QUEUE_ERROR and (record.state is not State.ACTIVE or record.run is not None)
-
-
-async def together(steps: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Await all of them; then raise what one of them raised."""
-    if len(steps) == 1:
-        return [await steps[0]]
-    ended = await asyncio.gather(*steps, return_exceptions=True)
-    found: list[_T] = []
-    for each in ended:
-        if isinstance(each, BaseException):
-            raise each
-        found.append(each)
-    return found

@@ -48,6 +48,9 @@ class EventReader:
         names: Of the namespace.
         wanted: Which.
         buffer: So many may wait; what comes beyond that is missed.
+
+    Attributes:
+        is_cut_off: The connection was closed, and not this reader alone.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class EventReader:
         self._subscriptions: list[Subscription] = []
         self._denied: PermissionDeniedError | None = None
         self._ended = False
+        self.is_cut_off = False
         self._forget = connection.on_connected(self._on_connected)
 
     @classmethod
@@ -140,6 +144,7 @@ class EventReader:
 
     def _on_end(self, denied: PermissionDeniedError | None) -> None:
         """Nothing comes any more. Who may read tasks and no elections, as with Go's own permissions, reads tasks."""
+        self.is_cut_off = self.is_cut_off or denied is None
         if denied is None or denied.subject != self._names.leader_event("*"):
             self._end(denied)
 

@@ -7,11 +7,12 @@ served by the next write.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeVar
 
 _Wish = TypeVar("_Wish")
 _Answer = TypeVar("_Answer")
+_T = TypeVar("_T")
 
 
 class _Round(Generic[_Wish, _Answer]):
@@ -62,3 +63,16 @@ def _heard(task: "asyncio.Task[_Answer]") -> None:
     """Take note of how a round ended whose members all left."""
     if not task.cancelled():
         task.exception()
+
+
+async def together(steps: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """Await all of them; then raise what one of them raised."""
+    if len(steps) == 1:
+        return [await steps[0]]
+    ended = await asyncio.gather(*steps, return_exceptions=True)
+    found: list[_T] = []
+    for each in ended:
+        if isinstance(each, BaseException):
+            raise each
+        found.append(each)
+    return found

@@ -13,12 +13,16 @@ from typing import Final
 from jetq.errors import RequestRefusedError
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.faults import STREAM_NOT_FOUND
+from jetq.jetstream.gathering import together
 from jetq.jetstream.publisher import Publication, Publisher
 from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
 from jetq.jetstream.subject_list import list_subjects
+from jetq.wire.flows import encode_marker
 from jetq.wire.names import Names
 
 _BODY: Final = b"{}"
+_AT_ONCE: Final = 200
+"""Removals under way at one time."""
 
 
 class LinkStore:
@@ -45,6 +49,10 @@ class LinkStore:
         """
         await self._publisher.publish(Publication(self._names.marker(task_id), _BODY), timeout=timeout)
 
+    def flow_marker(self, task_id: str, flow_id: str) -> Publication:
+        """Return the message that says that a task of a flow is about to be blocked."""
+        return Publication(self._names.marker(task_id), encode_marker(flow_id))
+
     async def marker(self, task_id: str) -> StreamMessage | None:
         """Read the marker of a task."""
         try:
@@ -64,6 +72,11 @@ class LinkStore:
         """
         await self._purge(self._names.marker(task_id), through=through)
 
+    async def unmark_many(self, task_ids: Sequence[str]) -> None:
+        """Remove the markers of tasks that are not blocked again meanwhile."""
+        for start in range(0, len(task_ids), _AT_ONCE):
+            await together([self.unmark(task_id) for task_id in task_ids[start : start + _AT_ONCE]])
+
     async def marked(self) -> list[str]:
         """Return the ids of all tasks with a marker."""
         found: list[str] = []
@@ -80,10 +93,13 @@ class LinkStore:
         Raises:
             ServerTimeoutError: No answer; the edges may be there.
         """
-        edges = [Publication(self._names.edge(parent, child), _BODY) for child in children]
-        for answer in await self._publisher.publish_many(edges):
+        for answer in await self._publisher.publish_many(self.edges(parent, children)):
             if not isinstance(answer, int):
                 raise answer
+
+    def edges(self, parent: str, children: Sequence[str]) -> list[Publication]:
+        """Return the messages that say that tasks depend on another one."""
+        return [Publication(self._names.edge(parent, child), _BODY) for child in children]
 
     async def children(self, parent: str) -> list[str]:
         """Return the ids of the tasks to which edges lead from a task."""

@@ -138,7 +138,7 @@ class QueueStore:
             self._names.schedule(record.queue, record.id),
             encode_item(record.id, stored.sequence, stored.data),
             {
-                SCHEDULE: f"@at {_rfc3339(record.due or datetime.now(UTC))}",
+                SCHEDULE: f"@at {_rfc3339(record.due or self._connection.clock.now())}",
                 SCHEDULE_TARGET: self._names.due(record.queue, record.id),
                 **headers,
             },

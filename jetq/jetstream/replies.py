@@ -74,10 +74,10 @@ class Replies:
         for pending in self._pending.values():
             _fail(pending, PermissionDeniedError(self.subject, "reading answers on"))
 
-    def lose(self) -> None:
+    def lose(self, error: type[AnswerLostError] = AnswerLostError) -> None:
         """Fail all: their answers went with the connection."""
         for pending in self._pending.values():
-            _fail(pending, AnswerLostError(pending.subject))
+            _fail(pending, error(pending.subject))
 
     def _expire(self, reply: str, final: bool) -> None:
         pending = self._pending.get(reply)

@@ -6,18 +6,24 @@ something asks the stream's leader (a direct get on a replica may be stale, whic
 """
 
 import contextlib
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
 from jetq.errors import MalformedRecordError, RequestRefusedError, SequenceConflictError
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.faults import TTL_DISABLED
+from jetq.jetstream.gathering import together
 from jetq.jetstream.publisher import Publication, Publisher, expecting
 from jetq.jetstream.stream_message import last_message, purge_subject
 from jetq.model.record import TaskRecord
 from jetq.wire.codec import Document, decode_record
 from jetq.wire.names import Names
+
+_AT_ONCE: Final = 200
+"""Readings under way at one time."""
 
 
 class Stored(Struct, frozen=True, gc=False):
@@ -103,6 +109,24 @@ class TaskStore:
             ServerTimeoutError: No answer.
         """
         return await read_record(self._connection, self._names, task_id, timeout=timeout)
+
+    async def read_many(self, task_ids: Sequence[str]) -> list[Stored | None]:
+        """
+        Read records from the leader, many at a time; None for one that does not exist, or cannot be read.
+
+        Raises:
+            ServerTimeoutError: No answer.
+        """
+        found: list[Stored | None] = []
+        for start in range(0, len(task_ids), _AT_ONCE):
+            found += await together([self._read_if_sound(each) for each in task_ids[start : start + _AT_ONCE]])
+        return found
+
+    async def _read_if_sound(self, task_id: str) -> Stored | None:
+        try:
+            return await self.read(task_id)
+        except MalformedRecordError:
+            return None
 
     async def expire(self, stored: Stored, after: float) -> None:
         """

@@ -34,6 +34,7 @@ from jetq.jetstream.faults import (
     NO_SUITABLE_PEERS,
     REPLICAS_NOT_SUPPORTED,
     STREAM_NAME_IN_USE,
+    STREAM_NOT_FOUND,
     SUBJECT_OVERLAP,
 )
 from jetq.jetstream.lookup import find_consumer, find_stream
@@ -143,6 +144,25 @@ class Topology:
         changed = blueprint.kept_events(config, kept=age, max_bytes=max_bytes)
         if changed != config:
             await self._connection.api(f"STREAM.UPDATE.{plan.name}", changed)
+
+    async def forget_events(self) -> None:
+        """
+        Keep events no more, and remove those that were kept. An application that keeps them makes the stream again.
+
+        Raises:
+            TopologyMismatchError: What has the stream's name keeps something else.
+            ServerError: No answer, or a refusal.
+        """
+        plan = blueprint.event_store(self._names, "file", 1, kept=SHORTEST_KEPT, max_bytes=None)
+        found = await self._find(plan.name)
+        if found is None:
+            return
+        blueprint.check(plan.name, plan.rules, found)
+        try:
+            await self._connection.api(f"STREAM.DELETE.{plan.name}")
+        except RequestRefusedError as refused:
+            if refused.code != STREAM_NOT_FOUND:
+                raise
 
     async def ensure_queue(self, queue: Queue, *, require_sources: bool = True) -> BoundQueue:
         """

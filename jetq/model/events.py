@@ -222,16 +222,18 @@ class ListenerFailed(Struct, frozen=True, kw_only=True):
 
 
 class ConnectionLost(Struct, frozen=True, kw_only=True):
-    """The connection to the server is gone; it is being renewed."""
+    """A connection to the server is gone; it is being renewed. *connection*: what it is for (worker, lease, client)."""
 
     reason: str
+    connection: str = ""
 
 
 class ConnectionRestored(Struct, frozen=True, kw_only=True):
-    """The connection to the server is back."""
+    """A connection to the server is back; *connection* as of `ConnectionLost`."""
 
     server: str
     generation: int
+    connection: str = ""
 
 
 class ClockSkewed(Struct, frozen=True, kw_only=True):

@@ -80,12 +80,16 @@ class StoredOptions(Struct, frozen=True, omit_defaults=True, gc=False):
             another program may have put anything here.
         retention: How long the record is kept after its end, as JSON: seconds, or an object by end (`wire.retention`);
             read at the end alone.
+        into: Which parameters take the results of which parents, as JSON (`wire.into`).
+        each: The payload is a list of payloads; the handler is called with one after the other.
     """
 
     timeout: float | None = None
     soft_timeout: float | None = None
     retry: Raw = ABSENT
     retention: Raw = ABSENT
+    into: Raw = ABSENT
+    each: bool = False
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):
@@ -106,6 +110,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):
         dependents: The ids of tasks that wait for this one.
         on_failure: What the failure of a task that is waited for means, as JSON by id; read when that counts.
         flow: The id of the flow that the task belongs to.
+        trace: The trace that the task is part of, as a W3C traceparent.
     """
 
     id: str
@@ -143,6 +148,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True, gc=False):
     dependents: tuple[str, ...] = ()
     on_failure: Raw = ABSENT
     flow: str = ""
+    trace: str = ""
 
     @property
     def is_final(self) -> bool:

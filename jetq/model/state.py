@@ -29,6 +29,7 @@ class State(StrEnum):
 class End(StrEnum):
     """Why a task reached its final state; the record's ``end``, empty after success."""
 
+    ABANDONED = "abandoned"
     CANCELLED = "cancelled"
     CRASH = "crash"
     DEADLINE = "deadline"

@@ -89,10 +89,11 @@ METRICS: Final = (
     Metric(
         "jetq_connection_up",
         "Gauge",
-        (),
-        "0 while the connection to the server is lost and not yet renewed, else 1.",
+        ("connection",),
+        "0 while a connection to the server is lost and not yet renewed, else 1: those of a worker, for its tasks "
+        "(worker) and for their leases (lease), and that of code that enqueues or waits (client).",
     ),
-    Metric("jetq_reconnects_total", "Counter", (), "Connections that were lost and renewed."),
+    Metric("jetq_reconnects_total", "Counter", ("connection",), "Connections that were lost and renewed."),
 )
 """Every metric of a process that runs or enqueues tasks; docs/reference/metrics.md is made of it."""
 
@@ -130,7 +131,6 @@ class Metrics:
             made[metric.name] = kind(metric.name, metric.help, metric.labels, registry=kept, **options)
         self._running, self._slots = made["jetq_tasks_running"], made["jetq_slots"]
         self._up = made["jetq_connection_up"]
-        self._up.set(1)
         self._made, self._registry = made, kept
 
         @cache
@@ -182,11 +182,12 @@ class Metrics:
         match event:
             case WorkerStarted():
                 self._slots.set(event.slots)
-                self._up.set(1)
+                for connection in ("worker", "lease"):
+                    self._up.labels(connection).set(1)
             case ConnectionRestored():
-                self._up.set(1)
+                self._up.labels(event.connection).set(1)
             case ConnectionLost():
-                self._up.set(0)
+                self._up.labels(event.connection).set(0)
             case _:
                 pass
 
@@ -233,6 +234,6 @@ _COUNTS: Final[dict[type, Callable[[Any], tuple[str, ...]]]] = {
     TaskTakenOver: lambda event: ("jetq_take_overs_total", event.queue),
     SignatureRefused: lambda event: ("jetq_signatures_refused_total", event.queue),
     TaskRepaired: lambda event: ("jetq_janitor_repairs_total", event.kind),
-    ConnectionRestored: lambda _: ("jetq_reconnects_total",),
+    ConnectionRestored: lambda event: ("jetq_reconnects_total", event.connection),
 }
 """The count that an event raises, and its labels."""

@@ -162,11 +162,11 @@ def _listener_failed(event: ListenerFailed) -> Told:
 
 
 def _connection_lost(event: ConnectionLost) -> Told:
-    return logging.WARNING, "connection lost", {"reason": one_line(event.reason)}
+    return logging.WARNING, "connection lost", {"connection": event.connection, "reason": one_line(event.reason)}
 
 
 def _connection_restored(event: ConnectionRestored) -> Told:
-    return logging.WARNING, "connection restored", {"server": event.server}
+    return logging.WARNING, "connection restored", {"connection": event.connection, "server": event.server}
 
 
 def _topology(event: TopologyChanged) -> Told:

@@ -3,20 +3,19 @@ binding: what a handler takes as payload, in both directions.
 
 Three shapes: nothing, an object of arguments, or the whole payload as one value (``Payload[T]``). Each writes what a
 caller gives, and reads what a worker gets. The caller's side runs the worker's check over the bytes that it wrote, so
-the two cannot disagree.
+the two cannot disagree. A caller may leave out what will come from elsewhere: what a parent returned is put into the
+bytes by the worker, before it reads them.
 
-Go programs wrap objects into strings: ``ajc tasks add`` sends a JSON string that holds JSON, Go's scheduler a JSON
-string that holds base64 of any payload. Such a string is unwrapped unless the handler takes one ``str``, which then
-is the string itself. No payload, ``null`` and an empty string are a call without arguments.
+An object in a string (`routing.wrapping`) is unwrapped, unless the handler takes one ``str``, which then is the string
+itself. No payload, ``null`` and an empty string are a call without arguments.
 """
 
-import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final, Protocol, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from jetq.errors import InvalidPayloadError, ValueNotJsonError
 from jetq.routing.validation import (
@@ -30,15 +29,12 @@ from jetq.routing.validation import (
     plain_phrase,
 )
 from jetq.routing.values import encode_value
+from jetq.routing.wrapping import UNREADABLE, read_object, unwrapped
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """What a function is called with, after its context."""
 
-_MAX_WRAPS: Final = 5
 _NOTHING: Final = frozenset({b"", b"null", b'""'})
-
-_read_text: Final = msgspec.json.Decoder(str).decode
-_read_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class Binding(Protocol):
@@ -46,13 +42,43 @@ class Binding(Protocol):
 
     named: ClassVar[bool]
     """The payload is an object of arguments."""
+    names: tuple[str, ...]
+    """The parameters that data can be for, in their order."""
+    required: tuple[str, ...]
+    """Those of them without a default."""
 
-    def collect(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> Any:
+    def takes(self, name: str) -> bool:
+        """Whether an argument may have this name."""
+        ...
+
+    def collect(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> dict[str, Any]:
         """
-        Return the payload's value for a call.
+        Return what is given, by parameter.
 
         Raises:
-            InvalidPayloadError: The function could not be called so.
+            InvalidPayloadError: The function could not be called so, whatever else is given.
+        """
+        ...
+
+    def value(self, given: dict[str, Any]) -> Any:
+        """Return the payload's value for what is given."""
+        ...
+
+    def check(self, payload: bytes, given: Mapping[str, Any], task_type: str) -> None:
+        """
+        Check the payload of a call as the worker will; what is left out may be given by then.
+
+        Raises:
+            InvalidPayloadError: The payload is not what the function takes.
+        """
+        ...
+
+    def filled(self, payload: bytes | None, values: Mapping[str, Raw], task_type: str) -> bytes | None:
+        """
+        Return a payload with further arguments in it, as JSON by parameter.
+
+        Raises:
+            InvalidPayloadError: There is no room for them in the payload.
         """
         ...
 
@@ -79,15 +105,32 @@ class NoArguments:
     """The handler takes no data: every payload will do, and is not read."""
 
     named: ClassVar[bool] = False
+    names: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
 
-    def collect(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> Any:
-        """Return an empty object; refuse arguments."""
+    def takes(self, name: str) -> bool:  # noqa: ARG002 - none will do
+        """Say no."""
+        return False
+
+    def collect(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> dict[str, Any]:
+        """Refuse arguments."""
         if args or kwargs:
             given = f"unknown argument {next(iter(kwargs))!r}" if kwargs else "an argument was given"
             raise InvalidPayloadError(
                 task_type, f"{given}; the handler takes none (app.enqueue(type, payload) sends any payload)"
             )
         return {}
+
+    def value(self, given: dict[str, Any]) -> Any:
+        """Return an empty object."""
+        return given
+
+    def check(self, payload: bytes, given: Mapping[str, Any], task_type: str) -> None:
+        """Every payload will do."""
+
+    def filled(self, payload: bytes | None, values: Mapping[str, Raw], task_type: str) -> bytes | None:  # noqa: ARG002 - nobody reads it
+        """Return the payload."""
+        return payload
 
     def bind(self, payload: bytes | None, task_type: str) -> Arguments:  # noqa: ARG002 - every payload will do
         """Return a call without arguments."""
@@ -112,13 +155,15 @@ class NamedArguments:
 
     def __init__(self, parameters: Sequence[Parameter], unknown: Any | None, context: str | None, where: str) -> None:
         self._parameters = tuple(parameters)
-        self._names = tuple(parameter.name for parameter in parameters)
+        self.names = tuple(parameter.name for parameter in parameters)
+        self.required = tuple(parameter.name for parameter in parameters if parameter.required)
         self._positional = tuple(parameter.name for parameter in parameters if not parameter.keyword_only)
         self._unknown = unknown
         self._context = context
         self._where = where
         self._only_text = unknown is None and len(parameters) == 1 and is_text(parameters[0].annotation)
         self._validator: Validator | None = None
+        self._partial: Validator | None = None
 
     def prepare(self) -> None:
         """Compile the schema of all arguments."""
@@ -128,7 +173,16 @@ class NamedArguments:
         self._validator = compile_arguments(self._parameters, self._unknown, self._where)
         return self._validator
 
-    def collect(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> Any:
+    def _compiled_partial(self) -> Validator:
+        optional = [replace(parameter, required=False) for parameter in self._parameters]
+        self._partial = compile_arguments(optional, self._unknown, self._where)
+        return self._partial
+
+    def takes(self, name: str) -> bool:
+        """Whether an argument may have this name."""
+        return name in self.names or (self._unknown is not None and name != self._context)
+
+    def collect(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> dict[str, Any]:
         """Return the arguments by name."""
         if not args:
             return kwargs
@@ -142,10 +196,32 @@ class NamedArguments:
                 raise InvalidPayloadError(task_type, f"argument {name!r} is given twice")
         return given | kwargs
 
+    def value(self, given: dict[str, Any]) -> Any:
+        """Return the arguments by name."""
+        return given
+
+    def check(self, payload: bytes, given: Mapping[str, Any], task_type: str) -> None:
+        """Check the arguments that are there."""
+        if all(name in given for name in self.required):
+            self.bind(payload, task_type)
+        else:
+            self._read(payload, self._partial or self._compiled_partial(), task_type)
+
+    def filled(self, payload: bytes | None, values: Mapping[str, Raw], task_type: str) -> bytes | None:
+        """Return the arguments with others among them."""
+        try:
+            given = read_object(self._object(payload))
+        except UNREADABLE:
+            raise InvalidPayloadError(task_type, "it is no object of arguments") from None
+        return msgspec.json.encode({**given, **values})
+
     def bind(self, payload: bytes | None, task_type: str) -> Arguments:
         """Return the arguments by name, checked and converted."""
         validator = self._validator or self._compiled()
         data = payload if payload is not None and payload.startswith(b"{") else self._object(payload)
+        return self._read(data, validator, task_type)
+
+    def _read(self, data: bytes, validator: Validator, task_type: str) -> Arguments:
         try:
             kwargs = validator(data)
         except NotValid as error:
@@ -158,7 +234,7 @@ class NamedArguments:
         """Return the object that *payload* holds, however it is wrapped, or *payload* for the error."""
         data = b"" if payload is None else payload.strip()
         if self._only_text and data.startswith(b'"'):
-            return b'{"%b":%b}' % (self._names[0].encode(), data)
+            return b'{"%b":%b}' % (self.names[0].encode(), data)
         if data in _NOTHING:
             return b"{}"
         return unwrapped(data)
@@ -170,7 +246,7 @@ class NamedArguments:
         if kind == "missing" and not rest:
             return f"argument {name!r} is missing"
         if kind == "extra_forbidden" and not rest:
-            return f"unknown argument {name!r} (the handler takes {', '.join(self._names) or 'none'})"
+            return f"unknown argument {name!r} (the handler takes {', '.join(self.names) or 'none'})"
         return f"argument {name!r}: {message}{at(rest)}"
 
 
@@ -187,6 +263,8 @@ class WholePayload:
 
     def __init__(self, parameter: Parameter, where: str) -> None:
         self._parameter = parameter
+        self.names: tuple[str, ...] = (parameter.name,)
+        self.required: tuple[str, ...] = self.names if parameter.required else ()
         self._where = where
         self._is_text = is_text(parameter.annotation)
         self._validator: Validator | None = None
@@ -200,8 +278,12 @@ class WholePayload:
         self._validator = compile_value(self._parameter.annotation, self._where, what)
         return self._validator
 
-    def collect(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> Any:
-        """Return the one argument."""
+    def takes(self, name: str) -> bool:
+        """Whether this is the name of the one parameter."""
+        return name in self.names
+
+    def collect(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> dict[str, Any]:
+        """Return the one argument, if it is given."""
         name = self._parameter.name
         if self._parameter.keyword_only and args:
             raise InvalidPayloadError(task_type, f"argument {name!r} is given by position; give it by name")
@@ -212,13 +294,21 @@ class WholePayload:
             raise InvalidPayloadError(
                 task_type, f"the handler takes one argument and {len(args) + len(kwargs)} were given"
             )
-        if args:
-            return args[0]
-        if kwargs:
-            return kwargs[name]
-        if self._parameter.required:
-            raise InvalidPayloadError(task_type, f"argument {name!r} is missing")
-        return None
+        return {name: args[0]} if args else kwargs
+
+    def value(self, given: dict[str, Any]) -> Any:
+        """Return the one argument; None for none."""
+        return given.get(self._parameter.name)
+
+    def check(self, payload: bytes, given: Mapping[str, Any], task_type: str) -> None:
+        """Check the argument, if it is there."""
+        if given:
+            self.bind(payload, task_type)
+
+    def filled(self, payload: bytes | None, values: Mapping[str, Raw], task_type: str) -> bytes | None:  # noqa: ARG002 - any value will do
+        """Return the value that is for the one parameter."""
+        value = values.get(self._parameter.name)
+        return payload if value is None else bytes(value)
 
     def bind(self, payload: bytes | None, task_type: str) -> Arguments:
         """Return the value, checked and converted."""
@@ -265,39 +355,3 @@ def is_text(annotation: Any) -> bool:
     if get_origin(annotation) is Annotated:
         return is_text(get_args(annotation)[0])
     return annotation is str
-
-
-def unwrapped(data: bytes) -> bytes:
-    """
-    Return the JSON object that is wrapped into the JSON string *data*, or *data* if there is none.
-
-    A string holds JSON, or base64 of JSON; what it holds may be a string again: a payload of ``ajc tasks cron add``
-    is wrapped twice when it arrives.
-    """
-    found = data
-    for _ in range(_MAX_WRAPS):
-        if found.startswith(b"{"):
-            return found if _is_object(found) else data
-        if not found.startswith(b'"'):
-            return data
-        try:
-            text = _read_text(found).strip().encode()
-        except (msgspec.MsgspecError, UnicodeError):
-            return data
-        found = text if text.startswith((b"{", b'"')) else _from_base64(text)
-    return data
-
-
-def _is_object(data: bytes) -> bool:
-    try:
-        _read_object(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return False
-    return True
-
-
-def _from_base64(text: bytes) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True).strip()
-    except binascii.Error:
-        return b""

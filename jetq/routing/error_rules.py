@@ -72,7 +72,7 @@ def _classes(setting: str, value: object) -> tuple[type[BaseException], ...] | N
 
 
 def _several(value: object) -> list[object]:
-    alone = isinstance(value, type) or not isinstance(value, Iterable)
+    alone = isinstance(value, (type, str)) or not isinstance(value, Iterable)
     return [value] if alone else list(cast("Iterable[object]", value))
 
 

@@ -6,23 +6,28 @@ need pydantic (`routing.validation`); a worker calls :meth:`Handler.prepare` bef
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
-from jetq.errors import HandlerSignatureError, InvalidSettingError, ResultTypeError, Signal
+import msgspec
+from msgspec import Raw
+
+from jetq.errors import HandlerSignatureError, InvalidPayloadError, InvalidSettingError, ResultTypeError, Signal
 from jetq.model.retention import Retention
 from jetq.model.retry import RetryPolicy
 from jetq.model.unique import Unique
-from jetq.routing.binding import Arguments, encode
+from jetq.routing.binding import Arguments, NoArguments, encode
 from jetq.routing.error_rules import ErrorRules
 from jetq.routing.pattern import Pattern, parse
 from jetq.routing.signature import NOTHING, Signature, check_function, function_name, function_place
 from jetq.routing.validation import NotValid, Validator, compile_value
 from jetq.routing.values import decode_value
+from jetq.routing.wrapping import UNREADABLE
 
 Kind = Literal["async", "thread"]
+Names = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,7 @@ def check_middleware(middleware: Sequence[object]) -> None:
 
 
 _DEFAULTS: Final = HandlerOptions()
+_read_list: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 class Handler:
@@ -90,6 +96,7 @@ class Handler:
         takes_context: Its first parameter is the context.
         bind: Returns what the function is called with, after its context, for a payload and a task type; raises
             InvalidPayloadError. The binding's own method, since every task calls it.
+        filled: Returns a payload with further arguments in it; see `Binding`.
     """
 
     __slots__ = (
@@ -97,6 +104,7 @@ class Handler:
         "_result",
         "_returns",
         "bind",
+        "filled",
         "function",
         "kind",
         "name",
@@ -117,6 +125,7 @@ class Handler:
         self.takes_context = signature.context is not None
         self._binding = signature.binding
         self.bind: Callable[[bytes | None, str], Arguments] = signature.binding.bind
+        self.filled: Callable[[bytes | None, Mapping[str, Raw], str], bytes | None] = signature.binding.filled
         self._returns = _storable(signature.returns)
         self._result: Validator | None = None
 
@@ -145,9 +154,43 @@ class Handler:
             InvalidPayloadError: An argument is missing, unknown, of the wrong type, or not JSON; it is named.
             HandlerSignatureError: A parameter's annotation cannot be read from JSON.
         """
-        payload = encode(self._binding.collect(args, kwargs, task_type), task_type, named=self._binding.named)
-        self.bind(payload, task_type)
+        payload, given = self.encode_some(args, kwargs, task_type)
+        if missing := self.missing(given):
+            raise missing_arguments(task_type, missing)
         return payload
+
+    def encode_some(self, args: tuple[Any, ...], kwargs: dict[str, Any], task_type: str) -> tuple[bytes, Names]:
+        """
+        Return the payload for the beginning of a call, and which parameters are given in it.
+
+        What is left out will come from elsewhere; what is there is checked as the worker will check it.
+
+        Raises:
+            InvalidPayloadError: An argument is unknown, given twice, of the wrong type, or not JSON; it is named.
+            HandlerSignatureError: A parameter's annotation cannot be read from JSON.
+        """
+        binding = self._binding
+        given = binding.collect(args, kwargs, task_type)
+        payload = encode(binding.value(given), task_type, named=binding.named)
+        binding.check(payload, given, task_type)
+        return payload, tuple(given)
+
+    def missing(self, given: Container[str]) -> Names:
+        """Return the required parameters that are not among those that are given."""
+        return tuple(name for name in self._binding.required if name not in given)
+
+    def free(self, given: Container[str]) -> str | None:
+        """Return the first parameter that is not among those that are given; None if there is none."""
+        return next((name for name in self._binding.names if name not in given), None)
+
+    def takes(self, name: str) -> bool:
+        """Whether an argument may have this name."""
+        return self._binding.takes(name)
+
+    @property
+    def takes_data(self) -> bool:
+        """Whether it takes any argument at all."""
+        return not isinstance(self._binding, NoArguments)
 
     def encode_payload(self, payload: Any, task_type: str) -> bytes:
         """
@@ -182,6 +225,24 @@ class Handler:
             return self._result(bytes(raw))
         except NotValid as error:
             raise ResultTypeError(self.name, error.sentence()) from None
+
+    def decode_results(self, raw: bytes) -> list[Any]:
+        """
+        Return the results of many calls, which are the result of one task, each as the return annotation says.
+
+        Raises:
+            ResultTypeError: One does not fit, or they are no list.
+        """
+        try:
+            results = _read_list(raw)
+        except UNREADABLE:
+            raise ResultTypeError(self.name, "it is no list of results") from None
+        return [self.decode_result(bytes(each)) for each in results]
+
+
+def missing_arguments(task_type: str, names: Sequence[str]) -> InvalidPayloadError:
+    """Return the error that says which arguments are missing."""
+    return InvalidPayloadError(task_type, "; ".join(f"argument {name!r} is missing" for name in names))
 
 
 def _storable(annotation: Any) -> Any:

@@ -3,7 +3,8 @@ loading: from ``MODULE:APP`` on a command line to an App.
 
 ``MODULE`` alone means its attribute ``app``; a function is called, and returns the App. What can go wrong is told
 apart: there is no such module, no such attribute, it is no App, or the user's code raises. Then it is the user's
-traceback that helps, so :func:`own_traceback` keeps just that.
+traceback that helps, so :func:`own_traceback` keeps just that. A bad ``JETQ_*`` variable is no fault of that code,
+though it is found where the code makes its App: such an error is let through, and its sentence says all.
 """
 
 import difflib
@@ -18,7 +19,8 @@ from typing import Any, Final, TypeVar
 import jetq.errors
 from jetq.app.application import App
 from jetq.app.task import Task
-from jetq.errors import AppLoadError
+from jetq.errors import AppLoadError, ConfigurationError
+from jetq.settings import Settings
 
 DEFAULT_ATTRIBUTE: Final = "app"
 _HOUSE: Final = str(Path(jetq.errors.__file__).parent)
@@ -35,6 +37,7 @@ def load_app(target: str, folder: Path | None = None) -> App:
 
     Raises:
         AppLoadError: It leads to no App. If the user's code raised, that exception is the cause of this one.
+        ConfigurationError: A ``JETQ_*`` variable cannot be used; the sentence names it.
     """
     module_name, _, attribute = target.partition(":")
     if module_name.endswith(".py") or not all(part.isidentifier() for part in module_name.split(".")):
@@ -73,7 +76,18 @@ def _guarded(target: str, what: str, work: Callable[[], _T]) -> _T:
     except AppLoadError:
         raise
     except (Exception, SystemExit) as error:
+        if _is_of_environment(error):
+            raise
         raise AppLoadError(target, f"{what} {type(error).__name__}") from error
+
+
+def _is_of_environment(error: BaseException) -> bool:
+    """Whether the environment says it too: then it is what is wrong, wherever the user's code met it."""
+    try:
+        Settings.from_env()
+    except ConfigurationError as wrong:
+        return type(wrong) is type(error) and str(wrong) == str(error)
+    return False
 
 
 def _application(target: str, module: ModuleType, attribute: str) -> App:

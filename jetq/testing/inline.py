@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jetq.app.application import App
+from jetq.app.call import TaskCall
 from jetq.app.options import CallOptions, build_request
 from jetq.app.submission import encode_payload
-from jetq.app.task import TaskCall
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.handle import failure
 from jetq.execution.executor import Executor, time_limits
@@ -77,7 +77,10 @@ class InlineRun:
         if self.record.state is not State.COMPLETE or self.record.result is None:
             raise failure(self.record)
         raw = bytes(self.record.result.payload)
-        return decode_value(raw) if self.handler is None else self.handler.decode_result(raw)
+        if self.handler is None:
+            return decode_value(raw)
+        is_many = self.record.options is not None and self.record.options.each
+        return self.handler.decode_results(raw) if is_many else self.handler.decode_result(raw)
 
 
 @dataclass

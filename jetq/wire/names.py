@@ -209,6 +209,19 @@ class Names(NamedTuple):
         """Where it stands that a task waits for another one, whose record is full of those that wait."""
         return f"{self.namespace}.L.{parent}.{child}"
 
+    def flow(self, flow_id: str) -> str:
+        """Where it stands what a flow is, and whether it is stored: its commit point."""
+        return f"{self.namespace}.F.{flow_id}"
+
+    def flow_member(self, flow_id: str, task_id: str) -> str:
+        """Where it stands that a task was enqueued by a task of a flow."""
+        return f"{self.namespace}.F.{flow_id}.{task_id}"
+
+    @property
+    def flows_subject(self) -> str:
+        """All flows and all that was enqueued by their tasks."""
+        return f"{self.namespace}.F.>"
+
     def presence(self, worker: str) -> str:
         """Where a worker's presence lives, as a subject of its bucket."""
         return f"$KV.{self.workers}.{worker}"

@@ -145,16 +145,16 @@ class Attempts:
         await self._settler.settle(claim, outcome, rules, pattern=handler.pattern, duration=duration)
 
     async def _execute(self, claim: Claim, handler: Handler) -> tuple[Outcome, float | None]:
-        if self._interrupted:
-            return Interrupted(), None
         record, entry = claim.stored.record, claim.entry
-        if entry.cancel is not None:
-            return Cancelled(entry.cancel.by), None
         if record.load_dependencies:
             loaded = await self._parents.loaded(record)
             if not isinstance(loaded, TaskRecord):
                 return loaded, None
             record = loaded
+        if self._interrupted or entry.lost:
+            return Interrupted(), None
+        if entry.cancel is not None:
+            return Cancelled(entry.cancel.by), None
         limit, soft = time_limits(record, handler, claim.queue.max_run_time)
         entry.ends = time.monotonic() + limit + RUN_GRACE
         execution = self._executor.start(

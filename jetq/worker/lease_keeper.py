@@ -27,6 +27,7 @@ from jetq.jetstream.presence import Presences, WorkerPresence
 from jetq.jetstream.task_store import read_record
 from jetq.jetstream.topology import Topology
 from jetq.model.record import CancelRequest, Run
+from jetq.observe.bus import Bus
 from jetq.settings import StoreSettings
 from jetq.wire.control import ControlReply, ControlRequest, decode_control_request, encode_control
 from jetq.wire.names import Names
@@ -49,6 +50,7 @@ class KeeperPlan:
         lease: The shortest lease of its queues, in seconds.
         store: How what is missing is made.
         connect_timeout: Seconds until the first connection must stand.
+        bus: Hears of losses and renewals of its connection, in the thread.
     """
 
     address: Address
@@ -57,6 +59,7 @@ class KeeperPlan:
     lease: float
     store: StoreSettings
     connect_timeout: float
+    bus: Bus
 
 
 class Beside(Protocol):
@@ -155,7 +158,7 @@ class LeaseKeeper:
         plan = self._plan
         try:
             connection = await Connection.open(
-                plan.address, name=f"{plan.worker} lease", connect_timeout=plan.connect_timeout
+                plan.address, name=f"{plan.worker} lease", connect_timeout=plan.connect_timeout, bus=plan.bus
             )
         except JetqError as error:
             self._failure = error

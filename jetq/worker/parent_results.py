@@ -9,7 +9,7 @@ from typing import Final
 
 from jetq.errors import MalformedRecordError, ServerError
 from jetq.execution.failure import shorten
-from jetq.jetstream.dependents import together
+from jetq.jetstream.gathering import together
 from jetq.jetstream.task_store import TaskStore
 from jetq.model.dependency import ParentEnd, end_of
 from jetq.model.outcome import Failed, Outcome, Terminated

@@ -24,7 +24,14 @@ from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.presence import WorkerPresence
 from jetq.jetstream.puller import Delivery, Puller
-from jetq.model.events import AttemptFailed, WorkerStarted, WorkerStopped, WorkerStopping
+from jetq.model.events import (
+    AttemptFailed,
+    ConnectionLost,
+    ConnectionRestored,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+)
 from jetq.observe.bus import Bus
 from jetq.settings import Queue, WorkerSettings, seconds
 from jetq.wire.ids import new_id
@@ -235,6 +242,10 @@ class Worker:
         def on_cancel(entry: LeaseEntry) -> None:
             loop.call_soon_threadsafe(self._attempts.cancel, entry)
 
+        bus = Bus()  # of the clock and of permissions the worker's own connection tells
+        bus.listen_to(ConnectionLost, self._bus.emit)
+        bus.listen_to(ConnectionRestored, self._bus.emit)
+
         def on_death(error: BaseException) -> None:
             loop.call_soon_threadsafe(self._fail, error)
 
@@ -246,6 +257,7 @@ class Worker:
                 lease=min(queue.lease for queue in desk.bound.values()),
                 store=self._app.settings.store,
                 connect_timeout=seconds("connect_timeout", self._app.settings.connection.connect_timeout),
+                bus=bus,
             ),
             self._table,
             presence=lambda: self._presence(desk),

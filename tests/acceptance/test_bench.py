@@ -43,6 +43,13 @@ def test_limit_tells_both_sides_and_their_ratios():
     assert (report["tasks"], report["repeat"]) == (200, 1)
 
 
+def test_flows_tells_what_a_hop_costs():
+    report = _run("flows", "--chain", "5", "--fan", "5", "--nodes", "5", "--samples", "5", "--repeat", "1")
+    for name in ("hop_ratio", "hop_ms", "round_trip_ms", "fan_per_second", "submit_per_second"):
+        assert 0 < report[name]["low"] <= report[name]["median"] <= report[name]["high"]
+    assert (report["chain"], report["fan"], report["nodes"], report["repeat"]) == (5, 5, 5, 1)
+
+
 def test_imports_tells_ratios_and_what_is_heavy():
     report = _run("imports", "--repeat", "1")
     assert report.keys() == {"import_ratio", "help_ratio", "whole_ms", "heavy", "repeat"}

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import socket
 import time
+import urllib.request
 
 import pytest
 
@@ -43,6 +45,22 @@ def test_it_runs_tasks_and_follows_the_code(start: Start, folder: Folder) -> Non
     assert folder.run(*ADD).out == "3\n"
     assert running.stop() == 0
     assert len(running.events("server started")) == 1
+
+
+def test_it_serves_metrics_on_one_port_whenever_the_code_changes(start: Start, folder: Folder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running = start(folder, "dev", "shop:app", "--log-format", "json", "--metrics", str(port))
+    for count in (1, 2):
+        running.await_line("metrics served", count=count)
+        running.await_line("worker started", count=count)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            assert b'jetq_connection_up{connection="worker"} 1.0' in answer.read()
+        if count == 1:
+            change(folder, "a + b", "a - b")
+
+    assert running.stop() == 0
+    assert folder.run("dev", "shop:app", "--metrics", "x").status == 2
 
 
 def test_it_waits_for_code_that_can_be_loaded(start: Start, folder: Folder) -> None:

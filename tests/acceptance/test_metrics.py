@@ -35,7 +35,8 @@ def test_a_worker_serves_what_it_did(shop: Folder, start: Start) -> None:
     assert found['jetq_task_updates_total{state="complete"}'] == 1
     assert found['jetq_task_wait_seconds_count{queue="DEFAULT"}'] == 2
     assert found['jetq_task_duration_seconds_count{queue="DEFAULT",type="add"}'] == 1
-    assert (found["jetq_slots"], found["jetq_tasks_running"], found["jetq_connection_up"]) == (7, 0, 1)
+    assert (found["jetq_slots"], found["jetq_tasks_running"]) == (7, 0)
+    assert [found[f'jetq_connection_up{{connection="{name}"}}'] for name in ("worker", "lease")] == [1, 1]
     assert found["process_open_fds"] > 0
     assert worker.stop() == 0
 

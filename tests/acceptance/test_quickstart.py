@@ -75,8 +75,8 @@ def test_two_thousand_files_are_no_trouble(folder: Folder) -> None:
 def test_an_interrupt_ends_it_cleanly(folder: Folder) -> None:
     data = folder.path / "data"
     data.mkdir()
-    for number in range(2000):
-        (data / f"{number}.txt").write_text("x")
+    endless = data / "endless.txt"
+    os.mkfifo(endless)
     with subprocess.Popen(
         [sys.executable, *RUN, "data"],
         cwd=folder.path,
@@ -86,7 +86,8 @@ def test_an_interrupt_ends_it_cleanly(folder: Folder) -> None:
     ) as process:
         assert process.stdout is not None
         os.read(process.stdout.fileno(), 100)  # the progress bar, which is live
-        process.send_signal(signal.SIGINT)
+        with endless.open("wb"):  # the handler reads, and there is nothing to be read
+            process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, err) == (1, b"interrupted\n")

@@ -23,9 +23,20 @@ def test_a_pair_of_keys_is_made_for_its_owner_alone(keys: Folder) -> None:
 
     assert (seed.stat().st_mode & 0o777, public.stat().st_mode & 0o777) == (0o600, 0o644)
     assert (len(seed.read_text()), len(public.read_text())) == (65, 65)
+
+
+@pytest.mark.parametrize("left", ["shop.key", "shop.key.pub"])
+def test_a_key_that_exists_is_not_overwritten_and_gets_no_other_ones_public_key(keys: Folder, left: str) -> None:
+    before = (keys.path / left).read_text()
+    gone = keys.path / ("shop.key.pub" if left == "shop.key" else "shop.key")
+    gone.unlink()
+
     again = keys.run("keys", "new", "shop.key")
-    assert (again.status, again.out) == (1, "")
-    assert "File exists" in again.err
+
+    assert (again.status, again.out) == (2, "")
+    assert again.err == f"jetq: expected FILE to be a new file, since keys are not overwritten, got: '{left}'\n"
+    assert not gone.exists()
+    assert (keys.path / left).read_text() == before
 
 
 def test_a_pair_of_keys_is_printed_where_no_file_is_named(shop: Folder) -> None:

@@ -77,6 +77,22 @@ def test_events_are_kept_from_then_on(shop: Folder) -> None:
     assert "new" in done(shop, "history", "one").out
 
 
+def test_events_are_kept_from_the_beginning_and_no_more_when_that_is_wanted(shop: Folder) -> None:
+    assert "Events kept\t1d\n" in done(shop, "initialize", "--events-kept", "24h").out
+    shop.run("tasks", "add", "add", "--id", "one")
+    assert "Events kept\t1d\n" in done(shop, "initialize", "--events-kept", "48h").out
+
+    asked = shop.run("tasks", "configure", "--events-kept", "0")
+    off = done(shop, "configure", "--events-kept", "0", "--yes")
+    again = done(shop, "configure", "--events-kept", "0")
+
+    assert asked.status == 1
+    assert "nobody can be asked: Remove the events of the last 1d, and keep no more?" in asked.err
+    assert "Events kept\tno\n" in off.out
+    assert "Events kept\tno\n" in again.out
+    assert shop.run("tasks", "history", "one").status == 1
+
+
 def test_a_purge_removes_every_task_and_leaves_the_queues(shop: Folder) -> None:
     shop.run("tasks", "add", "add", "--id", "one")
     shop.run("tasks", "add", "add", "--id", "two", "--delay", "1h")

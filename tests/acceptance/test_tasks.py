@@ -40,6 +40,24 @@ def test_options_of_a_task_are_stored(shop: Folder) -> None:
     assert viewed["record"]["due"] < viewed["record"]["deadline"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        ("1m", "1m"),
+        ("gentle", "gentle"),
+        ("30", {"kind": "fixed", "seconds": 30.0, "jitter": 0.0}),
+        ('{"kind": "linear", "first": 2}', {"kind": "linear", "first": 2, "step": 1.0, "max": 600.0, "jitter": 0.0}),
+    ],
+    ids=["asyncjobs", "own", "seconds", "json"],
+)
+def test_a_task_takes_its_retry_policy_along(shop: Folder, policy: str, kept: object) -> None:
+    added = shop.run("tasks", "add", "fail", "--id", "one", "--retry", policy)
+    record = shop.run("tasks", "view", "one", "--json").json["record"]
+
+    assert added.status == 0, added.err
+    assert record["options"]["retry"] == kept
+
+
 def test_a_task_is_shown_in_full(shop: Folder) -> None:
     shop.run("tasks", "add", "fail", "--id", "failed", "--max-tries", "1")
     shop.run("worker", "shop", "--burst")
@@ -144,6 +162,9 @@ BAD_INPUT = [
     (["add", "add", "--queue", "a.b"], 2, "'a.b' is not a legal queue"),
     (["add", "add", "--delay", "soon"], 2, "expected --delay to be a duration such as"),
     (["add", "add", "--max-tries", "-1"], 2, "expected max_tries to be a whole number of at least 0"),
+    (["add", "add", "--retry", "a.b"], 2, "'a.b' is not a legal retry policy"),
+    (["add", "add", "--retry", '{"kind": "odd"}'], 2, 'expected --retry to be a policy such as {"kind": "fixed"'),
+    (["add", "add", "--retry", '{"kind": "fixed", "seconds": -1}'], 2, "expected --retry to be a policy such as"),
     (["view", "nothing"], 1, "there is no task nothing"),
     (["view", "a.b"], 2, "'a.b' is not a legal task id"),
     (["list", "--state", "done"], 2, "expected state to be one of active, blocked"),

@@ -282,6 +282,37 @@ def test_what_an_application_raises_keeps_its_own_traceback(
     )
 
 
+KEYS_HAVE = "a key has 64 hexadecimal digits, for 32 bytes"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        (
+            {"JETQ_VERIFY_KEYS": "abc"},
+            f"the credentials from JETQ_VERIFY_KEYS cannot be used: it is not hexadecimal; {KEYS_HAVE}",
+        ),
+        (
+            {"JETQ_SIGNING_KEY": "ab"},
+            f"the credentials from JETQ_SIGNING_KEY cannot be used: it has 2 characters; {KEYS_HAVE}",
+        ),
+        (
+            {"JETQ_SIGNATURES_OPTIONAL": "1"},
+            "expected JETQ_SIGNATURES_OPTIONAL to be 0, or 1 beside verification keys, got: '1'",
+        ),
+        (
+            {"JETQ_NAMESPACE": "a.b"},
+            "'a.b' is not a legal JETQ_NAMESPACE: use letters, digits, '_', ':' and '-' only",
+        ),
+    ],
+    ids=["verification_key", "signing_key", "optional", "namespace"],
+)
+def test_a_bad_variable_is_one_sentence(variables: dict[str, str], sentence: str, folder: Folder) -> None:
+    ended = folder.using(**variables).run("worker", "shop")
+
+    assert (ended.status, ended.out, ended.err) == (2, "", f"jetq: {sentence}\n")
+
+
 def test_a_wrong_password_is_one_sentence(shop: Folder, server: EmbeddedServer) -> None:
     wrong = re.sub("://.*@", "://wrong@", server.url)
 

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from jetq.app.application import App
-from tests.faults.program import make_app
+from tests.faults.program import GO, make_app
 from tests.servers import TestServer
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +50,10 @@ class Crew:
         """Return how often each task was noted with a word."""
         return Counter(task for task, *_ in self.lines(word))
 
+    def let_go(self) -> None:
+        """Let the handlers end that are held."""
+        self.log.with_name(GO).touch()
+
     def dismiss(self) -> None:
         """End all workers."""
         for worker in self.members:
@@ -70,6 +74,8 @@ def crew(own_server: TestServer, namespace: str, tmp_path: Path) -> Iterator[Cre
 
 
 @pytest.fixture
-def app(own_server: TestServer, namespace: str) -> App:
+async def app(own_server: TestServer, namespace: str) -> AsyncIterator[App]:
     """Give the application of the test itself, which enqueues."""
-    return make_app(own_server.url, namespace)
+    made = make_app(own_server.url, namespace)
+    yield made
+    await made.aclose()

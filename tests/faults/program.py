@@ -2,6 +2,7 @@
 A worker process for fault tests: ``python -m tests.faults.program URL NAMESPACE LOG [AHEAD]``.
 
 Its handlers append one line for each start and each end to LOG (``start ID ATTEMPT PID TIME``), which the tests count.
+Those that are held run until there is a file beside it, so that a test has all the time to kill and to hire.
 Its clock is AHEAD seconds ahead of everybody else's.
 """
 
@@ -23,6 +24,8 @@ from jetq.settings import Queue, WorkerSettings
 from jetq.worker.worker import Worker
 
 LEASE = 2.0
+GO = "go"
+"""Name of the file that lets the held handlers go."""
 AHEAD = 4
 """Place of the argument."""
 
@@ -48,6 +51,24 @@ def add_handlers(app: App, log: Path) -> None:
         if ctx.tries <= fail:
             raise ValueError("as asked")
         note("end", ctx)
+        return ctx.attempt
+
+    async def hold() -> None:
+        while not log.with_name(GO).exists():  # noqa: ASYNC110 - nothing tells of it, and a look is short
+            await asyncio.sleep(0.02)
+
+    @app.task("held")
+    async def held(ctx: Context) -> int:
+        note("start", ctx)
+        await hold()
+        note("end", ctx)
+        return ctx.attempt
+
+    @app.task("report")
+    async def report(ctx: Context) -> int:
+        note("start", ctx)
+        ctx.progress(ctx.attempt, 2, f"run {ctx.attempt}")
+        await hold()
         return ctx.attempt
 
     @app.task("thread")

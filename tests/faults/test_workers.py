@@ -43,7 +43,7 @@ async def test_no_task_of_a_killed_worker_is_lost(crew: Crew, app: App) -> None:
 
 async def test_a_killed_workers_task_runs_elsewhere_within_a_lease_and_costs_a_try(crew: Crew, app: App) -> None:
     first = crew.hire()
-    handle = await app.aenqueue("work", {"seconds": 1.5})
+    handle = await app.aenqueue("held", {})
 
     async def is_running() -> bool:
         return bool(crew.lines("start"))
@@ -51,6 +51,7 @@ async def test_a_killed_workers_task_runs_elsewhere_within_a_lease_and_costs_a_t
     await eventually(is_running)
     crew.hire()
     first.kill()
+    crew.let_go()
     assert await handle.aresult(60) == 2
     record = await handle.arecord()
     await app.aclose()
@@ -71,13 +72,14 @@ async def test_a_task_longer_than_its_lease_runs_once_in_any_kind_of_handler(cre
 
 async def test_a_frozen_workers_task_moves_on_and_its_own_result_is_dropped(crew: Crew, app: App) -> None:
     frozen = crew.hire()
-    handle = await app.aenqueue("work", {"seconds": 1.0})
+    handle = await app.aenqueue("held", {})
 
     async def is_running() -> bool:
         return bool(crew.lines("start"))
 
     await eventually(is_running)
     os.kill(frozen.pid, signal.SIGSTOP)
+    crew.let_go()
     crew.hire()
     assert await handle.aresult(60) == 2
     before = await handle.arecord()
@@ -183,7 +185,7 @@ async def test_a_worker_that_died_with_the_server_is_found_to_be_dead(
 ) -> None:
     """A restarted server forgets the bucket of presences; without it nobody would be missed."""
     first = crew.hire()
-    handle = await app.aenqueue("work", {"seconds": 1.0})
+    handle = await app.aenqueue("held", {})
 
     async def is_running() -> bool:
         return bool(crew.lines("start"))
@@ -192,6 +194,7 @@ async def test_a_worker_that_died_with_the_server_is_found_to_be_dead(
     crew.hire()
     own_server.kill()
     first.kill()
+    crew.let_go()
     await asyncio.to_thread(own_server.run)
 
     assert await handle.aresult(60) == 2

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.house.inspection import PACKAGE, ROOT
 
 ROTTEN = '''
@@ -32,6 +34,7 @@ def rot():
 '''
 
 
+@pytest.mark.timeout(90)  # it inspects the package a dozen times, which takes 5 s of a processor
 def test_every_rule_is_seen_to_be_broken(tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, tmp_path / "jetq", ignore=ignored)

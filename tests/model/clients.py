@@ -5,11 +5,11 @@ clients: who enqueues, retries and cancels.
 from collections.abc import Callable
 
 from tests.model.parts import ACTIVE, BLOCKED, FINAL, IN_TABLE, NEW, NOBODY, RETRY, RUN, STATE, Actor, Rec
-from tests.model.publishing import Publishing
+from tests.model.publishing import Publishing, Sub
 from tests.model.world import World
 
-WAITED, UNSURE = 1, 2
-"""What an operator remembers: the record waited when it was read; a write of its own was not answered."""
+WAITED, DOUBTED, SILENT = 1, 2, 4
+"""What an operator remembers: the record waited; a write of its own failed; the last one was not answered."""
 
 
 class Clients(Publishing):
@@ -53,41 +53,60 @@ class Clients(Publishing):
     # the operator
 
     def a_operator(self, j: int, a: Actor) -> None:
-        """Retry by id. Steps: 0 read, 1 write, 2 resolve, 3 purge, 4 item. x: WAITED, UNSURE."""
-        if a.pc == 0:
-            self.operator_reads(j, a)
+        """
+        Retry by id. Steps: 0 read, 1 write, 2 read again after a write that failed, 3 unschedule, 4 item.
+
+        seq: of the record that it would replace; then, if it waited, of the one that it goes on with. x: WAITED,
+        DOUBTED, SILENT.
+        """
+        if a.pc in (0, 2):
+            self.operator_decides(j, a)
         elif a.pc == 1:
             self.operator_writes(j, a)
-        elif a.pc == 2:
-            self.operator_resolves(j, a)
         elif a.pc == 3:
-            self.request(
-                ("purge", a.t),
-                lambda w, _: self.operator_goes_on(w, j, a, a.seq),
-                lambda _: None,
-                f"operator purges the schedule of {a.t}",
-            )
-        else:
-            self.machine(j, a, lambda w: self.end_actor(w, j, a), "operator")
+            op = ("purge_older", a.t, a.seq)
 
-    @staticmethod
-    def operator_goes_on(w: World, j: int, a: Actor, seq: int) -> None:
-        if a.x & WAITED:
-            w.act[j] = a._replace(pc=3, seq=seq, x=0)
-        else:
-            w.act[j] = a._replace(pc=4, seq=0, x=0, sub=(5, a.t, -1, seq, 0, 0))
+            def through(w: World, _: int = 0) -> None:
+                self.operator_done(w, j, a)
 
-    def operator_reads(self, j: int, a: Actor) -> None:
-        r = self.s.rec[a.t]
+            self.request(op, through, through, f"operator removes the schedule of {a.t}")
+        else:
+
+            def put(w: World, sub: Sub) -> None:
+                if sub:
+                    w.act[j] = a._replace(sub=sub)
+                elif a.x & WAITED:
+                    w.act[j] = a._replace(pc=3, sub=())
+                else:
+                    self.operator_done(w, j, a)
+
+            self.release(a.sub, put, "operator")
+
+    def operator_done(self, w: World, j: int, a: Actor) -> None:
+        """Be through: who asked was told that the task runs, so it must come to an end."""
+        w.acked |= 1 << a.t
+        self.end_actor(w, j, a)
+
+    def operator_goes_on(self, w: World, j: int, a: Actor, seq: int) -> None:
+        waited = a.x & WAITED
+        w.act[j] = a._replace(pc=4, seq=seq if waited else 0, x=waited, sub=(5, a.t, -1, seq, 0, 0))
+
+    def operator_decides(self, j: int, a: Actor) -> None:
+        r, rules = self.s.rec[a.t], self.sc.rules
         if r is None:
             return
         w = self.s.clone()
-        if a.x & UNSURE and "retry_remembers" in self.sc.rules and self.may_be_mine(r):
+        queued = r.st in (NEW, RETRY) and not r.due
+        running = r.st == ACTIVE and "retry_refuses_active" in rules
+        fulfilled = a.x & SILENT and r.seq != a.seq
+        if (a.x & DOUBTED and self.may_be_mine(r)) or (queued and "retry_brings_queued" in rules):
             self.operator_goes_on(w, j, a, r.seq)
-        elif r.st == BLOCKED or (r.st == ACTIVE and "retry_refuses_active" in self.sc.rules):
+        elif queued:
+            self.operator_done(w, j, a)
+        elif r.st == BLOCKED or running or fulfilled:
             self.end_actor(w, j, a)
         else:
-            w.act[j] = a._replace(pc=1, seq=r.seq, x=(a.x & UNSURE) | r.due)
+            w.act[j] = a._replace(pc=1, seq=r.seq, x=(a.x & ~SILENT) | r.due)
         self.emit(w, f"operator reads record {a.t} ({STATE[r.st]})")
 
     def operator_writes(self, j: int, a: Actor) -> None:
@@ -96,27 +115,17 @@ class Clients(Publishing):
                 self.excuse(w, a.t)
                 self.operator_goes_on(w, j, a, seq)
             else:
-                w.act[j] = a._replace(pc=0, seq=0, x=a.x if a.x & UNSURE else 0)
+                remembers = "retry_remembers" in self.sc.rules
+                w.act[j] = a._replace(pc=2, seq=0, x=a.x | DOUBTED if remembers else a.x & WAITED)
 
         def lost(w: World) -> None:
             self.excuse(w, a.t)
-            w.act[j] = a._replace(pc=2, x=a.x | UNSURE)
+            w.act[j] = a._replace(pc=2, x=a.x | DOUBTED | SILENT)
 
         self.request(("cas", a.t, a.seq, "op_retry"), answer, lost, f"operator sets record {a.t} to retry")
 
-    def operator_resolves(self, j: int, a: Actor) -> None:
-        w = self.s.clone()
-        r = w.rec[a.t]
-        if r.seq == a.seq:
-            w.act[j] = a._replace(pc=1)
-        elif self.may_be_mine(r):
-            self.operator_goes_on(w, j, a, r.seq)
-        else:
-            self.end_actor(w, j, a)
-        self.emit(w, f"operator reads record {a.t} to resolve")
-
     def may_be_mine(self, r: Rec) -> bool:
-        """Whether an operator whose write was not answered may have made the record what it is."""
+        """Whether an operator one of whose writes failed may have made the record what it is."""
         return (r.st == RETRY and not r.due) or (r.st == ACTIVE and "republish_unless_done" in self.sc.rules)
 
     def excuse(self, w: World, t: int) -> None:

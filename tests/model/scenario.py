@@ -12,8 +12,10 @@ DESIGN = frozenset(
         "republish_unless_done",
         # an operator's retry is refused while the task runs
         "retry_refuses_active",
-        # an operator one of whose writes was not answered goes on with what it finds, as if it had written that
+        # an operator one of whose writes failed goes on with what it finds, as if it had written that
         "retry_remembers",
+        # an operator's retry of a queued task writes nothing, and publishes the item if it is missing
+        "retry_brings_queued",
         # a run with a cancel request that ends in an error ends cancelled
         "cancel_beats_retry",
         # the janitor publishes the item of an active record that has none, and never ends it

@@ -419,6 +419,15 @@ MUTANTS = [
         expect="violated",
     ),
     Scenario(
+        name="mut-queued-trusted",
+        about="an operator's retry leaves a queued task alone, as if its item were there",
+        actors=(PRODUCER, OPERATOR),
+        total=1,
+        excused="operator",
+        rules=without("retry_brings_queued"),
+        expect="stuck",
+    ),
+    Scenario(
         name="mut-operator-forgets",
         about="an operator forgets that its first write was not answered",
         actors=(OPERATOR,),

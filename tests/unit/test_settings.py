@@ -137,8 +137,10 @@ def test_the_namespace_comes_from_the_environment_where_it_is_set(monkeypatch: p
     assert Settings.from_env({}).namespace == "JETQ"
     assert Settings.from_env({"JETQ_NAMESPACE": ""}).namespace == "JETQ"
     assert Settings.from_env({"JETQ_NAMESPACE": "SHOP"}).namespace == "SHOP"
-    with pytest.raises(InvalidNameError):
+    with pytest.raises(InvalidNameError, match="'a b' is not a legal JETQ_NAMESPACE"):
         Settings.from_env({"JETQ_NAMESPACE": "a b"})
+    with pytest.raises(InvalidSettingError, match="expected JETQ_NAMESPACE to be without ':'"):
+        Settings.from_env({"JETQ_NAMESPACE": "a:b"})
     monkeypatch.setenv("JETQ_NAMESPACE", "MARKET")
     assert Settings.from_env().namespace == "MARKET"
 
@@ -216,8 +218,8 @@ def test_a_signing_key_shows_nowhere() -> None:
 @pytest.mark.parametrize(
     ("environ", "setting"),
     [
-        ({"JETQ_SIGNING_KEY": SEED, "JETQ_SIGNING_KEY_FILE": "seed"}, "key_file"),
-        ({"JETQ_SIGNATURES_OPTIONAL": "1"}, "optional"),
+        ({"JETQ_SIGNING_KEY": SEED, "JETQ_SIGNING_KEY_FILE": "seed"}, "JETQ_SIGNING_KEY_FILE"),
+        ({"JETQ_SIGNATURES_OPTIONAL": "1"}, "JETQ_SIGNATURES_OPTIONAL"),
         ({"JETQ_SIGNATURES_OPTIONAL": "maybe"}, "JETQ_SIGNATURES_OPTIONAL"),
         ({"JETQ_VERIFY_KEYS": " , "}, "JETQ_VERIFY_KEYS"),
         ({"JETQ_VERIFY_KEY_FILES": ","}, "JETQ_VERIFY_KEY_FILES"),

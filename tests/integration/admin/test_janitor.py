@@ -18,10 +18,12 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.janitor_mark import JanitorMarks
 from jetq.jetstream.publisher import Publication, expecting
 from jetq.jetstream.queue_catalog import QueueCatalog
+from jetq.jetstream.retention import DISCARD_AFTER
 from jetq.jetstream.stream_message import StreamMessage, last_message, purge_subject
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import Event, JanitorPassed, TaskRepaired, TaskStateChanged
-from jetq.model.record import Run, TaskRecord
+from jetq.model.record import Run, StoredOptions, TaskRecord
+from jetq.model.retention import Retention
 from jetq.model.state import End, State
 from jetq.model.transition import claimed, ended, refused
 from jetq.model.unique import KeyEntry, UniqueKey, UniqueMode
@@ -29,6 +31,7 @@ from jetq.model.upkeep import Horizon, Repair
 from jetq.observe.fault_points import Point, arm
 from jetq.settings import JanitorSettings, Queue
 from jetq.wire.codec import encode_item, new_document
+from jetq.wire.retention import encode_retention
 from tests.integration.removing import remove_item, remove_schedule
 from tests.integration.watching import eventually
 
@@ -353,6 +356,19 @@ async def test_a_task_that_was_delayed_and_purged_when_due_ends(house: House) ->
     assert (record.state, record.end, record.due) == (State.EXPIRED, End.PURGED, None)
 
 
+async def test_a_purged_task_that_is_not_to_be_kept_is_discarded(house: House, backend: Backend) -> None:
+    await house.enqueue(task_id="short", options=StoredOptions(retention=encode_retention(Retention(expired=0))))
+    await house.sweep()
+    await house.purge()
+    await house.sweep()
+    await house.sweep()
+
+    names = backend.names
+    found = await last_message(backend.connection, names.tasks, names.record("short"))
+    assert found is not None
+    assert f"Nats-TTL: {DISCARD_AFTER:.0f}s" in found.hdrs.decode()
+
+
 async def test_what_was_enqueued_after_the_last_pass_and_purged_runs(house: House) -> None:
     await house.sweep()
     await house.enqueue(task_id="fresh")
@@ -485,9 +501,51 @@ async def test_a_task_that_no_key_names_does_not_run_and_ends(house: House) -> N
     record = (await house.read("keyless")).record
     assert [passed.missed for passed in passes] == [0, 1, 0]
     assert house.mended() == [(Repair.ENDED, "keyless")]
-    assert (record.state, record.end) == (State.EXPIRED, End.DUPLICATE)
-    assert record.last_err == "its unique key does not name it"
+    assert (record.state, record.end) == (State.EXPIRED, End.PURGED)
+    assert record.last_err == "its item is missing, and no unique key names it"
     assert await house.item("keyless") is None
+
+
+async def test_a_task_whose_key_another_one_has_ends_as_its_duplicate(house: House) -> None:
+    unique = UniqueKey(KEY, UniqueMode.UNFINISHED)
+    await house.record_only(task_id="slow", unique=unique)
+    await house.enqueue(task_id="quick", unique=unique)
+
+    for _ in range(3):
+        await house.sweep()
+
+    record = (await house.read("slow")).record
+    assert (record.state, record.end) == (State.EXPIRED, End.DUPLICATE)
+    assert record.last_err == "its unique key names another task"
+    assert (await house.read("quick")).record.state is State.NEW
+
+
+@pytest.mark.parametrize("holder", ["nobody", "another"])
+async def test_a_task_that_has_begun_is_brought_back_though_its_key_was_lost(house: House, holder: str) -> None:
+    unique = UniqueKey(KEY, UniqueMode.PERIOD, 60)
+    record = await house.enqueue(task_id="throttled", unique=unique)
+    await house.backend.keys.free(KEY, "throttled")  # as when its period is over
+    if holder == "another":
+        await house.enqueue(task_id="next", unique=unique)
+    await house.write(replace(record, state=State.RETRY, tries=1, runs=1))
+    await remove_item(house.backend, "DEFAULT", "throttled")
+
+    await house.sweep()
+
+    assert house.mended() == [(Repair.ITEM, "throttled")]
+    assert await house.item("throttled") is not None
+
+
+async def test_a_task_that_outlived_the_period_of_its_key_and_lost_its_item_ends(house: House) -> None:
+    await house.enqueue(task_id="throttled", unique=UniqueKey(KEY, UniqueMode.PERIOD, 60))
+    await house.backend.keys.free(KEY, "throttled")
+    await remove_item(house.backend, "DEFAULT", "throttled")
+
+    for _ in range(3):
+        await house.sweep()
+
+    record = (await house.read("throttled")).record
+    assert (record.state, record.end) == (State.EXPIRED, End.PURGED)
 
 
 async def test_the_key_of_a_task_that_ended_or_is_gone_is_freed(house: House, backend: Backend) -> None:

@@ -1,12 +1,14 @@
 """Deleting tasks: all that belongs to one, and nothing else."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from jetq.admin.task_operations import TaskOperations
+from jetq.client.enqueue import Enqueuer
+from jetq.client.request import EnqueueRequest
 from jetq.errors import InvalidNameError, OperationRefusedError, RequestRefusedError, TaskNotFoundError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Connection
@@ -62,6 +64,29 @@ async def test_a_task_is_deleted_with_its_item_and_its_schedule(backend: Backend
     assert await last_message(backend.connection, backend.names.tasks, backend.names.record("t2")) is not None
     with pytest.raises(TaskNotFoundError):
         await operations.delete("t1")
+
+
+async def test_a_task_that_is_enqueued_again_in_that_moment_keeps_its_schedule(
+    backend: Backend, operations: TaskOperations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueuer, api = Enqueuer(backend, {}), backend.connection.api
+    wish = EnqueueRequest(
+        type="x:y", queue="DEFAULT", payload=b"{}", max_tries=3, due=timedelta(hours=1), task_id="again"
+    )
+    await enqueuer.enqueue(wish)
+
+    async def delayed(subject: str, *rest: Any, **more: Any) -> dict[str, Any]:
+        answer = await api(subject, *rest, **more)
+        if subject.startswith("STREAM.MSG.DELETE"):
+            await enqueuer.enqueue(wish)
+        return answer
+
+    monkeypatch.setattr(backend.connection, "api", delayed)
+    await operations.delete("again")
+
+    stored = await backend.tasks.read("again")
+    assert stored is not None
+    assert await backend.queues.is_placed(stored)
 
 
 async def test_a_run_of_a_deleted_task_cannot_write_any_more(backend: Backend, operations: TaskOperations) -> None:

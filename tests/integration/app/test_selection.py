@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from jetq.admin import record_listing
+from jetq.admin.task_listing import TaskListing, list_tasks
 from jetq.app.application import App
 from jetq.client.handle import TaskHandle
 from jetq.errors import BlockingCallError, InvalidNameError, InvalidSettingError, TaskNotFoundError
@@ -115,6 +117,47 @@ async def test_waiting_tasks_are_run_now(app: App) -> None:
     assert reason[1].first == [now.id]
 
 
+async def test_what_matches_is_listed_in_full_the_last_first(app: App) -> None:
+    handles = [await app.aenqueue("flaky", {"number": number}, delay=3600) for number in range(5)]
+    other = await app.aenqueue("endless", queue="B")
+    await handles[0].achange(max_tries=7)
+
+    async def ids(limit: int = 200, **wanted: Any) -> list[str]:
+        return [record.id for record in await app.select(**wanted).alist(limit=limit)]
+
+    [newest, *_] = records = await app.select(states="scheduled").alist()
+    expected = [handle.id for handle in (handles[0], *reversed(handles[1:]))]
+    assert [record.id for record in records] == expected
+    assert (newest.max_tries, newest.payload, newest.display_state) == (7, b'{"number":0}', "scheduled")
+    assert await ids(states="scheduled", limit=2) == expected[:2]
+    assert [record.id for record in await app.select(task_type="flaky", limit=3).alist()] == expected[:3]
+    assert await ids(ids=[other.id, "nothing", handles[1].id]) == [other.id, handles[1].id]
+    assert await ids(queue="B", states="scheduled") == []
+    assert len(await app.select(everything=True).alist()) == 6
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10_001, "all"])
+async def test_a_list_has_a_bound(app: App, limit: Any) -> None:
+    with pytest.raises(InvalidSettingError, match="expected limit to be a whole number from 1 to 10000"):
+        await app.select(everything=True).alist(limit=limit)
+
+
+async def test_what_is_gone_or_changed_when_it_is_read_is_not_listed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, changed, stays = [await app.aenqueue("flaky", delay=3600) for _ in range(3)]
+
+    async def slow_list(*arguments: Any) -> TaskListing:
+        listing = await list_tasks(*arguments)
+        await gone.adelete()
+        await changed.arun_now()
+        return listing
+
+    monkeypatch.setattr(record_listing, "list_tasks", slow_list)
+
+    records = await app.select(states="scheduled").alist()
+
+    assert [record.id for record in records] == [stays.id]
+
+
 async def test_tasks_are_deleted_and_running_ones_by_force_alone(app: App) -> None:
     ended = await app.aenqueue("flaky", queue="B")
     await app.select(ids=ended.id).acancel()
@@ -172,12 +215,13 @@ async def test_from_threads_the_blocking_twins_do_the_same(app: App) -> None:
 
     def work() -> list[int]:
         chosen = app.select(queue="A")
-        done = [chosen.run_now().refused, chosen.cancel().done, chosen.retry().done, chosen.delete().done]
+        done = [len(chosen.list()), chosen.run_now().refused, chosen.cancel().done, chosen.retry().done]
+        done.append(chosen.delete().done)
         app.close()
         return done
 
-    assert await asyncio.to_thread(work) == [1, 1, 1, 1]
-    for blocking in (app.select(queue="A").cancel, app.select(queue="A").delete):
+    assert await asyncio.to_thread(work) == [1] * 5
+    for blocking in (app.select(queue="A").list, app.select(queue="A").cancel, app.select(queue="A").delete):
         with pytest.raises(BlockingCallError, match="await a"):
             blocking()
 

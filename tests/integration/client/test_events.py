@@ -92,17 +92,17 @@ async def test_events_come_in_the_order_in_which_they_were_told(app: App) -> Non
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        ({}, {"A", "B", "C", "D"}),
-        ({"task_id": "B"}, {"B"}),
-        ({"queue": "OTHER"}, {"B"}),
-        ({"task_type": "email:*"}, {"C"}),
-        ({"states": ["cancelled"]}, {"D"}),
-        ({"states": ["expired", "scheduled"]}, set[str]()),
-        ({"states": "new", "task_type": "x:y"}, {"A", "B"}),
+        ({}, "ABCD"),
+        ({"task_id": "B"}, "B"),
+        ({"queue": "OTHER"}, "B"),
+        ({"task_type": "email:*"}, "C"),
+        ({"states": ["cancelled"]}, "D"),
+        ({"states": ["expired", "scheduled"]}, ""),
+        ({"states": "new", "task_type": "x:y"}, "AB"),
     ],
     ids=str,
 )
-async def test_a_reader_gets_what_it_asks_for(app: App, wanted: Any, expected: set[str]) -> None:
+async def test_a_reader_gets_what_it_asks_for(app: App, wanted: Any, expected: str) -> None:
     async with app.events(**wanted) as events:
         await emit(
             app,
@@ -117,7 +117,7 @@ async def test_a_reader_gets_what_it_asks_for(app: App, wanted: Any, expected: s
         await app.aclose()
         found = [event async for event in events]
 
-    assert {event.task_id for event in found if isinstance(event, TaskStateEvent)} == expected
+    assert {event.task_id for event in found if isinstance(event, TaskStateEvent)} == set(expected)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jetq.client.enqueue import Enqueuer
 from jetq.client.keyed import ExistingTask
@@ -355,6 +356,26 @@ async def test_a_task_that_waits_keeps_its_time_if_the_next_one_says_none(enqueu
 
     record = (await read(backend, first.id)).record
     assert (record.due, record.payload) == (due, b'{"a":2}')
+
+
+async def test_a_wait_and_a_deadline_that_are_replaced_count_from_the_replacement(
+    enqueuer: Enqueuer, backend: Backend
+) -> None:
+    wish = request(REPLACE, due=timedelta(hours=1), deadline=timedelta(hours=2))
+    first = await new(enqueuer, wish)
+    long_ago = timedelta(minutes=30)
+    stored = await read(backend, first.id)
+    aged = stored.document.updated(replace(stored.record, created=first.created - long_ago))
+    await backend.tasks.write(aged, stored.sequence)
+
+    await existing(enqueuer, wish)
+
+    record = (await read(backend, first.id)).record
+    assert record.created == first.created - long_ago
+    assert first.due is not None
+    assert record.due is not None
+    assert record.due >= first.due
+    assert record.deadline == record.due + timedelta(hours=1)
 
 
 async def test_a_queued_task_is_delivered_with_the_newest_payload(enqueuer: Enqueuer, backend: Backend) -> None:

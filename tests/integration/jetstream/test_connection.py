@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jetq.errors import (
-    AnswerLostError,
+    ConnectionClosedError,
     LimitReachedError,
     MessageTooLargeError,
     NoResponderError,
@@ -242,9 +242,9 @@ async def test_a_closed_connection_fails_at_once(server: EmbeddedServer, namespa
     await connection.close()
     await connection.close()
 
-    with pytest.raises(AnswerLostError):
+    with pytest.raises(ConnectionClosedError):
         await under_way
-    with pytest.raises(AnswerLostError):
+    with pytest.raises(ConnectionClosedError):
         await connection.request(namespace)
     assert not connection.send(namespace)
     assert not connection.is_connected

@@ -146,6 +146,27 @@ async def test_bounds_that_keep_nothing_are_refused(
         await made.topology.keep_events(kept, max_bytes)
 
 
+async def test_events_are_kept_no_more_when_that_is_wanted(connection: Connection, namespace: str) -> None:
+    made = Made(connection, namespace, KEPT)
+    await made.topology.ensure([])
+
+    await made.topology.forget_events()
+    await made.topology.forget_events()
+
+    assert not await exists(connection, made.name)
+
+
+async def test_a_stream_that_keeps_something_else_is_not_removed(connection: Connection, namespace: str) -> None:
+    made = Made(connection, namespace, StoreSettings())
+    config = {"name": made.name, "subjects": [f"{namespace}.ORDERS"], "retention": "limits", "storage": "memory"}
+    await connection.api(f"STREAM.CREATE.{made.name}", config)
+
+    with pytest.raises(TopologyMismatchError):
+        await made.topology.forget_events()
+
+    assert await exists(connection, made.name)
+
+
 async def test_what_cannot_keep_events_cannot_be_changed_to(connection: Connection, namespace: str) -> None:
     await Made(connection, namespace, StoreSettings()).topology.ensure([])
     config = {"name": f"{namespace}_EVENTS", "subjects": [f"{namespace}.E.task_state.only"], "storage": "memory"}

@@ -4,6 +4,7 @@ import pytest
 
 from jetq.errors import LimitReachedError
 from jetq.jetstream.backend import Backend
+from jetq.jetstream.message import decode_headers
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.queue_store import published_for
 from jetq.jetstream.remains import Remains
@@ -13,6 +14,7 @@ from jetq.model.record import Run, TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import claimed, waiting
 from jetq.wire.codec import new_document
+from jetq.wire.names import SCHEDULE
 from tests.integration.removing import remove_item
 from tests.integration.watching import eventually
 
@@ -41,6 +43,20 @@ async def test_an_item_is_put_once(backend: Backend) -> None:
     await backend.queues.put(task)
 
     assert await item_sequence(backend, task) == first
+
+
+async def test_an_item_that_is_scheduled_for_now_comes_by_the_servers_clock(backend: Backend) -> None:
+    task, clock = await stored(backend), backend.connection.clock
+    clock.skew = timedelta(hours=-1)
+
+    await backend.queues.schedule(task)
+
+    schedule = await last_message(
+        backend.connection, backend.names.schedules, backend.names.schedule("DEFAULT", task.record.id)
+    )
+    assert schedule is not None
+    moment = datetime.fromisoformat(decode_headers(schedule.hdrs)[SCHEDULE].removeprefix("@at "))
+    assert abs(moment - clock.now()) < timedelta(minutes=1)
 
 
 async def test_an_older_item_is_replaced_by_one_for_the_newer_record(backend: Backend) -> None:

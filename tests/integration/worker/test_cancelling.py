@@ -17,10 +17,12 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import Event, TaskStateChanged, TaskTakenOver
 from jetq.model.operation import Effect
+from jetq.model.outcome import Outcome
 from jetq.model.record import CancelRequest, Run, TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import claimed
 from jetq.observe.fault_points import Point, arm
+from jetq.worker.parent_results import ParentResults
 from jetq.worker.worker import Worker
 from tests.integration.worker.conftest import LEASE, SETTINGS
 
@@ -101,6 +103,35 @@ async def test_a_handler_in_a_thread_is_stopped_by_an_exception(app: App) -> Non
 
     assert stopped.is_set()
     assert record.last_err == "cancelled"
+
+
+async def test_a_thread_that_a_handler_started_sees_that_its_run_was_cancelled(app: App) -> None:
+    seen: list[bool] = []
+
+    @app.task("helper")
+    async def helped(ctx: Context) -> None:
+        def help_out() -> None:
+            seen.append(ctx.cancel_requested)
+            while not ctx.cancel_requested:
+                time.sleep(0.01)
+            seen.append(ctx.cancel_requested)
+
+        helper = threading.Thread(target=help_out)
+        helper.start()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            helper.join(10)
+
+    async with Worker(app, settings=SETTINGS):
+        handle = await helped.aenqueue()
+        async with asyncio.timeout(20):
+            while not seen:  # noqa: ASYNC110 - a thread tells of it
+                await asyncio.sleep(0.01)
+        await (await operations_of(app)).cancel(handle.id)
+        await cancelled(app, handle.id)
+
+    assert seen == [False, True]
 
 
 async def test_a_run_that_ends_first_keeps_its_outcome(app: App) -> None:
@@ -189,6 +220,33 @@ async def test_a_claimed_run_whose_handler_has_not_begun_does_not_begin(app: App
         disarm()
 
     assert asked.is_set()
+    assert (ran, record.last_err) == ([], "cancelled by ops")
+
+
+async def test_a_run_that_is_cancelled_while_results_are_read_for_it_does_not_begin(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    read = ParentResults.loaded
+
+    @app.task("parent")
+    async def parent() -> None: ...
+
+    @app.task("child")
+    async def child(ctx: Context) -> None:
+        ran.append(ctx.attempt)
+
+    async def read_and_cancel(results: ParentResults, record: TaskRecord) -> TaskRecord | Outcome:
+        found = await read(results, record)
+        await app.handle(record.id).acancel(by="ops")
+        return found
+
+    monkeypatch.setattr(ParentResults, "loaded", read_and_cancel)
+    first = await parent.aenqueue()
+    handle = await child.using(depends_on=[first], load_dependencies=True).aenqueue()
+    async with Worker(app, settings=SETTINGS):
+        record = await cancelled(app, handle.id)
+
     assert (ran, record.last_err) == ([], "cancelled by ops")
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from jetq.app.application import App
-from jetq.errors import TaskExpiredError
+from jetq.errors import TaskExpiredError, TaskUnreachableError
 from jetq.execution.context import Context
 from jetq.jetstream.address import Address
 from jetq.jetstream.janitor_mark import JanitorMarks
+from jetq.jetstream.message import encode_headers
 from jetq.jetstream.stream_message import purge_subject
 from jetq.model.events import (
     AccessDenied,
@@ -27,6 +28,7 @@ from jetq.model.transition import claimed
 from jetq.model.upkeep import Repair
 from jetq.observe.fault_points import Point, arm
 from jetq.settings import JanitorSettings, Queue
+from jetq.wire.names import KV_DELETED, KV_OPERATION
 from jetq.worker.worker import Worker
 from tests.integration.removing import remove_item
 from tests.integration.watching import eventually
@@ -206,3 +208,26 @@ async def test_passes_go_on_after_the_server_was_away(
     await app.aclose()
 
     assert [event.task_id for event in told if isinstance(event, TaskRepaired)] == ["lost"]
+
+
+async def test_a_janitor_that_is_elected_anew_looks_after_blocked_tasks_at_once(
+    make_app: Callable[[], App], told: list[Event]
+) -> None:
+    app = quick(make_app())
+    app.reconfigure(replace(app.settings, janitor=JanitorSettings(blocked_every=0.1)))
+    parent = await app.aenqueue("work", {}, delay=600)
+    child = await app.aenqueue("work", {}, depends_on=[parent])
+    backend = (await app.clients.current()).backend
+
+    async def elected_times(times: int) -> bool:
+        return sum(isinstance(event, LeaderElected) for event in told) == times
+
+    async with Worker(app, settings=SETTINGS):
+        await eventually(lambda: elected_times(1))
+        await backend.connection.request(
+            backend.names.election("janitor"), b"", headers=encode_headers({KV_OPERATION: KV_DELETED})
+        )
+        await eventually(lambda: elected_times(2))
+        await backend.tasks.remove(parent.id)
+        with pytest.raises(TaskUnreachableError):
+            await child.aresult(10)

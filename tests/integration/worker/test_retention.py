@@ -10,10 +10,12 @@ import pytest
 
 from jetq.app.application import App
 from jetq.client.handle import TaskHandle
-from jetq.errors import ResultGoneError, TaskExpiredError, TaskTerminatedError, Terminate
+from jetq.errors import ResultGoneError, TaskExpiredError, TaskTerminatedError, TaskUnreachableError, Terminate
 from jetq.jetstream.backend import Backend
+from jetq.jetstream.retention import DISCARD_AFTER
 from jetq.jetstream.server import EmbeddedServer
 from jetq.jetstream.task_store import Stored, TaskStore
+from jetq.model.dependency import DEPENDED_KEPT
 from jetq.model.events import Event, TaskStateChanged
 from jetq.model.record import StoredOptions
 from jetq.model.retention import Retention, RetentionLike
@@ -167,6 +169,27 @@ async def test_a_task_that_may_not_start_is_discarded_too(
         await eventually(lambda: is_gone(app, handle), within=10)
 
 
+async def test_a_task_that_fails_with_another_one_is_discarded_too(make: Callable[..., App]) -> None:
+    app = make(discard=["unreachable"])
+
+    @app.task("child")
+    async def child() -> None: ...
+
+    parent = await child.using(delay=600).aenqueue()
+    first = await child.using(depends_on=[parent]).aenqueue()
+    second = await child.using(depends_on=[first]).aenqueue()
+    await parent.acancel()
+
+    with pytest.raises(TaskUnreachableError):
+        await second.aresult(10)
+    assert await ttl(app, first) >= DEPENDED_KEPT
+
+    async def is_discarded() -> bool:
+        return await ttl(app, second) == DISCARD_AFTER
+
+    await eventually(is_discarded)
+
+
 async def test_who_waits_gets_the_result_of_a_discarded_task(make: Callable[..., App]) -> None:
     """A hundred at once, each by a waiter that hears the event, and by one that does not."""
     app = make(retention=0)
@@ -280,7 +303,7 @@ async def test_the_retention_of_a_task_travels_in_its_options(make: Callable[...
     @app.task("plain", retention=5)
     def plain() -> None: ...
 
-    assert plain.request(b"{}").options is None
-    options = plain.using(retention=7).request(b"{}").options
+    assert plain.s().request().options is None
+    options = plain.using(retention=7).s().request().options
     assert isinstance(options, StoredOptions)
     assert bytes(options.retention) == b"7.0"

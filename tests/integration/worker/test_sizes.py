@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 
 from jetq.app.application import App
-from jetq.errors import PayloadTooLargeError, TaskExpiredError, TaskTerminatedError, Terminate
+from jetq.errors import AnswerLostError, PayloadTooLargeError, TaskExpiredError, TaskTerminatedError, Terminate
 from jetq.execution.context import Context
-from jetq.model.events import AttemptFailed, ConnectionLost, DeliveryDiscarded, Event
+from jetq.jetstream.task_store import Stored, TaskStore
+from jetq.model.events import AttemptFailed, ConnectionLost, DeliveryDiscarded, Event, RunLost, TaskStateChanged
 from jetq.model.retry import Fixed
+from jetq.model.state import State
 from jetq.settings import RECORD_MARGIN, Queue
+from jetq.wire.codec import Document
 from jetq.worker.worker import Worker
+from tests.integration.watching import eventually
 from tests.integration.worker.conftest import LEASE, SETTINGS
 from tests.servers import TestServer
 
@@ -120,6 +124,49 @@ async def test_a_result_that_fits_is_kept_and_a_larger_one_ends_the_task_with_bo
             assert f"the server's limit of {limit:,} bytes" in last_err
 
     assert wrong(told) == []
+
+
+@pytest.mark.parametrize("limit", [SMALL], ids=["small"], indirect=True)
+@pytest.mark.parametrize("lost", ["answer", "request"])
+async def test_a_result_that_is_too_large_ends_its_task_once_though_its_closing_write_is_not_answered(
+    app: App, limit: int, told: list[Event], lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, runs, unanswered = TaskStore.write, 0, 0
+
+    async def unanswered_once(store: TaskStore, document: Document, expect: int, *, ttl: float | None = None) -> Stored:
+        nonlocal unanswered
+        is_end = document.record.is_final and document.record.end == "too_large"
+        if not is_end or unanswered or lost == "answer":
+            stored = await write(store, document, expect, ttl=ttl)
+        if is_end and not unanswered:
+            unanswered += 1
+            raise AnswerLostError("the closing write")
+        return stored
+
+    @app.task("make")
+    async def make() -> str:
+        nonlocal runs
+        runs += 1
+        return "r" * limit
+
+    async with Worker(app, settings=SETTINGS) as worker:
+        monkeypatch.setattr(TaskStore, "write", unanswered_once)
+        handle = await make.aenqueue()
+        with pytest.raises(TaskTerminatedError, match="the result has"):
+            await handle.aresult(15)
+        await eventually(lambda: is_empty(worker))
+
+    assert (runs, unanswered) == (1, 1)
+    ends = [event for event in told if isinstance(event, TaskStateChanged) and event.state is State.TERMINATED]
+    assert [(event.end, event.tries) for event in ends] == [("too_large", 1)]
+    assert [event for event in told if isinstance(event, RunLost | AttemptFailed)] == []
+
+
+async def is_empty(worker: Worker) -> bool:
+    """Whether the queue has no item."""
+    backend = worker._backend
+    info = await backend.connection.api(f"STREAM.INFO.{backend.names.queue('DEFAULT')}")
+    return info["state"]["messages"] == 0
 
 
 async def test_results_beside_large_payloads_end_their_tasks(app: App, limit: int, told: list[Event]) -> None:

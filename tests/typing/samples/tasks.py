@@ -78,7 +78,8 @@ async def use() -> None:
     await send_email.aenqueue(to="x", subjet="y")  # E: call-arg reportCallIssue
     await paid.aenqueue({"id": 1})  # E: arg-type reportArgumentType
     add.enqueue(1, "2")  # E: arg-type reportArgumentType
-    add.s(1)  # E: call-arg reportCallIssue
+    add.si(1)  # E: call-arg reportCallIssue
+    add.si(1, "2")  # E: arg-type reportArgumentType
     send_email.using(dealy=3)  # E: call-arg reportCallIssue
     send_email.using(retention="long")  # E: arg-type reportArgumentType
     app.enqueue("email:new", {}, queue=5)  # E: arg-type reportArgumentType

@@ -33,9 +33,12 @@ FUTURE = datetime(2090, 1, 1, tzinfo=UTC)
         ({"deadline": 0}, "expected deadline to be a duration of at least 0.001 s"),
         ({"deadline": -5}, "expected deadline to be a duration"),
         ({"deadline": timedelta(0)}, "expected deadline to be a duration"),
-        ({"retry": lambda retry: retry}, r"register it under a name"),
+        pytest.param({"retry": lambda retry: retry}, r"register it under a name", id="a function as policy"),
         ({"retry": Exponential}, r"register it under a name"),
         ({"retry": -1}, r"Fixed\.seconds"),
+        ({"into": "a b"}, "expected into to be the name of a parameter"),
+        ({"into": 5}, "expected into to be the name of a parameter"),
+        ({"on_failure": "rum"}, "expected on_failure to be one of fail, ignore, run"),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -88,6 +91,23 @@ def test_a_policys_name_travels_if_it_is_known_here(name: str) -> None:
     wish = request(CallOptions(retry=name), settings=Settings(retry_policies={"gentle": Fixed(1)}))
 
     assert bytes(wish.options.retry) == b'"%b"' % name.encode()
+
+
+def test_results_of_other_tasks_go_where_it_is_said_and_are_loaded_for_that() -> None:
+    one, many = (request(CallOptions(depends_on=given, into="pages")) for given in ("A", ["A", "B", "A"]))
+
+    assert bytes(one.options.into) == b'{"pages":0}'
+    assert bytes(many.options.into) == b'{"pages":[0,1,0]}'
+    assert one.load_dependencies
+    assert request(CallOptions(depends_on="A")).options is None
+
+
+@pytest.mark.parametrize(
+    "call", [{"into": "pages"}, {"on_failure": "run"}, {"into": "pages", "depends_on": []}], ids=str
+)
+def test_results_and_failures_of_no_other_task_are_refused(call: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSettingError, match="absent for a task that waits for no other"):
+        request(CallOptions(**call))
 
 
 # Names of policies

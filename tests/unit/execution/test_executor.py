@@ -306,6 +306,31 @@ async def test_a_run_that_is_stopped_before_it_starts_does_not_start(executor: E
     assert called == []
 
 
+@pytest.mark.parametrize("reason", ["cancelled", "limit", "ended"])
+async def test_a_run_that_was_told_to_end_says_so(executor: Executor, reason: str) -> None:
+    seen: list[bool] = []
+
+    async def loop(ctx: Context) -> None:
+        seen.append(ctx.cancel_requested)
+        if reason == "ended":
+            return
+        try:
+            await asyncio.sleep(60)
+        finally:
+            seen.append(ctx.cancel_requested)
+
+    run = execution(executor, loop, limit=0.05 if reason == "limit" else 60)
+    assert not run.context.cancel_requested
+    running = asyncio.ensure_future(run.run())
+    await asyncio.sleep(0)
+    if reason == "cancelled":
+        run.stop(Cancelled("ops"))
+    await running
+
+    assert seen == ([False] if reason == "ended" else [False, True])
+    assert run.context.cancel_requested
+
+
 async def test_stopping_a_run_that_has_ended_changes_nothing(executor: Executor) -> None:
     async def handle() -> None: ...
 

@@ -121,6 +121,22 @@ def test_long_texts_are_cut_and_the_end_of_the_traceback_is_kept() -> None:
     assert told.traceback.rstrip().endswith("the end")
 
 
+def test_a_long_message_does_not_take_the_room_of_the_frames() -> None:
+    def handle(depth: int = 60) -> None:
+        if depth:
+            pass_on(depth)
+        raise ShopError("x" * 1_000_000)
+
+    def pass_on(depth: int) -> None:
+        handle(depth - 1)
+
+    traceback = describe(caught(handle)).traceback
+
+    frames = traceback.split("ShopError: ")[0]
+    assert len(frames) > MAX_TRACEBACK / 2
+    assert 'raise ShopError("x" * 1_000_000)' in frames
+
+
 def test_a_long_name_of_a_class_is_cut() -> None:
     kind = type("K" * 10_000, (Exception,), {})
 

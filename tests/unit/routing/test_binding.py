@@ -97,6 +97,27 @@ def test_a_call_that_the_handler_would_not_take_is_refused_in_the_caller(
     assert reason == refusal(SEND.encode_call, args, kwargs, TYPE)
 
 
+def test_arguments_may_be_left_out_and_those_that_are_there_are_checked() -> None:
+    def handle(ctx: Context, a: int, b: str, *, c: float = 1.0, d: list[int]) -> None: ...
+
+    some = handler(handle)
+
+    assert some.encode_some((), {"b": "x"}, TYPE) == (b'{"b":"x"}', ("b",))
+    assert some.encode_some((1,), {"d": [2]}, TYPE) == (b'{"a":1,"d":[2]}', ("a", "d"))
+    assert refusal(some.encode_some, ("x",), {}, TYPE).startswith("argument 'a': input should be a valid integer")
+    assert refusal(some.encode_some, (), {"e": 1}, TYPE) == "unknown argument 'e' (the handler takes a, b, c, d)"
+    assert (some.missing(("b",)), some.free(("a",)), some.free("abcd")) == (("a", "d"), "b", None)
+    assert (some.takes("c"), some.takes("e"), some.takes("ctx"), some.takes_data) == (True, False, False, True)
+
+
+def test_a_handler_of_any_arguments_takes_any_name_but_the_contexts() -> None:
+    def handle(ctx: Context, **others: int) -> None: ...
+
+    some = handler(handle)
+
+    assert (some.takes("a"), some.takes("ctx"), some.free(()), some.missing(())) == (True, False, None, ())
+
+
 def test_several_problems_are_told_at_once_up_to_three() -> None:
     def many(a: int, b: int, c: int, d: int, e: int) -> None: ...
 
@@ -470,3 +491,14 @@ def test_a_whole_payload_given_as_a_value_is_checked_the_same_way() -> None:
     assert refusal(SEND.encode_payload, None, TYPE) == "argument 'to' is missing"
     assert WHOLE.encode_payload(Plain(1), TYPE) == b'{"a":1,"b":null}'
     assert "(at a)" in refusal(WHOLE.encode_payload, {"a": 1j}, TYPE)
+
+
+def test_a_whole_payload_may_be_left_out() -> None:
+    assert WHOLE.encode_some((), {}, TYPE) == (b"null", ())
+    assert WHOLE.encode_some((Plain(1),), {}, TYPE) == (b'{"a":1,"b":null}', ("plain",))
+    assert (WHOLE.missing(()), WHOLE.free(()), WHOLE.takes("plain"), WHOLE.takes("x")) == (
+        ("plain",),
+        "plain",
+        True,
+        False,
+    )

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -49,12 +49,21 @@ def test_what_is_no_exception_class_is_refused_and_named(setting: str, wrong: An
         ErrorRules.checked(**{setting: wrong})
 
 
+def test_a_text_is_named_as_a_whole() -> None:
+    with pytest.raises(InvalidSettingError, match="got: 'ValueError'"):
+        ErrorRules.checked(retry_on=cast("Any", "ValueError"))
+
+
 @pytest.mark.parametrize("function", [decide, Decider(), None], ids=["function", "object", "none"])
 def test_a_function_may_decide(function: Any) -> None:
     assert ErrorRules.checked(on_error=function).on_error is function
 
 
-@pytest.mark.parametrize("wrong", [decide_later, AsyncDecider(), Decider, "decide", 5], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [decide_later, AsyncDecider(), Decider, "decide", 5],
+    ids=["async function", "async object", "class", "name", "number"],
+)
 def test_what_could_not_decide_at_once_is_refused(wrong: Any) -> None:
     with pytest.raises(InvalidSettingError, match="expected on_error to be a plain function"):
         ErrorRules.checked(on_error=wrong)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jetq.errors import AppLoadError
+from jetq.errors import AppLoadError, UnusableCredentialsError
 from jetq.runtime.loading import load_app, own_traceback
 
 Write = Callable[[str, str], None]
@@ -139,6 +139,35 @@ def test_what_an_included_module_raises_is_the_cause(write: Write, tmp_path: Pat
     write("broken_tasks", "1 / 0")
 
     with pytest.raises(AppLoadError, match="one of the included modules raises ZeroDivisionError"):
+        load_app("shop", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("shop", "app = App('shop')"),
+        ("shop:create", "def create(): return App('shop')"),
+        ("shop", "import os\nos.environ['JETQ_VERIFY_KEYS'] = 'other'\napp = App('shop')"),
+    ],
+    ids=["module", "factory", "set_by_the_module"],
+)
+def test_a_bad_variable_is_told_and_not_where_it_was_met(
+    target: str, text: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("shop", APP + text)
+    monkeypatch.setenv("JETQ_VERIFY_KEYS", "abc")
+
+    with pytest.raises(UnusableCredentialsError, match="JETQ_VERIFY_KEYS cannot be used"):
+        load_app(target, tmp_path)
+
+
+def test_a_bad_variable_that_the_application_does_not_read_hides_no_error(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("shop", APP + "from jetq import Settings\napp = App('shop', settings=Settings())\n1 / 0")
+    monkeypatch.setenv("JETQ_VERIFY_KEYS", "abc")
+
+    with pytest.raises(AppLoadError, match="the module raises ZeroDivisionError"):
         load_app("shop", tmp_path)
 
 

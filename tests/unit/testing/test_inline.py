@@ -58,6 +58,16 @@ def test_a_task_call_runs_through_router_middleware_and_codec() -> None:
     assert run.enqueued == [InlineEnqueue("mail:sent", {"to": "a@b.c"}, {"queue": "LOG"})]
 
 
+def test_a_task_of_many_calls_gives_the_list_of_their_results() -> None:
+    own = App("own")
+
+    @own.task("double")
+    def double(number: int) -> set[int]:
+        return {number * 2}
+
+    assert run_inline(own, double.starmap([(1,), (2,)])).result() == [{2}, {4}]
+
+
 def test_a_task_type_with_a_payload_is_routed_and_bound() -> None:
     assert run_inline(app, "mail:new", {"to": "x", "count": "3"}).result() == "1/1 x 3!"
     assert run_inline(app, "mail:new", {"count": 3}).outcome == Invalid("argument 'to' is missing")

@@ -58,7 +58,9 @@ class Gentle(Exponential):
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda retry: retry, Own(), Gentle(), Custom(lambda _: 1), Exponential, True, None, [1]], ids=str
+    "wrong",
+    [lambda retry: retry, Own(), Gentle(), Custom(lambda _: 1), Exponential, True, None, [1]],
+    ids=["function", "object", "subclass", "custom", "class", "bool", "none", "list"],
 )
 def test_what_cannot_travel_is_refused_with_what_to_do(wrong: Any) -> None:
     with pytest.raises(InvalidSettingError, match=r"register it under a name, with App\(retry_policies=\{\.\.\.\}\)"):

@@ -62,6 +62,14 @@ def test_times_count_by_the_nanoseconds_on_the_wire(created: str, nanoseconds: i
     assert text_of(created) == f"A1:Q:t:5:{nanoseconds}:0:".encode()
 
 
+def test_colons_in_names_let_one_text_be_read_in_several_ways_as_the_documentation_warns() -> None:
+    readings = [("01M8", "MAIL", "email:new"), ("01M8", "MAIL:email", "new"), ("01M8:MAIL", "email", "new")]
+
+    texts = {signed_text(new_document(replace(RECORD, id=i, queue=q, type=t))) for i, q, t in readings}
+
+    assert texts == {b"01M8:MAIL:email:new:-1:1795489200123456000:0:AP9+"}
+
+
 SEED, OTHER_SEED = b"a" * 32, b"b" * 32
 SIGNER = Signer(SEED)
 PUBLIC, OTHER = (bytes.fromhex(Signer(seed).public_key) for seed in (SEED, OTHER_SEED))
