@@ -76,5 +76,5 @@ class Meter:
         self._look()
 
     def _look(self) -> None:
-        if not self._missing:
+        if not self._missing and not self._wanted.is_set():
             self._answered.set()
