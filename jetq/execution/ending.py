@@ -9,10 +9,19 @@ is not JSON) is said as its error.
 import inspect
 from typing import Any, Final
 
-from jetq.errors import InvalidNameError, InvalidSettingError, Retry, Signal, Snooze, Terminate, ValueNotJsonError
+from jetq.errors import (
+    InvalidNameError,
+    InvalidSettingError,
+    ProcessDiedError,
+    Retry,
+    Signal,
+    Snooze,
+    Terminate,
+    ValueNotJsonError,
+)
 from jetq.execution.failure import MAX_MESSAGE, describe, leaves, shorten, text_of
 from jetq.model.name import check_name
-from jetq.model.outcome import Failed, Outcome, Retried, Snoozed, Succeeded, Terminated, Unstorable
+from jetq.model.outcome import Crashed, Failed, Outcome, Retried, Snoozed, Succeeded, Terminated, Unstorable
 from jetq.model.record import ErrorInfo
 from jetq.routing.values import encode_value
 from jetq.settings import seconds
@@ -43,6 +52,8 @@ def after_error(error: BaseException) -> Outcome:
     """Say what an exception means."""
     if isinstance(error, Signal):
         return _signalled(error)
+    if isinstance(error, ProcessDiedError):
+        return Crashed(ErrorInfo(type="ProcessDiedError", message=str(error)))
     parts = leaves(error)
     if all(isinstance(part, _PRECEDENCE) for part in parts):
         return _signalled(next(part for kind in _PRECEDENCE for part in parts if isinstance(part, kind)))

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from jetq.model.outcome import (
     Cancelled,
+    Crashed,
     Expired,
     Failed,
     GivenUp,
@@ -59,7 +60,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
         queue: Where the next try is; empty for the same queue.
         refund: The run costs no try.
         result: JSON of the handler's return value.
-        crashed: The start that is refused would have been a take-over, so one more run died.
+        crashed: One more run died: this one, or that before a start that is refused.
         last_err: The last error as text.
         error: The last error in full.
     """
@@ -182,10 +183,9 @@ def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, 
             return Verdict(state=State.COMPLETE, result=outcome.result)
         case Terminated():
             return _terminated(End.TERMINATED, ErrorInfo(message=outcome.reason))
-        case Invalid():
-            return _terminated(End.INVALID, ErrorInfo(message=outcome.reason))
-        case Unstorable():
-            return _terminated(End.INVALID, outcome.error)
+        case Invalid() | Unstorable():
+            error = outcome.error if isinstance(outcome, Unstorable) else ErrorInfo(message=outcome.reason)
+            return _terminated(End.INVALID, error)
         case Cancelled():
             return _cancelled(record, record.cancel_requested or CancelRequest(outcome.by))
         case Expired():
@@ -194,6 +194,8 @@ def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, 
             return _another_time(outcome, record, now)
         case GivenUp():
             return _given_up(outcome, record)
+        case Crashed():
+            return _crashed_again_or_never(outcome, record, rules, now, chance)
         case Failed() | TimedOut() | Retried() | Unroutable():
             return _again_or_never(outcome, record, rules, now, chance)
         case _:
@@ -237,6 +239,18 @@ def _text(error: ErrorInfo, *notes: str) -> str:
     """Say an error in one line, and in brackets what there is to say beside it."""
     text = f"{error.type}: {error.message}" if error.type else error.message
     return " ".join([text, *(f"({note})" for note in notes if note)])
+
+
+def _crashed_again_or_never(
+    outcome: Crashed, record: TaskRecord, rules: Rules, now: datetime, chance: float
+) -> Verdict:
+    """Count the death of the handler's process as that of a worker; it costs the try, and waits as an error does."""
+    verdict, crashes = _again_or_never(Failed(outcome.error), record, rules, now, chance), record.crashes + 1
+    if crashes >= MAX_CRASHES and record.cancel_requested is None:
+        note = f"{crashes} runs of this task killed what ran them"
+        last_err = _text(outcome.error, note)
+        return Verdict(state=State.TERMINATED, end=End.CRASH, crashed=True, last_err=last_err, error=outcome.error)
+    return replace(verdict, crashed=True)
 
 
 def _again_or_never(

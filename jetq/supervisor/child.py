@@ -12,47 +12,20 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Final
 
-from msgspec import Struct
-
 from jetq.supervisor.pipe import Pipe
+from jetq.wire.death import Death, death_of
 from jetq.wire.in_flight import RunInFlight, read_in_flight, size_for
 from jetq.wire.liveness import Blocked, Stop
 
 Command = Callable[[str], list[str]]
 """Returns the command of a child, given the file descriptors that it inherits."""
 
-_KIBIBYTE: Final = 1024
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-
-
-class Death(Struct, frozen=True):
-    """
-    How a child ended.
-
-    Attributes:
-        status: Its exit status; negative is the number of the signal that killed it.
-        peak_memory: Bytes at most, as the system counted them.
-    """
-
-    status: int
-    peak_memory: int
-
-    @property
-    def text(self) -> str:
-        """Say it in words."""
-        if self.status >= 0:
-            return f"ended with status {self.status}"
-        try:
-            name = signal.Signals(-self.status).name
-        except ValueError:
-            name = f"signal {-self.status}"
-        return f"was killed by {name}"
 
 
 class Child:
@@ -178,11 +151,6 @@ class Child:
         """Free what was shared with it."""
         self.pipe.close()
         self._memory.close()
-
-
-def death_of(status: int, peak: int) -> Death:
-    """Return how a process ended, by what the system says; macOS counts its memory in bytes, others in kibibytes."""
-    return Death(os.waitstatus_to_exitcode(status), peak if sys.platform == "darwin" else peak * _KIBIBYTE)
 
 
 def _shared_file(size: int) -> int:

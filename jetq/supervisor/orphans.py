@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from jetq.supervisor.child import Child, death_of
+from jetq.supervisor.child import Child
+from jetq.wire.death import death_of
 
 _FIRST: Final = 1
 

@@ -20,11 +20,12 @@ from typing import Final
 from jetq.model.supervision import ChildEnded, ChildReady, ChildReplaced, Replacement, RestartDelayed
 from jetq.observe.bus import Bus
 from jetq.settings import SupervisorSettings, seconds
-from jetq.supervisor.child import Child, Death
+from jetq.supervisor.child import Child
 from jetq.supervisor.hand_over import HandOver
 from jetq.supervisor.meter import Meter
 from jetq.supervisor.place import Place
 from jetq.supervisor.retirement import Retirement
+from jetq.wire.death import Death
 from jetq.wire.liveness import Alive, FromChild, Inherited, Measured, Started
 
 FAILED: Final = 1
