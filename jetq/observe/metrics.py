@@ -98,7 +98,7 @@ METRICS: Final = (
 """Every metric of a process that runs or enqueues tasks; docs/reference/metrics.md is made of it."""
 
 SUPERVISOR_METRICS: Final = (
-    Metric("jetq_children", "Gauge", (), "Child processes of the supervisor that take tasks."),
+    Metric("jetq_children", "Gauge", (), "Child processes of the supervisor that are up."),
     Metric(
         "jetq_child_restarts_total",
         "Counter",

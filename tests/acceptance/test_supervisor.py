@@ -270,7 +270,7 @@ def test_a_child_is_replaced_after_its_tasks_and_its_numbers_stay(start: Start, 
 
     assert found['jetq_child_restarts_total{reason="max_tasks"}'] >= 1
     assert found['jetq_child_restarts_total{reason="crash"}'] == 0
-    assert found["jetq_connection_up"] == 1
+    assert found['jetq_connection_up{connection="worker"}'] == 1
     assert running.stop() == 0
 
 

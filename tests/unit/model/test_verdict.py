@@ -33,7 +33,7 @@ from jetq.model.record import CancelRequest, ErrorInfo, Run, TaskRecord
 from jetq.model.retry import MAX_WAIT, Custom, Exponential, Fixed, RetryPolicy
 from jetq.model.state import State
 from jetq.model.transition import claimed, closed
-from jetq.model.verdict import MAX_CRASHES, Rules, Settlement, Verdict, judge, max_tries, refusal
+from jetq.model.verdict import MAX_CRASHES, Rules, Settlement, Verdict, crashed, judge, max_tries, refusal
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 EARLIER = ErrorInfo("OldError", "of an earlier try")
@@ -420,3 +420,41 @@ def test_a_claim_that_was_allowed_runs_out_of_tries_at_its_end() -> None:
             break
 
     assert (runs, record.tries, record.end) == (2, 2, "max_tries")
+
+
+DEATH = "the worker's process was killed by SIGKILL"
+DIED = ErrorInfo("WorkerDied", DEATH)
+
+
+def running(**changes: Any) -> TaskRecord:
+    record = TaskRecord(id="T1", type="a", created=NOW)
+    return replace(claimed(record, Run("W", 1, "n"), NOW), **changes)
+
+
+def test_the_death_of_a_worker_costs_a_try_and_a_crash_and_is_told() -> None:
+    record = running()
+    verdict = crashed(record, limit=0, now=NOW, death=DEATH)
+    after = closed(record, verdict, NOW)
+
+    assert (verdict.state, verdict.settlement, verdict.due) == (State.RETRY, Settlement.RELEASE, None)
+    assert (after.tries, after.crashes, after.error) == (1, 1, DIED)
+    assert after.last_err == f"WorkerDied: {DEATH}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        ({"crashes": MAX_CRASHES - 1}, "crash"),
+        ({"tries": 5}, "max_tries"),
+        ({"deadline": NOW}, "deadline"),
+        ({"cancel_requested": CancelRequest("ops")}, "cancelled"),
+    ],
+    ids=["crashes", "tries", "deadline", "cancelled"],
+)
+def test_a_task_that_may_not_run_again_ends_with_its_workers_death(changes: dict[str, Any], end: str) -> None:
+    record = running(**changes)
+    verdict = crashed(record, limit=5, now=NOW, death=DEATH)
+    after = closed(record, verdict, NOW)
+
+    assert (verdict.settlement, after.end, after.error) == (Settlement.ACK, end, DIED)
+    assert after.crashes == record.crashes + 1

@@ -42,6 +42,18 @@ from jetq.model.events import (
 from jetq.model.progress import make_progress
 from jetq.model.record import ErrorInfo
 from jetq.model.state import State
+from jetq.model.supervision import (
+    ChildEnded,
+    ChildReady,
+    ChildReplaced,
+    ChildStarted,
+    LoopBlocked,
+    ReloadEnded,
+    Replacement,
+    RestartDelayed,
+    RunsHandedOver,
+    SupervisorLost,
+)
 from jetq.observe.logs import EventLog, Line, Log, LogFormat, configure
 from jetq.observe.scope import TaskScope, current_scope
 
@@ -155,6 +167,20 @@ OTHERS: list[tuple[Event, str, str]] = [
     (JanitorFailed(error="denied", final=True), "info", "no janitor here, this user may not"),
     (TopologyChanged(name="S", change="x was added"), "info", "topology"),
     (TopologyChanged(name="S", change="x is missing", failed=True), "warning", "topology"),
+    (ChildStarted(pid=7, place=1), "debug", "child started"),
+    (ChildReady(pid=7, place=1, worker="W1", after=0.5), "info", "child ready"),
+    (ChildReplaced(pid=7, place=1, reason=Replacement.CRASH, detail="x"), "warning", "child is replaced"),
+    (ChildReplaced(pid=7, place=1, reason=Replacement.MAX_TASKS), "info", "child is replaced"),
+    (ChildEnded(pid=7, place=1, worker="W1", how="ended", uptime=1.0), "info", "child ended"),
+    (ChildEnded(pid=7, place=1, worker="", how="was killed", uptime=1.0, orderly=False), "error", "child ended"),
+    (RestartDelayed(place=1, after=2.0), "warning", "child crashes again and again"),
+    (ReloadEnded(), "info", "rolling restart done"),
+    (ReloadEnded(error="it did not start"), "error", "rolling restart given up"),
+    (RunsHandedOver(dead_worker="W1", runs=0, heir="W2"), "debug", "runs of a dead child handed over"),
+    (RunsHandedOver(dead_worker="W1", runs=2, heir="W2"), "warning", "runs of a dead child handed over"),
+    (RunsHandedOver(dead_worker="W1", runs=2), "warning", "runs of a dead child wait for their leases to end"),
+    (LoopBlocked(worker="W1", seconds=1.5, task_id="T1", stack="here"), "warning", "event loop is blocked"),
+    (SupervisorLost(worker="W1"), "warning", "the supervisor is gone; this worker stops"),
     (WorkerStarted(worker="W1", queues=("Q",), patterns=("a",), slots=3), "info", "worker started"),
     (WorkerStopping(worker="W1", running=2), "info", "worker stopping"),
     (WorkerStopped(worker="W1", released=1), "info", "worker stopped"),
