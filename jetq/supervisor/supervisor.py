@@ -34,6 +34,8 @@ _TICK: Final = 0.25
 """Seconds between two looks at the children, when none of them says anything."""
 _LATE: Final = 1.0
 """Seconds; a supervisor that did not run for so long itself cannot say that its children were silent."""
+_NO_ROOM: Final = 1.0
+"""Seconds until a child is started that the system had no room for."""
 _KILL: Final = 3
 """The signal after which nobody is waited for."""
 _WORDS: Final = {1: "stop", 2: "stop at once"}
@@ -159,9 +161,20 @@ class Supervisor:
         now = time.monotonic()
         for place in self._places if self._warden.is_up else self._places[:1]:
             if not self._warden.stopping and place.wants_start(now):
-                child = self._start(place.number)
-                place.take(child)
-                self._bus.emit(ChildStarted(pid=child.pid, place=place.number))
+                self._start_in(place, now)
+
+    def _start_in(self, place: Place, now: float) -> None:
+        """Start a child; a system without room for one has it perhaps later, and what runs goes on."""
+        try:
+            child = self._start(place.number)
+        except OSError as error:
+            if not self._warden.is_up:
+                raise
+            place.not_before = now + _NO_ROOM
+            self._log.warning("no child can be started; tried again", place=place.number, error=str(error))
+        else:
+            place.take(child)
+            self._bus.emit(ChildStarted(pid=child.pid, place=place.number))
 
     def _retire(self, place: Place) -> None:
         self._warden.retire(place, Replacement.RELOAD)

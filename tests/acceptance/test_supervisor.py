@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tests.acceptance.test_metrics import scrape
 pytestmark = pytest.mark.timeout(120)  # a dozen programs start, on whatever machine
 
 READY = "child ready"
+CONTAINER = ("unshare", "--pid", "--fork", "--kill-child")
 SHOP = """
 import asyncio, os, pathlib, time
 from jetq import App, Context, Queue
@@ -335,6 +338,41 @@ def test_systemd_hears_when_it_works_and_when_it_stops(start: Start, patient: Fo
         while heard[-1] != "STOPPING=1":
             heard.append(systemd.recv(4096).decode())
         assert running.await_end() == 0
+
+
+def in_a_namespace() -> bool:
+    """Say whether this user may be the first process of a namespace."""
+    try:
+        tried = subprocess.run([*CONTAINER, "true"], capture_output=True, check=False)
+    except FileNotFoundError:
+        return False
+    return tried.returncode == 0
+
+
+@pytest.mark.skipif(not in_a_namespace(), reason="no namespaces of processes here")
+def test_as_the_first_process_of_a_container_it_waits_for_orphans_and_obeys(patient: Folder) -> None:
+    command = [*CONTAINER, sys.executable, "-m", "jetq", "worker", "shop", "-p", "1", "--log-format", "json"]
+    pipe = subprocess.PIPE
+    running = Program(
+        subprocess.Popen(
+            command, cwd=patient.path, env=patient.environment, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        )
+    )
+    try:
+        running.await_line(READY)
+        assert running.events("supervisor started")[0]["pid"] == 1
+        first = int(Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text())
+        enter = ("nsenter", "-t", str(first), "-p")
+        for _ in range(3):
+            subprocess.run([*enter, "sh", "-c", "sleep 0.05 &"], check=True)
+        until = time.monotonic() + PATIENCE
+        while len(Path(f"/proc/{first}/task/{first}/children").read_text().split()) != 1:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        os.kill(first, signal.SIGTERM)
+        assert running.await_end() == 0
+    finally:
+        running.kill()
 
 
 @pytest.mark.parametrize(

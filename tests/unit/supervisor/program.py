@@ -40,6 +40,8 @@ def main() -> int:
 
         def start(place: int) -> Child:
             how = next(started, hows[-1])
+            if how == "no-room":
+                raise OSError(how)
             return Child(lambda inherited: [*CHILD, inherited, how], place, 10, lock.fileno())
 
         return Supervisor(start, settings, patience=0.0, burst=burst, bus=bus, notifier=Notifier()).run()

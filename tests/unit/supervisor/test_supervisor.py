@@ -299,6 +299,14 @@ def test_with_nobody_left_the_runs_are_left_to_their_leases(watch: Watch) -> Non
     assert supervisor.told("RunsHandedOver", dead_worker=dead["worker"], runs=2, heir="")
 
 
+def test_a_system_without_room_for_another_child_gets_it_later(watch: Watch) -> None:
+    supervisor = watch("well,no-room,well", processes=2)
+    supervisor.wait("ChildReady", count=2)
+
+    assert supervisor.stop() == 0
+    assert len(supervisor.told("ChildStarted")) == 2
+
+
 def test_in_burst_mode_it_ends_with_its_children(watch: Watch) -> None:
     supervisor = watch("fails:0", burst=True, processes=2)
 
