@@ -136,6 +136,8 @@ class Inheritance:
         pattern = "" if handler is None else handler.pattern
         if verdict.settlement is Settlement.RELEASE:
             desk.tell(written.record, sequence=written.sequence, pattern=pattern, outcome=OUTCOME)
+            if record.key:
+                await desk.leave_key(record)
             self._give_back(noted)
         else:
             await desk.after_effects(written, pattern=pattern, outcome=OUTCOME, reply=noted.reply)

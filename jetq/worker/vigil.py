@@ -5,6 +5,7 @@ All of it goes on while a handler blocks the loop, which is when it is needed.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -61,8 +62,10 @@ class Vigil:
 
     async def _look_out(self) -> None:
         while True:
+            before = time.monotonic()
             await asyncio.sleep(_EVERY)
-            blocked = self._watch.look()
+            was_frozen = time.monotonic() - before > 2 * _EVERY  # the process, and not its loop alone
+            blocked = None if was_frozen else self._watch.look()
             if blocked is None:
                 self._told = 0.0
             elif blocked.seconds >= 2 * self._told:
