@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from jetq.errors import InvalidSettingError
 from jetq.model.name import check_name
@@ -247,6 +247,11 @@ class WorkerSettings:
         concurrency: Slots: tasks that run at one time in this worker.
         threads: Threads for sync handlers; None is as many as slots.
         shutdown_timeout: Seconds that running tasks may take to end once the worker stops; inside Kubernetes' 30 s.
+        pool_processes: Processes for handlers with ``pool="process"``, each of which runs one task at a time; None is
+            as many as there are processors. They start when they are needed.
+        max_tasks_per_process: Tasks after which such a process is replaced; None is unlimited.
+        max_memory_per_process: Bytes of memory beyond which it is replaced, after the task; None is unlimited.
+        hook_timeout: Seconds that each stop hook of the application, and the end of its lifespan, may take.
         burst: Stop when all queues are empty.
         janitor: Be ready to be the one process that mends what crashes leave behind; in burst mode never.
     """
@@ -254,15 +259,49 @@ class WorkerSettings:
     concurrency: int = DEFAULT_CONCURRENCY
     threads: int | None = None
     shutdown_timeout: Duration = 25.0
+    pool_processes: int | None = None
+    max_tasks_per_process: int | None = None
+    max_memory_per_process: int | None = None
+    hook_timeout: Duration = 5.0
     burst: bool = False
     janitor: bool = True
 
     def __post_init__(self) -> None:
         """Check and normalise."""
         whole("concurrency", self.concurrency, least=1)
-        if self.threads is not None:
-            whole("threads", self.threads, least=1)
-        object.__setattr__(self, "shutdown_timeout", seconds("shutdown_timeout", self.shutdown_timeout))
+        for name in ("threads", "pool_processes", "max_tasks_per_process"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), least=1)
+        if self.max_memory_per_process is not None:
+            whole("max_memory_per_process", self.max_memory_per_process, least=LEAST_CHILD_MEMORY)
+        for name in ("shutdown_timeout", "hook_timeout"):
+            object.__setattr__(self, name, seconds(name, getattr(self, name)))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """
+        Return the defaults, with what the environment says.
+
+        ``JETQ_POOL_PROCESSES``, ``JETQ_MAX_TASKS_PER_PROCESS``, ``JETQ_MAX_MEMORY_PER_PROCESS`` in bytes and
+        ``JETQ_HOOK_TIMEOUT`` in seconds; an empty variable is as good as none.
+
+        Raises:
+            InvalidSettingError: One is no number that can be used.
+        """
+        found = os.environ if environ is None else environ
+        given: dict[str, Any] = {}
+        for name in ("pool_processes", "max_tasks_per_process", "max_memory_per_process", "hook_timeout"):
+            variable = f"JETQ_{name.upper()}"
+            if text := found.get(variable, "").strip():
+                given[name] = _number(variable, text)
+        return cls(**given)
+
+
+def _number(variable: str, text: str) -> int | float:
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        raise InvalidSettingError(variable, text, "a number") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,8 +61,22 @@ class Runner(Protocol):
         """Whether the run was told to end, or has."""
         ...
 
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was told to end since its time limit is over."""
+        ...
+
+    @property
+    def limit(self) -> float:
+        """Seconds that the run may take."""
+        ...
+
     def extended(self) -> None:
         """Follow the context's new limit; from any thread."""
+        ...
+
+    def began(self, limit: float) -> None:
+        """Count from now, with *limit* as the limit: the handler had to wait until it could begin."""
         ...
 
 
@@ -78,6 +92,7 @@ class Context(ContextMark):
         enqueuer: For :meth:`enqueue`; None leaves it unusable.
         reporter: For :meth:`progress` and :meth:`extend`; without one, nobody hears.
         soft_limit: The run's soft time limit, if it has one.
+        state: For :attr:`state`.
 
     Attributes:
         task: The record.
@@ -86,6 +101,7 @@ class Context(ContextMark):
         arguments: The positional and keyword arguments that the handler is called with, after the context.
         soft_limit: See above.
         runner: Watches over the run; None before it begins.
+        state: What the application's lifespan yielded; in a process for handlers, what its start hook returned.
     """
 
     __slots__ = (
@@ -98,6 +114,7 @@ class Context(ContextMark):
         "logger",
         "runner",
         "soft_limit",
+        "state",
         "task",
         "worker",
     )
@@ -112,6 +129,7 @@ class Context(ContextMark):
         enqueuer: Enqueuer | None = None,
         reporter: Reporter | None = None,
         soft_limit: SoftLimit | None = None,
+        state: Any = None,
     ) -> None:
         self.task = task
         self.worker = worker
@@ -119,6 +137,7 @@ class Context(ContextMark):
         self._enqueuer = enqueuer
         self._reporter = reporter
         self.soft_limit = soft_limit
+        self.state = state
         self.runner: Runner | None = None
         self._ends = time.monotonic() + limit
         self._payload: Any = _UNREAD

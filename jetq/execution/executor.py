@@ -21,16 +21,17 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jetq.errors import InvalidPayloadError, JetqError, Signal
+from jetq.errors import InvalidPayloadError, JetqError
 from jetq.execution.composed import bound
 from jetq.execution.context import Context, Enqueuer, Reporter, current_context
-from jetq.execution.deciding import decided
-from jetq.execution.ending import after_error, after_return
-from jetq.execution.failure import MAX_MESSAGE, leaves, shorten
+from jetq.execution.deciding import decided, outcome_of
+from jetq.execution.ending import after_return
+from jetq.execution.failure import MAX_MESSAGE, shorten
 from jetq.execution.middleware import CallNext, Middleware, compose
 from jetq.execution.pools import GRACE, HandlerStopped, ThreadPool, each_call, each_on_loop, on_loop, plain_call
+from jetq.execution.process_pool import ProcessPool
 from jetq.execution.soft_limit import SoftLimit
-from jetq.model.outcome import Failed, Interrupted, Invalid, Outcome, TimedOut
+from jetq.model.outcome import Interrupted, Invalid, Outcome, TimedOut
 from jetq.model.record import ABSENT, TaskRecord
 from jetq.observe.scope import TaskScope, current_scope
 from jetq.routing.error_rules import ErrorRules
@@ -43,9 +44,14 @@ class _Over:
     """Stands in the context of a run that has ended, for threads that outlive it."""
 
     is_over = True
+    timed_out = False
+    limit = 0.0
 
     def extended(self) -> None:
         """Nothing is left to be extended."""
+
+    def began(self, limit: float) -> None:
+        """It is over."""
 
 
 _OVER: Final = _Over()
@@ -62,6 +68,8 @@ class Executor:
         enqueuer: For ``ctx.enqueue``; None leaves it unusable.
         grace: Seconds that a handler may take to end after it was told to.
         errors: Which exceptions are worth another try, where a handler does not say.
+        processes: For handlers with a process of their own; without, they run in threads.
+        state: For ``ctx.state``.
 
     Raises:
         InvalidSettingError: One of *middleware* is no async function.
@@ -76,8 +84,12 @@ class Executor:
         enqueuer: Enqueuer | None = None,
         grace: float = GRACE,
         errors: ErrorRules | None = None,
+        processes: ProcessPool | None = None,
+        state: Any = None,
     ) -> None:
         check_middleware(middleware)
+        self._processes = processes
+        self._state = state
         self._errors = errors or _NO_RULES
         self._middleware = tuple(middleware)
         self._logger = logger
@@ -125,23 +137,34 @@ class Executor:
             enqueuer=self._enqueuer,
             reporter=reporter,
             soft_limit=soft_limit,
+            state=self._state,
         )
         return Execution(handler, call, context, limit=limit, grace=self._grace, rules=rules)
 
     def _composed(self, handler: Handler, *, each: bool = False) -> CallNext:
+        middleware = (*self._middleware, *handler.options.middleware)
         if handler.kind == "async":
             call = each_on_loop(handler) if each else on_loop(handler)
+        elif handler.kind == "process" and self._processes is not None:
+            call = self._processes.caller(handler, watched=bool(middleware))
         else:
             call = self._threads.caller(handler, each_call if each else plain_call)
-        return compose((*self._middleware, *handler.options.middleware), call)
+        return compose(middleware, call)
 
     def _rules_of(self, handler: Handler) -> ErrorRules | None:
         rules = handler.options.errors.within(self._errors)
         return None if rules == _NO_RULES else rules
 
     async def close(self) -> None:
-        """Stop what still runs in threads, and end them."""
+        """Stop what still runs in threads and processes, and end them."""
         await self._threads.close()
+        if self._processes is not None:
+            await self._processes.close()
+
+    def quiet(self) -> None:
+        """Let nothing begin that waits for a process; its run is interrupted before it began."""
+        if self._processes is not None:
+            self._processes.quiet()
 
 
 class Execution:
@@ -164,6 +187,7 @@ class Execution:
         "_handler",
         "_loop",
         "_rules",
+        "_started",
         "_task",
         "_timer",
         "_why",
@@ -214,7 +238,7 @@ class Execution:
             return self._failed(error)
         if self._fixed is not None:
             return self._fixed
-        started = self._begin()
+        self._begin()
         scope = current_scope.set(TaskScope(record.id, record.type, record.queue, record.runs, context.worker))
         current = current_context.set(context)
         try:
@@ -225,7 +249,7 @@ class Execution:
                 raise
             outcome = self._raised(error)
         self._end()
-        self.duration = time.perf_counter() - started
+        self.duration = time.perf_counter() - self._started
         current_context.reset(current)
         current_scope.reset(scope)
         return outcome
@@ -255,6 +279,11 @@ class Execution:
     def is_over(self) -> bool:
         """Whether the run was told to end."""
         return self._fixed is not None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was told to end since its time limit is over."""
+        return isinstance(self._fixed, TimedOut)
 
     def extended(self) -> None:
         """Follow the context's new limit, from any thread; until the loop gets to it, :meth:`_expire` looks there."""
@@ -286,7 +315,12 @@ class Execution:
         if (soft := self.context.soft_limit) is not None:
             soft.move(left)
 
-    def _begin(self) -> float:
+    def began(self, limit: float) -> None:
+        """Count from now: the handler had to wait until it could begin."""
+        self.limit = limit
+        self._started = time.perf_counter()
+
+    def _begin(self) -> None:
         """Start the clock."""
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task(self._loop)
@@ -297,7 +331,7 @@ class Execution:
         self.context.runner = self
         if (soft := self.context.soft_limit) is not None:
             soft.begin(self._loop, self._task)
-        return time.perf_counter()  # finer than the time of a uvloop
+        self._started = time.perf_counter()  # finer than the time of a uvloop
 
     def _expire(self) -> None:
         if self.context.time_left > 0:  # a thread extended it, and the word of that is behind this call
@@ -336,12 +370,7 @@ class Execution:
 
     def _failed(self, error: BaseException) -> Outcome:
         """Say what an exception means: a signal speaks for itself, about all others there may be rules."""
-        outcome = after_error(error)
-        if self._rules is None or not isinstance(outcome, Failed):
-            return outcome
-        if all(isinstance(part, Signal) for part in leaves(error)):
-            return outcome
-        return decided(outcome, error, self._rules, self.context)
+        return outcome_of(error, self._rules, self.context)
 
     def _ended(self) -> Outcome | None:
         """Take back our cancellations; return the fixed outcome, if there is one."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from jetq.model.hook_failed import HookFailed
 from jetq.model.progress import Progress
 from jetq.model.record import ErrorInfo, TaskRecord
 from jetq.model.state import State
@@ -367,6 +368,7 @@ Event = (
     | TaskRepaired
     | JanitorPassed
     | JanitorFailed
+    | HookFailed
     | ChildStarted
     | ChildReady
     | ChildReplaced

@@ -6,11 +6,18 @@ limit, a traceback for instance, may be cut by somebody else's line. So all writ
 waits long for it: a process that was stopped with the lock in its hand must not silence the others.
 """
 
-import fcntl
 import io
 import os
 import time
-from typing import Final, TextIO, cast
+from typing import Any, Final, TextIO, cast
+
+_locking: Any
+try:
+    import fcntl
+
+    _locking = fcntl
+except ImportError:  # Windows, where no two processes write one log
+    _locking = None
 
 _PATIENCE: Final = 0.05
 _STEP: Final = 0.001
@@ -28,13 +35,18 @@ def shared_log(descriptor: int, lock: int) -> TextIO:
     return cast("TextIO", _LineStream(descriptor, lock))
 
 
+def lock_of(stream: TextIO) -> int:
+    """Return the lock of a shared log; -1 for any other stream."""
+    return stream.lock if isinstance(stream, _LineStream) else -1
+
+
 class _LineStream(io.TextIOBase):
     """See :func:`shared_log`."""
 
     def __init__(self, descriptor: int, lock: int) -> None:
         super().__init__()
         self._descriptor = descriptor
-        self._lock = lock
+        self.lock = lock
 
     def isatty(self) -> bool:
         """Whether a person reads."""
@@ -57,15 +69,15 @@ class _LineStream(io.TextIOBase):
                 data = data[os.write(self._descriptor, data) :]
         finally:
             if held:
-                fcntl.lockf(self._lock, fcntl.LOCK_UN)
+                _locking.lockf(self.lock, _locking.LOCK_UN)
         return len(text)
 
     def _acquire(self) -> bool:
         """Take the lock, within a moment; a file system without locks is no reason not to log."""
         until = time.monotonic() + _PATIENCE
-        while True:
+        while _locking is not None:
             try:
-                fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _locking.lockf(self.lock, _locking.LOCK_EX | _locking.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > until:
                     return False
@@ -74,3 +86,4 @@ class _LineStream(io.TextIOBase):
                 return False
             else:
                 return True
+        return False

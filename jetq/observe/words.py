@@ -33,6 +33,7 @@ from jetq.model.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from jetq.model.hook_failed import HookFailed
 from jetq.model.state import FAILED, End, State
 from jetq.model.supervision import (
     ChildEnded,
@@ -284,6 +285,14 @@ def _supervisor_lost(event: SupervisorLost) -> Told:
     return logging.WARNING, "the supervisor is gone; this worker stops", {"worker": event.worker}
 
 
+def _hook_failed(event: HookFailed) -> Told:
+    last = event.error.rstrip().rpartition("\n")[2]
+    fields = {"hook": event.hook, "function": event.function, "error": one_line(last)}
+    if last != event.error.rstrip():
+        fields["exception"] = event.error.rstrip()
+    return logging.WARNING, "a hook failed", fields
+
+
 _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     AccessDenied: _access_denied,
     ClockSkewed: _clock_skewed,
@@ -308,6 +317,7 @@ _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     TaskRepaired: _repaired,
     JanitorPassed: _passed,
     JanitorFailed: _pass_failed,
+    HookFailed: _hook_failed,
     ChildStarted: _child_started,
     ChildReady: _child_ready,
     ChildReplaced: _child_replaced,

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 from jetq.admin.janitor_duty import JanitorDuty
 from jetq.app.application import App
 from jetq.errors import ServerError
-from jetq.execution.executor import Executor
+from jetq.execution.process_pool import ProcessPool
 from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.presence import WorkerPresence
@@ -40,10 +40,12 @@ from jetq.wire.signature import Verifier
 from jetq.worker.attempt import Attempts, Parts
 from jetq.worker.desk import Desk
 from jetq.worker.fetcher import Fetcher
+from jetq.worker.hooks import LifeHooks
 from jetq.worker.inheritance import Inheritance
 from jetq.worker.lease_keeper import KeeperPlan, LeaseKeeper
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
 from jetq.worker.orders import Obeying, Orders
+from jetq.worker.process_plan import executor_for, handlers_in_processes, process_pool
 from jetq.worker.retention_watch import watch_retention
 from jetq.worker.slots import Slot, Slots
 from jetq.worker.supervision import Supervision
@@ -80,7 +82,7 @@ class Worker:
         supervision: Supervision | None = None,
     ) -> None:
         self.id = new_id()
-        self.settings = settings or WorkerSettings()
+        self.settings = settings or WorkerSettings.from_env()
         self._app = app
         self._queue_names = tuple(queues)
         self._version = version
@@ -105,6 +107,8 @@ class Worker:
 
         Raises:
             HandlerSignatureError: A handler's annotation cannot be read from JSON.
+            AppLoadError: Processes for handlers could not find the application.
+            HookFailedError, ProcessStartError: What the application does at the start raises.
             UnusableCredentialsError: A key cannot be read, or is none.
             ServerError: No connection at the start, or the streams are not as they must be.
         """
@@ -122,6 +126,7 @@ class Worker:
         app.load()
         for handler in app.router.handlers:
             handler.prepare()
+        handlers_in_processes(app)
         declared = self._declared()
         self._verifier = Verifier.of(app.settings.signing)
         self._bus.listen(app.bus.emit)
@@ -180,17 +185,12 @@ class Worker:
         for queue in declared.values():
             desk.bound[queue.name] = await backend.queue(queue)
         self._parts.callback(app.clients.adopt(backend))
-        settings = self.settings
-        self._executor = Executor(
-            threads=settings.threads or settings.concurrency,
-            middleware=app.middleware,
-            logger=app.logger,
-            enqueuer=app,
-            errors=app.error_rules,
-        )
+        settings, processes = self.settings, await self._make_ready()
         self._attempts = Attempts(desk, Parts(app.router, self._executor, RetryRules(app.settings)))
         await self._keep_leases(desk)
         self._parts.push_async_callback(self._executor.close)
+        if processes is not None:
+            await processes.start()
         await self._start_fetching(desk)
         self._parts.callback(asyncio.create_task(watch_retention(backend.retention)).cancel)
         if settings.janitor and not settings.burst:
@@ -208,6 +208,15 @@ class Worker:
         self._fetcher.refill()
         if self._supervision is not None:
             self._supervision.say(Started(self.id))
+
+    async def _make_ready(self) -> ProcessPool | None:
+        """Run the application's start hooks, and prepare what runs handlers; return the processes for some of them."""
+        app, settings = self._app, self.settings
+        hooks = LifeHooks(app.hooks, self._bus, seconds("hook_timeout", settings.hook_timeout))
+        state = await hooks.begin(app, self._parts)
+        processes = process_pool(app, settings, self.id)
+        self._executor = executor_for(app, settings, processes, state)
+        return processes
 
     async def _start_fetching(self, desk: Desk) -> None:
         backend = self._backend
@@ -348,6 +357,7 @@ class Worker:
         try:
             await self._fetcher.quiet()
             self._attempts.leave_contested()
+            self._executor.quiet()
             await self._drain()
             released = self._attempts.interrupt()
             if self._tasks:

@@ -55,9 +55,7 @@ def test_sync_functions_run_in_threads() -> None:
 @pytest.mark.parametrize(
     ("function", "pool", "sentence"),
     [
-        (in_thread, "process", "this version does not support 'process' yet"),
-        (on_loop, "process", "this version does not support 'process' yet"),
-        (in_thread, "gevent", "expected pool to be 'thread', got: 'gevent'"),
+        (in_thread, "gevent", "expected pool to be 'thread' or 'process', got: 'gevent'"),
         (on_loop, "thread", "an async def runs on the event loop"),
     ],
 )
