@@ -1,5 +1,7 @@
 """
 supervising: ``jetq worker`` with a supervisor: which options bring one, and the command of its children.
+
+What a supervisor needs is imported when there is one: Windows has half of it not, and runs workers all the same.
 """
 
 import sys
@@ -10,8 +12,8 @@ from typing import NoReturn
 from jetq.cli.durations import parse_duration
 from jetq.cli.serving import configure_logs
 from jetq.cli.sizes import parse_size
-from jetq.observe.line_stream import shared_log
-from jetq.runtime.supervising import Surroundings, new_log_lock, run_supervisor
+from jetq.errors import InvalidSettingError
+from jetq.runtime.worker_process import Place
 from jetq.settings import SupervisorSettings, WorkerSettings
 
 
@@ -48,10 +50,34 @@ class ChildOptions:
 
 
 def supervise(
-    children: ChildOptions, worker: WorkerSettings, surroundings: Surroundings, *, log_level: str, log_format: str
+    children: ChildOptions,
+    worker: WorkerSettings,
+    place: Place,
+    *,
+    metrics: tuple[str, int] | None,
+    parent_pipe: int | None,
+    log_level: str,
+    log_format: str,
 ) -> NoReturn:
-    """Run a supervisor, whose children get the same command line, and exit with its status."""
+    """
+    Run a supervisor, whose children get the same command line, and exit with its status.
+
+    Raises:
+        InvalidSettingError: An option cannot be used, or this is Windows.
+    """
+    if sys.platform == "win32":
+        raise InvalidSettingError("processes", children.processes, "absent on Windows, where one process works")
+    from jetq.observe.line_stream import shared_log
+    from jetq.runtime.supervising import Surroundings, new_log_lock, run_supervisor
+
     settings, lock = children.settings(), new_log_lock()
+    surroundings = Surroundings(
+        place=place,
+        metrics=metrics,
+        pid_file=children.pidfile,
+        watched=children.watched,
+        parent_pipe=parent_pipe,
+    )
     configure_logs(log_level, log_format, shared_log(sys.stderr.fileno(), lock))
     sys.exit(run_supervisor(command_of_child, settings, worker, surroundings, log_lock=lock))
 

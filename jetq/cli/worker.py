@@ -53,7 +53,6 @@ def worker(
     from jetq.cli.supervising import ChildOptions, supervise
     from jetq.runtime.loading import load_app
     from jetq.runtime.supervised import Inherited
-    from jetq.runtime.supervising import Surroundings
     from jetq.runtime.worker_process import Place, run_worker
     from jetq.settings import WorkerSettings
 
@@ -70,10 +69,8 @@ def worker(
         watched=(app_dir or Path.cwd()) if reload else None,
     )
     if child is None and children.ask_for_supervisor:
-        around = Surroundings(
-            place=place, metrics=page, pid_file=pidfile, watched=children.watched, parent_pipe=parent_pipe
-        )
-        supervise(children, settings, around, log_level=log_level, log_format=log_format)
+        logs = {"log_level": log_level, "log_format": log_format}
+        supervise(children, settings, place, metrics=page, parent_pipe=parent_pipe, **logs)
     inherited = None if child is None else Inherited.read(child)
     if inherited is None:
         place = replace(place, announced=parent_pipe is not None)
