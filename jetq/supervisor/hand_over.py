@@ -18,6 +18,8 @@ from jetq.wire.liveness import Inherit
 
 _PATIENCE: Final = 5.0
 """Seconds until another child is asked."""
+_SILENCE: Final = 2.5
+"""Seconds; every child gives a sign of life each second."""
 
 
 @dataclass
@@ -76,7 +78,10 @@ class HandOver:
 
 
 def _best(living: list[Child], passed_over: set[int]) -> Child | None:
-    """Prefer one that was not asked, whose loop is free, and that stays."""
-    return min(
-        living, key=lambda child: (child.pid in passed_over, child.blocked is not None, child.leaving), default=None
-    )
+    """Prefer one that was not asked, that was heard of just now, whose loop is free, and that stays."""
+    lately = time.monotonic() - _SILENCE
+
+    def faults(child: Child) -> tuple[bool, ...]:
+        return child.pid in passed_over, child.heard < lately, child.blocked is not None, child.leaving
+
+    return min(living, key=faults, default=None)

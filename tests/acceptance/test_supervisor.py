@@ -164,6 +164,21 @@ def test_a_handler_that_blocks_beyond_its_limit_is_ended_with_its_child(start: S
     assert replaced["detail"].startswith("block blocks runs on 1")
 
 
+def test_a_process_that_was_frozen_for_a_while_blames_no_handler(start: Start, patient: Folder) -> None:
+    running = supervisor(start, patient, processes=1)
+    add_waiting(patient)
+    await_notes(patient, "start")
+    [pid] = pids(running)
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(3)
+    os.kill(pid, signal.SIGCONT)
+    time.sleep(1.5)
+    (patient.path / "door").touch()
+
+    assert running.stop() == 0
+    assert running.events("event loop is blocked") == []
+
+
 def test_a_killed_supervisors_children_finish_what_runs_and_stop(start: Start, patient: Folder) -> None:
     running = supervisor(start, patient)
     add_waiting(patient, 2)
