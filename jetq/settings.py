@@ -6,6 +6,7 @@ or as timedelta and are seconds inside. NATS contexts and NATS_* variables are r
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -55,6 +56,8 @@ EVENT_BUFFER = 10_000
 RECORD_MARGIN = 64 * 1024
 """Bytes kept free below the server's max_payload when a task is enqueued, for what its runs will add."""
 
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", re.ASCII)
 _LONGEST = 100 * 365 * 86_400.0
 """Seconds, a century; the server counts nanoseconds in 64 bits."""
 
@@ -83,6 +86,19 @@ def whole(setting: str, value: object, *, least: int, most: int | None = None) -
         wanted = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
         raise InvalidSettingError(setting, value, wanted)
     return value
+
+
+def size(setting: str, text: str) -> int:
+    """
+    Return the bytes that a text such as ``512M`` means; ``K``, ``M`` and ``G`` are 1,024 times the one before.
+
+    Raises:
+        InvalidSettingError: It means none.
+    """
+    found = _SIZE.fullmatch(text.strip().lower())
+    if found is None:
+        raise InvalidSettingError(setting, text, "a size such as 512M or 1.5G")
+    return int(float(found[1]) * _UNITS[found[2]])
 
 
 @dataclass(frozen=True)
@@ -282,7 +298,7 @@ class WorkerSettings:
         """
         Return the defaults, with what the environment says.
 
-        ``JETQ_POOL_PROCESSES``, ``JETQ_MAX_TASKS_PER_PROCESS``, ``JETQ_MAX_MEMORY_PER_PROCESS`` in bytes and
+        ``JETQ_POOL_PROCESSES``, ``JETQ_MAX_TASKS_PER_PROCESS``, ``JETQ_MAX_MEMORY_PER_PROCESS`` (``512M``) and
         ``JETQ_HOOK_TIMEOUT`` in seconds; an empty variable is as good as none.
 
         Raises:
@@ -293,7 +309,7 @@ class WorkerSettings:
         for name in ("pool_processes", "max_tasks_per_process", "max_memory_per_process", "hook_timeout"):
             variable = f"JETQ_{name.upper()}"
             if text := found.get(variable, "").strip():
-                given[name] = _number(variable, text)
+                given[name] = (size if name == "max_memory_per_process" else _number)(variable, text)
         return cls(**given)
 
 

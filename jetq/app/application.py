@@ -15,7 +15,7 @@ from typing import Any, Self, Unpack
 from jetq.admin.task_history import task_history
 from jetq.app.call import TaskCall, existing_task
 from jetq.app.group import Tasks
-from jetq.app.lifecycle import Hooks, Lifecycle
+from jetq.app.lifecycle import Lifecycle
 from jetq.app.operating import TaskOperator, operate
 from jetq.app.options import CallOptions, OptionValues, build_request
 from jetq.app.register import Registry
@@ -103,8 +103,6 @@ class App(Registry, Lifecycle, TaskOperator):
         self.settings = base.with_connection(servers=_joined(servers), context=context)
         self.bus = Bus()
         self.router = Router()
-        self.hooks = Hooks()
-        self.origin = ""  # MODULE:ATTRIBUTE that led to it, if it was loaded so
         self.middleware = tuple(middleware)
         self.error_rules = ErrorRules.checked(retry_on, give_up_on, on_error)
         self.logger = logger or logging.getLogger("jetq.task")

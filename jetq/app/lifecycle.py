@@ -11,6 +11,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from jetq.errors import InvalidSettingError
@@ -52,9 +53,17 @@ class Lifecycle:
     Registers hooks. The part of App that its users see as ``.lifespan`` and ``.on_...``.
 
     Each method is a decorator, and gives the function back as it was.
+
+    Attributes:
+        origin: ``MODULE:ATTRIBUTE`` that led to the application, if somebody loaded it by name.
     """
 
-    hooks: Hooks
+    origin: str = ""
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """What was registered."""
+        return Hooks()
 
     def on_worker_start(self, function: _H) -> _H:
         """

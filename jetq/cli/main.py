@@ -11,7 +11,7 @@ import typer
 
 from jetq.cli import keys, operations, options, queues, repairing, stores, tasks, worker
 from jetq.cli.exits import FAILED, status_of
-from jetq.errors import AppLoadError, JetqError
+from jetq.errors import AppLoadError, HookFailedError, JetqError, ProcessStartError
 
 app = typer.Typer(
     name="jetq",
@@ -85,10 +85,13 @@ def main() -> None:
 
 
 def _explain(error: JetqError) -> None:
-    if isinstance(error, AppLoadError) and error.__cause__ is not None:
+    told = ""
+    if isinstance(error, AppLoadError | HookFailedError) and error.__cause__ is not None:
         from jetq.runtime.loading import own_traceback
 
         told = own_traceback(error.__cause__)
-        if told:
-            typer.echo(told, err=True)
+    elif isinstance(error, ProcessStartError):
+        told = error.remote_traceback
+    if told:
+        typer.echo(told, err=True)
     typer.echo(f"jetq: {error}", err=True)

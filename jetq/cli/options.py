@@ -100,6 +100,30 @@ ChildTimeout = Annotated[
         help="With -p: replace a process that gives no sign of life for so long; 30s.",
     ),
 ]
+PoolProcesses = Annotated[
+    int | None,
+    typer.Option(
+        "--pool-processes",
+        metavar="N",
+        help="Processes for handlers with pool='process', else JETQ_POOL_PROCESSES, else as many as processors.",
+    ),
+]
+MaxTasksPerProcess = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tasks-per-process",
+        metavar="N",
+        help="Replace a process for handlers after so many tasks, else JETQ_MAX_TASKS_PER_PROCESS.",
+    ),
+]
+MaxMemoryPerProcess = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory-per-process",
+        metavar="SIZE",
+        help="Replace one that holds more after a task, such as 512M, else JETQ_MAX_MEMORY_PER_PROCESS.",
+    ),
+]
 PidFile = Annotated[
     Path | None,
     typer.Option("--pidfile", metavar="FILE", help="With -p: hold this file with the supervisor's number."),

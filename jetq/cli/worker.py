@@ -32,6 +32,9 @@ def worker(
     max_tasks_per_child: options.MaxTasksPerChild = None,
     max_memory_per_child: options.MaxMemoryPerChild = None,
     child_timeout: options.ChildTimeout = None,
+    pool_processes: options.PoolProcesses = None,
+    max_tasks_per_process: options.MaxTasksPerProcess = None,
+    max_memory_per_process: options.MaxMemoryPerProcess = None,
     pidfile: options.PidFile = None,
     reload: options.Reload = False,
     log_level: options.LogLevel = "info",
@@ -48,7 +51,7 @@ def worker(
     process after the other.
     """
     from jetq.cli.durations import parse_duration
-    from jetq.cli.serving import choose_uvloop, configure_logs, parse_address
+    from jetq.cli.serving import choose_uvloop, configure_logs, log_stream, parse_address, with_processes
     from jetq.cli.signing import trust
     from jetq.cli.supervising import ChildOptions, supervise
     from jetq.runtime.loading import load_app
@@ -57,7 +60,8 @@ def worker(
     from jetq.settings import WorkerSettings
 
     patience = parse_duration("--shutdown-timeout", shutdown_timeout)
-    settings = WorkerSettings(concurrency=concurrency, shutdown_timeout=patience, burst=burst)
+    settings = replace(WorkerSettings.from_env(), concurrency=concurrency, shutdown_timeout=patience, burst=burst)
+    settings = with_processes(settings, pool_processes, max_tasks_per_process, max_memory_per_process)
     place = Place(servers=servers, context=context, namespace=namespace, embedded=embedded, store=store)
     loop, page = choose_uvloop(uvloop), parse_address("--metrics", metrics)
     children = ChildOptions(
@@ -79,7 +83,7 @@ def worker(
     app = load_app(target, app_dir)
     trust(app, verify, optional=signatures_optional)
     configure_logs(
-        log_level, log_format, sys.stderr if inherited is None else inherited.log_stream(sys.stderr.fileno())
+        log_level, log_format, log_stream(app) if inherited is None else inherited.log_stream(sys.stderr.fileno())
     )
     run_worker(
         app,

@@ -80,6 +80,23 @@ class Runner(Protocol):
         ...
 
 
+class _Over:
+    """Stands in the context of a run that has ended, for threads that outlive it."""
+
+    is_over = True
+    timed_out = False
+    limit = 0.0
+
+    def extended(self) -> None:
+        """Nothing is left to be extended."""
+
+    def began(self, limit: float) -> None:
+        """It is over."""
+
+
+OVER: Final = _Over()
+
+
 class Context(ContextMark):
     """
     The task that a handler runs for, and what it may do meanwhile.

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from jetq.errors import InvalidPayloadError, JetqError
 from jetq.execution.composed import bound
-from jetq.execution.context import Context, Enqueuer, Reporter, current_context
+from jetq.execution.context import OVER, Context, Enqueuer, Reporter, current_context
 from jetq.execution.deciding import decided, outcome_of
 from jetq.execution.ending import after_return
 from jetq.execution.failure import MAX_MESSAGE, shorten
@@ -38,23 +38,6 @@ from jetq.routing.error_rules import ErrorRules
 from jetq.routing.handler import Handler, check_middleware
 
 _NO_RULES: Final = ErrorRules()
-
-
-class _Over:
-    """Stands in the context of a run that has ended, for threads that outlive it."""
-
-    is_over = True
-    timed_out = False
-    limit = 0.0
-
-    def extended(self) -> None:
-        """Nothing is left to be extended."""
-
-    def began(self, limit: float) -> None:
-        """It is over."""
-
-
-_OVER: Final = _Over()
 
 
 class Executor:
@@ -300,7 +283,7 @@ class Execution:
     def _end(self) -> None:
         """Stop the clock."""
         self._timer.cancel()
-        self.context.runner = _OVER
+        self.context.runner = OVER
         if (soft := self.context.soft_limit) is not None:
             soft.close()
 

@@ -35,13 +35,13 @@ def shared_log(descriptor: int, lock: int) -> TextIO:
     return cast("TextIO", _LineStream(descriptor, lock))
 
 
-def lock_of(stream: TextIO) -> int:
-    """Return the lock of a shared log; -1 for any other stream."""
-    return stream.lock if isinstance(stream, _LineStream) else -1
-
-
 class _LineStream(io.TextIOBase):
-    """See :func:`shared_log`."""
+    """
+    See :func:`shared_log`.
+
+    Attributes:
+        lock: The file that all writers lock.
+    """
 
     def __init__(self, descriptor: int, lock: int) -> None:
         super().__init__()

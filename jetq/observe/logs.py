@@ -19,7 +19,6 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from jetq.model.events import Event, TaskStateChanged
-from jetq.observe.line_stream import lock_of
 from jetq.observe.scope import current_scope
 from jetq.observe.words import one_line, told, words_of
 
@@ -203,7 +202,7 @@ def configure(level: str, log_format: LogFormat, *, stream: TextIO, colors: bool
             wrapper_class=structlog.stdlib.BoundLogger,
         )
     root = logging.getLogger()
-    _setup[:] = [LogSetup(level, log_format, colors, lock_of(stream))]
+    _setup[:] = [LogSetup(level, log_format, colors, getattr(stream, "lock", -1))]
     if root.handlers:
         return False
     handler = logging.StreamHandler(stream)

@@ -17,11 +17,13 @@ from jetq.execution.context import Context, current
 from jetq.model.retry import Fixed
 from jetq.settings import Queue
 
+Json = None | bool | int | str | list[Any] | dict[str, Any]
+
 app = App("pool", queues=[Queue("DEFAULT", lease=1.0)], retry=Fixed(0.1))
 app.hooks.process_start.append(lambda: {"started": os.getpid()})
 
 
-class Unpicklable(Exception):
+class UnpicklableError(Exception):
     """Nobody could send it elsewhere."""
 
     def __init__(self, first: int, *, second: object) -> None:
@@ -29,12 +31,12 @@ class Unpicklable(Exception):
         self.lock = second
 
 
-class Hopeless(Unpicklable):
+class HopelessError(UnpicklableError):
     """Not worth another try."""
 
 
 @app.task("echo", pool="process")
-def echo(value: Any = None) -> Any:
+def echo(value: Json = None) -> Json:
     return value
 
 
@@ -59,12 +61,12 @@ def odd() -> Any:
 
 @app.task("fail", pool="process", max_tries=1)
 def fail() -> None:
-    raise Unpicklable(1, second=object())
+    raise UnpicklableError(1, second=object())
 
 
-@app.task("hopeless", pool="process", give_up_on=Hopeless, max_tries=5)
+@app.task("hopeless", pool="process", give_up_on=HopelessError, max_tries=5)
 def hopeless() -> None:
-    raise Hopeless(1, second=object())
+    raise HopelessError(1, second=object())
 
 
 @app.task("signal", pool="process", max_tries=3)
@@ -158,7 +160,7 @@ def log(ctx: Context) -> None:
 
 @app.task("child", pool="process", timeout=1.5, max_tries=1)
 def child(noted: str) -> None:
-    program = subprocess.Popen(["sleep", "60"])
+    program = subprocess.Popen(["/bin/sleep", "60"])
     Path(noted).write_text(str(program.pid))
     program.wait()
 

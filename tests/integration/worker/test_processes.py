@@ -38,7 +38,7 @@ async def app(server: EmbeddedServer, namespace: str, told: list[Event]) -> Asyn
 
 
 def pool_of(worker: Worker) -> ProcessPool:
-    pool = worker._executor._processes
+    pool = worker._executor._processes  # pyright: ignore[reportPrivateUsage]
     assert pool is not None
     return pool
 
@@ -91,7 +91,7 @@ async def test_a_call_runs_in_another_process_with_its_context(app: App) -> None
 
 
 @pytest.mark.parametrize("value", [None, 1, "é", {"a": [1, {"b": None}]}, 2**70], ids=repr)
-async def test_what_a_handler_returns_is_what_comes_back(app: App, value: object) -> None:
+async def test_what_a_handler_returns_is_what_comes_back(app: App, value: pool_app.Json) -> None:
     async with Worker(app, settings=ONE):
         assert await (await pool_app.echo.aenqueue(value)).aresult(10) == value
 
@@ -115,9 +115,9 @@ async def test_an_exception_that_nobody_could_send_keeps_its_class_message_and_t
             await (await pool_app.fail.aenqueue()).aresult(10)
 
     error = raised.value
-    assert error.error_type == "tests.integration.worker.pool_app.Unpicklable"
+    assert error.error_type == "tests.integration.worker.pool_app.UnpicklableError"
     assert error.error_message.startswith("1 and <object object")
-    assert "in fail\n    raise Unpicklable(1, second=object())" in error.remote_traceback
+    assert "in fail\n    raise UnpicklableError(1, second=object())" in error.remote_traceback
     assert "process_child" not in error.remote_traceback
 
 
@@ -290,9 +290,7 @@ async def test_the_time_limit_counts_from_when_a_process_is_free(app: App, tmp_p
         assert await second.aresult(10) == "slept"
 
 
-async def test_a_stopping_worker_gives_back_what_waits_for_a_process(
-    app: App, told: list[Event], tmp_path: Path
-) -> None:
+async def test_a_stopping_worker_gives_back_what_waits_for_a_process(app: App, tmp_path: Path) -> None:
     async with Worker(app, settings=ONE) as worker:
         running = await pool_app.hold.aenqueue(str(tmp_path / "first"), 1.0)
         await noted(tmp_path / "first")

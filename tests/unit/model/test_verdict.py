@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from jetq.model.outcome import (
     Cancelled,
+    Crashed,
     Expired,
     Failed,
     GivenUp,
@@ -57,6 +58,7 @@ OUTCOMES: list[Row] = [
     (Succeeded(b"1"),          COMPLETE,   COMPLETE,   COMPLETE,   COMPLETE),
     (Failed(BOOM),             CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (TimedOut(30),             CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (Crashed(BOOM),            CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (Retried(None, "again"),   CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (Retried(60, "again"),     CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (Retried(60, "", "BULK"),  CANCELLED,  EXHAUSTED,  LATE,       ELSEWHERE),
@@ -143,6 +145,27 @@ def test_an_outcome_leads_where_the_table_says(row: Row, situation: Situation) -
         expected = else_
 
     assert in_words(verdict_of(outcome, situation.record(), situation.limit)) == expected
+
+
+def test_the_death_of_a_process_counts_as_a_crash_whatever_follows() -> None:
+    for situation in SITUATIONS:
+        assert verdict_of(Crashed(BOOM), situation.record(), situation.limit).crashed
+
+
+def test_the_third_process_that_dies_ends_the_task() -> None:
+    record = replace(SITUATIONS[0].record(), crashes=MAX_CRASHES - 1)
+
+    verdict = verdict_of(Crashed(BOOM), record)
+
+    assert in_words(verdict) == "terminated crash"
+    assert (verdict.crashed, verdict.error) == (True, BOOM)
+    assert verdict.last_err == "ValueError: boom (3 runs of this task killed what ran them)"
+
+
+def test_a_task_that_somebody_cancelled_ends_cancelled_when_its_process_dies() -> None:
+    record = replace(SITUATIONS[0].record(), crashes=MAX_CRASHES - 1, cancel_requested=CancelRequest("me"))
+
+    assert in_words(verdict_of(Crashed(BOOM), record)) == CANCELLED
 
 
 def test_the_table_has_a_row_for_every_outcome() -> None:

@@ -39,6 +39,7 @@ from jetq.model.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from jetq.model.hook_failed import HookFailed
 from jetq.model.progress import make_progress
 from jetq.model.record import ErrorInfo
 from jetq.model.state import State
@@ -163,6 +164,7 @@ OTHERS: list[tuple[Event, str, str]] = [
     (JanitorPassed(records=1, repairs={"item": 1}, missed=0, complete=True, duration=0.1), "info", "janitor passed"),
     (JanitorPassed(records=1, repairs={}, missed=1, complete=True, duration=0.1), "info", "janitor passed"),
     (JanitorPassed(records=1, repairs={}, missed=0, complete=False, duration=0.1), "info", "janitor passed"),
+    (HookFailed(hook="lifespan", function="shop:life", error="it took longer than 5 s"), "warning", "a hook failed"),
     (JanitorFailed(error="no answer"), "warning", "janitor's pass failed"),
     (JanitorFailed(error="denied", final=True), "info", "no janitor here, this user may not"),
     (TopologyChanged(name="S", change="x was added"), "info", "topology"),
