@@ -37,6 +37,8 @@ class RollingRestart:
     def begin(self, places: Iterable[Place]) -> None:
         """Begin, or begin anew with those that were done already."""
         self._waiting = deque(places)
+        for place in self._waiting:
+            place.stillborn, place.not_before = "", 0.0  # what made its children fail may be mended
         self._notifier.reloading()
         self._is_on = True
 
@@ -46,24 +48,28 @@ class RollingRestart:
             place, before = self._current
             if place.stillborn:
                 place.retiring = None
-                self._end(f"the new child {place.stillborn}; the old ones go on")
+                self._give_up(place)
             elif before.death is not None:
                 self._current = None
         while self._is_on and self._current is None:
             if not self._waiting:
                 self._end()
             elif self._waiting[0].retiring is not None:
-                return  # who replaces its child may have been started before this restart
+                # who replaces its child may have been started before this restart
+                if self._waiting[0].stillborn:
+                    self._give_up(self._waiting[0])
+                return
             else:
                 self._begin_with(self._waiting.popleft())
 
     def _begin_with(self, place: Place) -> None:
         child = place.child
-        if child is None:
-            place.not_before = 0.0  # what makes it crash may be mended
-        else:
+        if child is not None:
             self._current = place, child
             self._retire(place)
+
+    def _give_up(self, place: Place) -> None:
+        self._end(f"the new child {place.stillborn}; the old ones go on")
 
     def _end(self, error: str = "") -> None:
         self._current = None

@@ -237,6 +237,16 @@ def test_a_rolling_restart_whose_first_new_child_does_not_start_is_given_up(watc
     assert {event["pid"] for event in supervisor.told("ChildEnded", orderly=True)} == before
 
 
+def test_a_rolling_restart_starts_those_at_once_that_crashed_before(watch: Watch) -> None:
+    supervisor = watch("well,exit:2,exit:2,well", processes=2, backoff_first=100, backoff_most=100)
+    supervisor.wait("RestartDelayed", place=2)
+    supervisor.signal(signal.SIGHUP)
+
+    supervisor.wait("ChildReady", place=2)
+    supervisor.wait("ReloadEnded", error="")
+    assert supervisor.stop() == 0
+
+
 def test_a_child_that_does_not_stop_is_killed_and_the_status_says_so(watch: Watch) -> None:
     supervisor = watch("deaf")
     supervisor.wait("ChildReady")
