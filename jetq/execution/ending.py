@@ -13,6 +13,7 @@ from jetq.errors import (
     InvalidNameError,
     InvalidSettingError,
     ProcessDiedError,
+    ProcessStartError,
     Retry,
     Signal,
     Snooze,
@@ -28,6 +29,9 @@ from jetq.settings import seconds
 
 _LONGEST: Final = 10 * 365 * 24 * 3600.0
 """Seconds that a handler may ask for: ten years. Beyond lies a slip of units, and soon the end of datetime."""
+
+_START_AGAIN: Final = 5.0
+"""Seconds until a task runs again, here or elsewhere, for which no process came up; that costs it no try."""
 
 _PRECEDENCE: Final = (Terminate, Retry, Snooze)
 """Which signal of a group counts."""
@@ -54,6 +58,8 @@ def after_error(error: BaseException) -> Outcome:
         return _signalled(error)
     if isinstance(error, ProcessDiedError):
         return Crashed(ErrorInfo(type="ProcessDiedError", message=str(error)))
+    if isinstance(error, ProcessStartError):
+        return Snoozed(_START_AGAIN, describe(error))
     parts = leaves(error)
     if all(isinstance(part, _PRECEDENCE) for part in parts):
         return _signalled(next(part for kind in _PRECEDENCE for part in parts if isinstance(part, kind)))

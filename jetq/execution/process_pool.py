@@ -20,7 +20,7 @@ Middleware runs in the worker. With it, what a handler returns is seen as plain 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -50,6 +50,12 @@ from jetq.wire.process_call import outcome_of
 
 GRACE: Final = 1.0
 """Seconds that a handler may take to end after it was told to, before its process is killed."""
+_ATTEMPTS: Final = 3
+"""Starts in a row that fail until those who wait are told."""
+_BETWEEN: Final = 0.1
+"""Seconds after the first failed start; doubled by each further one."""
+_MOST_BETWEEN: Final = 5.0
+"""Seconds."""
 _FAR: Final = 10 * 365 * 24 * 3600.0
 """Seconds: the time limit of a run that waits for a process."""
 
@@ -65,6 +71,7 @@ class ProcessPool:
         max_memory: Bytes of memory beyond which one is replaced after its call; None is unlimited.
         patience: Seconds that the stop hooks of one may take.
         grace: Seconds that a handler may take to end after it was told to.
+        on_failure: Told why a process did not start.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class ProcessPool:
         max_memory: int | None = None,
         patience: float = 5.0,
         grace: float = GRACE,
+        on_failure: Callable[[ProcessStartError], None] | None = None,
     ) -> None:
         self._launch = launch
         self._size = size
@@ -87,11 +95,13 @@ class ProcessPool:
         self._unborn: set[HandlerProcess] = set()
         self._members: set[HandlerProcess] = set()
         self._waiting: deque[asyncio.Future[HandlerProcess]] = deque()
+        self._on_failure = on_failure
         self._starting = 0
+        self._failures = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="jetq-start")
         self._quiet = False
-        self._closed = False
+        self._closing = asyncio.Event()
 
     @property
     def pids(self) -> list[int]:
@@ -215,33 +225,53 @@ class ProcessPool:
     def _start_more(self) -> None:
         """Start as many processes as are waited for, within the size."""
         waiting = sum(not waiter.done() for waiter in self._waiting)
-        while self._starting < waiting and len(self._members) + self._starting < self._size and not self._closed:
+        while (
+            self._starting < waiting and len(self._members) + self._starting < self._size and not self._closing.is_set()
+        ):
             self._starting += 1
             self._begin(self._start_for_waiters())
 
     def _replace(self) -> None:
         """Start a process in place of one that ended, before anybody asks for it."""
-        if not self._closed and not self._quiet and len(self._members) + self._starting < self._size:
+        if not self._closing.is_set() and not self._quiet and len(self._members) + self._starting < self._size:
             self._starting += 1
             self._begin(self._start_for_waiters())
 
     async def _start_for_waiters(self) -> None:
-        """Start a process; whoever waits longest gets it, or learns why there is none."""
+        """
+        Start a process for whoever waits longest.
+
+        One that does not come up is tried again a little later. Those who wait learn why only if that happens again and
+        again, and no other process is there to wait for.
+        """
         try:
             await self._start_one()
         except ProcessStartError as error:
-            waiter = self._next_waiter()
-            if waiter is not None:
-                waiter.set_exception(error)
+            self._failed_to_start(error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(_MOST_BETWEEN, _BETWEEN * 2**self._failures)):
+                    await self._closing.wait()
+        else:
+            self._failures = 0
         finally:
             self._starting -= 1
         self._start_more()
+
+    def _failed_to_start(self, error: ProcessStartError) -> None:
+        if self._closing.is_set():
+            return
+        self._failures += 1
+        if self._on_failure is not None:
+            self._on_failure(error)
+        if self._failures >= _ATTEMPTS and not self._members:
+            while (waiter := self._next_waiter()) is not None:
+                waiter.set_exception(error)
 
     async def _start_one(self) -> None:
         process = await HandlerProcess.start(self._launch, self._on_gone, self._starter)
         self._unborn.add(process)
         try:
-            if self._closed:
+            if self._closing.is_set():
                 process.kill()
             await process.ready()
         finally:
@@ -277,7 +307,7 @@ class ProcessPool:
     async def close(self) -> None:
         """Let all processes run their stop hooks and end; what still runs there is killed."""
         self.quiet()
-        self._closed = True
+        self._closing.set()
         for process in self._members | self._unborn:
             if process in self._unborn or not process.is_free:
                 process.kill()

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from jetq.model.hook_failed import HookFailed
 from jetq.model.progress import Progress
 from jetq.model.record import ErrorInfo, TaskRecord
 from jetq.model.state import State
@@ -23,6 +22,7 @@ from jetq.model.supervision import (
     RunsHandedOver,
     SupervisorLost,
 )
+from jetq.model.surroundings import HookFailed, ProcessNotStarted
 
 
 class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
@@ -369,6 +369,7 @@ Event = (
     | JanitorPassed
     | JanitorFailed
     | HookFailed
+    | ProcessNotStarted
     | ChildStarted
     | ChildReady
     | ChildReplaced

@@ -33,7 +33,6 @@ from jetq.model.events import (
     WorkerStopped,
     WorkerStopping,
 )
-from jetq.model.hook_failed import HookFailed
 from jetq.model.state import FAILED, End, State
 from jetq.model.supervision import (
     ChildEnded,
@@ -47,6 +46,7 @@ from jetq.model.supervision import (
     RunsHandedOver,
     SupervisorLost,
 )
+from jetq.model.surroundings import HookFailed, ProcessNotStarted
 from jetq.model.upkeep import HOUSEKEEPING
 
 _SHOWN_PATTERNS: Final = 10
@@ -293,6 +293,10 @@ def _hook_failed(event: HookFailed) -> Told:
     return logging.WARNING, "a hook failed", fields
 
 
+def _process_not_started(event: ProcessNotStarted) -> Told:
+    return logging.WARNING, "a process for handlers did not start", {"worker": event.worker, "error": event.error}
+
+
 _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     AccessDenied: _access_denied,
     ClockSkewed: _clock_skewed,
@@ -318,6 +322,7 @@ _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     JanitorPassed: _passed,
     JanitorFailed: _pass_failed,
     HookFailed: _hook_failed,
+    ProcessNotStarted: _process_not_started,
     ChildStarted: _child_started,
     ChildReady: _child_ready,
     ChildReplaced: _child_replaced,

@@ -16,7 +16,7 @@ from typing import Any
 
 from jetq.app.lifecycle import Hook, Hooks
 from jetq.errors import HookFailedError
-from jetq.model.hook_failed import HookFailed
+from jetq.model.surroundings import HookFailed
 from jetq.observe.bus import Bus
 from jetq.routing.signature import function_name
 

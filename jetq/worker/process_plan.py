@@ -13,6 +13,8 @@ from jetq.errors import HandlerSignatureError
 from jetq.execution.executor import Executor
 from jetq.execution.handler_process import Launch
 from jetq.execution.process_pool import ProcessPool
+from jetq.model.surroundings import ProcessNotStarted
+from jetq.observe.bus import Bus
 from jetq.observe.logs import configured
 from jetq.routing.handler import Handler
 from jetq.settings import WorkerSettings, seconds
@@ -42,7 +44,7 @@ def handlers_in_processes(app: App) -> list[Handler]:
     return found
 
 
-def process_pool(app: App, settings: WorkerSettings, worker: str) -> ProcessPool | None:
+def process_pool(app: App, settings: WorkerSettings, worker: str, bus: Bus) -> ProcessPool | None:
     """Return a pool for a worker, not started; None if no handler needs one."""
     if not handlers_in_processes(app):
         return None
@@ -65,6 +67,7 @@ def process_pool(app: App, settings: WorkerSettings, worker: str) -> ProcessPool
         max_tasks=settings.max_tasks_per_process,
         max_memory=settings.max_memory_per_process,
         patience=seconds("hook_timeout", settings.hook_timeout),
+        on_failure=lambda error: bus.emit(ProcessNotStarted(worker=worker, error=error.reason)),
     )
 
 

@@ -214,7 +214,7 @@ class Worker:
         app, settings = self._app, self.settings
         hooks = LifeHooks(app.hooks, self._bus, seconds("hook_timeout", settings.hook_timeout))
         state = await hooks.begin(app, self._parts)
-        processes = process_pool(app, settings, self.id)
+        processes = process_pool(app, settings, self.id, self._bus)
         self._executor = executor_for(app, settings, processes, state)
         return processes
 
@@ -226,8 +226,8 @@ class Worker:
             begin=self._begin,
             give_back=lambda delivery: desk.release(delivery.reply),
         )
-        pullers = [
-            Puller(
+        pullers = {
+            name: Puller(
                 backend.connection,
                 backend.names,
                 name,
@@ -235,12 +235,9 @@ class Worker:
                 on_credit=self._fetcher.refill,
             )
             for name in desk.bound
-        ]
+        }
+        await self._fetcher.start(pullers, self._choice.sharing(pullers, self.settings.concurrency))
         self._parts.push_async_callback(self._fetcher.quiet)
-        for puller in pullers:
-            self._fetcher.add(puller)
-        for puller in pullers:
-            await puller.start()
 
     async def _keep_leases(self, desk: Desk) -> None:
         loop = asyncio.get_running_loop()

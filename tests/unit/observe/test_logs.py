@@ -39,7 +39,6 @@ from jetq.model.events import (
     WorkerStopped,
     WorkerStopping,
 )
-from jetq.model.hook_failed import HookFailed
 from jetq.model.progress import make_progress
 from jetq.model.record import ErrorInfo
 from jetq.model.state import State
@@ -55,6 +54,7 @@ from jetq.model.supervision import (
     RunsHandedOver,
     SupervisorLost,
 )
+from jetq.model.surroundings import HookFailed, ProcessNotStarted
 from jetq.observe.logs import EventLog, Line, Log, LogFormat, configure
 from jetq.observe.scope import TaskScope, current_scope
 
@@ -165,6 +165,7 @@ OTHERS: list[tuple[Event, str, str]] = [
     (JanitorPassed(records=1, repairs={}, missed=1, complete=True, duration=0.1), "info", "janitor passed"),
     (JanitorPassed(records=1, repairs={}, missed=0, complete=False, duration=0.1), "info", "janitor passed"),
     (HookFailed(hook="lifespan", function="shop:life", error="it took longer than 5 s"), "warning", "a hook failed"),
+    (ProcessNotStarted(worker="W1", error="x"), "warning", "a process for handlers did not start"),
     (JanitorFailed(error="no answer"), "warning", "janitor's pass failed"),
     (JanitorFailed(error="denied", final=True), "info", "no janitor here, this user may not"),
     (TopologyChanged(name="S", change="x was added"), "info", "topology"),

@@ -1,5 +1,5 @@
 """
-hook_failed: a hook of an application that failed when its worker stopped, as a value for `observe.bus`.
+surroundings: what fails around the handlers of a worker, in hooks and processes, as values for `observe.bus`.
 """
 
 from msgspec import Struct
@@ -17,4 +17,17 @@ class HookFailed(Struct, frozen=True, kw_only=True):
 
     hook: str
     function: str
+    error: str
+
+
+class ProcessNotStarted(Struct, frozen=True, kw_only=True):
+    """
+    A process for handlers did not come up; tasks wait for the others, or for the next attempt.
+
+    Attributes:
+        worker: Its worker's id.
+        error: Why.
+    """
+
+    worker: str
     error: str
