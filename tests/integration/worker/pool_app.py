@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from jetq.app.application import App
-from jetq.errors import Retry, Snooze, SoftTimeout, Terminate
+from jetq.errors import HandlerFailedError, Retry, Snooze, SoftTimeout, Terminate
 from jetq.execution.context import Context, current
+from jetq.execution.middleware import CallNext
 from jetq.model.retry import Fixed
 from jetq.settings import Queue
 
@@ -38,6 +39,35 @@ class HopelessError(UnpicklableError):
 @app.task("echo", pool="process")
 def echo(value: Json = None) -> Json:
     return value
+
+
+async def mending(ctx: Context, call_next: CallNext) -> Any:
+    """See what middleware can see of a handler elsewhere."""
+    try:
+        return {"seen": await call_next(ctx), "arguments": ctx.arguments[1]}
+    except HandlerFailedError as error:
+        return {"error": error.error_type, "message": error.error_message, "notes": len(error.__notes__)}
+    except Retry as signal:
+        return {"signal": signal.reason}
+
+
+@app.task("around", pool="process", middleware=[mending])
+def around(value: Json) -> Json:
+    if value == "raise":
+        raise HopelessError(1, second=2)
+    if value == "retry":
+        raise Retry(reason="once more")
+    return value
+
+
+async def watching(ctx: Context, call_next: CallNext) -> Any:
+    """Leave everything as it is."""
+    return await call_next(ctx)
+
+
+@app.task("watched", pool="process", middleware=[watching], give_up_on=HopelessError)
+def watched() -> None:
+    raise HopelessError(1, second=2)
 
 
 @app.task("where", pool="process")

@@ -1,6 +1,7 @@
 """Handlers in processes of their own, in a real worker."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -56,6 +57,18 @@ def true_that(condition: Callable[[], object]) -> Callable[[], Awaitable[object]
         return condition()
 
     return holds
+
+
+def children() -> list[int]:
+    """Return the processes for handlers of this process."""
+    found: list[int] = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, IndexError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) != os.getpid():
+                continue
+            if b"jetq.runtime.pool_program" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
 
 
 async def noted(path: Path) -> None:
@@ -129,6 +142,29 @@ async def test_rules_about_exceptions_know_the_classes(app: App) -> None:
         record = await handle.arecord()
 
     assert record.tries == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ({"a": [1]}, {"seen": {"a": [1]}, "arguments": {"value": {"a": [1]}}}),
+        ("raise", {"error": "tests.integration.worker.pool_app.HopelessError", "message": "1 and 2", "notes": 1}),
+        ("retry", {"signal": "once more"}),
+    ],
+    ids=["value", "error", "signal"],
+)
+async def test_middleware_sees_values_errors_and_signals(app: App, value: pool_app.Json, seen: object) -> None:
+    async with Worker(app, settings=ONE):
+        assert await (await pool_app.around.aenqueue(value)).aresult(10) == seen
+
+
+async def test_middleware_that_lets_an_error_pass_changes_nothing_of_what_follows(app: App) -> None:
+    async with Worker(app, settings=ONE):
+        with pytest.raises(TaskTerminatedError, match="given_up") as raised:
+            await (await pool_app.watched.aenqueue()).aresult(10)
+
+    assert raised.value.error_type == "tests.integration.worker.pool_app.HopelessError"
+    assert "in watched\n    raise HopelessError(1, second=2)" in raised.value.remote_traceback
 
 
 @pytest.mark.parametrize(("kind", "tries"), [("retry", 2), ("snooze", 1)])
@@ -330,6 +366,27 @@ async def test_an_idle_process_that_was_killed_is_not_given_a_task(app: App) -> 
         handle = await pool_app.where.aenqueue()
         assert (await handle.aresult(10))["pid"] != pid
         assert (await handle.arecord()).crashes == 0
+
+
+async def test_a_process_that_is_killed_while_it_starts_costs_no_task_a_try(app: App, tmp_path: Path) -> None:
+    async with Worker(app, settings=SETTINGS) as worker:
+        first = await pool_app.hold.aenqueue(str(tmp_path / "first"), 2.0)
+        await noted(tmp_path / "first")
+        [before] = pool_of(worker).pids
+        second = await pool_app.echo.aenqueue(1)
+
+        async def starts() -> bool:
+            found = set(children()) - {before}
+            for pid in found:
+                os.kill(pid, signal.SIGKILL)
+            return bool(found)
+
+        await eventually(starts)
+        assert await second.aresult(10) == 1
+        assert await first.aresult(10) == "slept"
+        record = await second.arecord()
+
+    assert (record.tries, record.crashes) == (1, 0)
 
 
 async def test_the_loop_goes_on_while_processes_compute(app: App, tmp_path: Path) -> None:
