@@ -268,6 +268,8 @@ class WorkerSettings:
         max_tasks_per_process: Tasks after which such a process is replaced; None is unlimited.
         max_memory_per_process: Bytes of memory beyond which it is replaced, after the task; None is unlimited.
         hook_timeout: Seconds that each stop hook of the application, and the end of its lifespan, may take.
+        strict: The order in which queues are named is their priority: a free slot goes to the first that has work.
+        exclude: Names of queues that are not served.
         burst: Stop when all queues are empty.
         janitor: Be ready to be the one process that mends what crashes leave behind; in burst mode never.
     """
@@ -279,6 +281,8 @@ class WorkerSettings:
     max_tasks_per_process: int | None = None
     max_memory_per_process: int | None = None
     hook_timeout: Duration = 5.0
+    strict: bool = False
+    exclude: Sequence[str] = ()
     burst: bool = False
     janitor: bool = True
 
@@ -292,6 +296,8 @@ class WorkerSettings:
             whole("max_memory_per_process", self.max_memory_per_process, least=LEAST_CHILD_MEMORY)
         for name in ("shutdown_timeout", "hook_timeout"):
             object.__setattr__(self, name, seconds(name, getattr(self, name)))
+        excluded = (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude)
+        object.__setattr__(self, "exclude", tuple(check_name("queue", name) for name in excluded))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:

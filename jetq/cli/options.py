@@ -2,10 +2,16 @@
 options: what several commands take, spelled once.
 """
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+
+from jetq.errors import InvalidSettingError
+
+_WEIGHTED: Final = re.compile(r"(?P<name>.+?)(?::(?P<weight>\d{1,9}))?", re.ASCII)
 
 Servers = Annotated[
     str | None,
@@ -34,10 +40,18 @@ Queues = Annotated[
     typer.Option(
         "--queues",
         "-Q",
-        metavar="NAME",
+        metavar="NAME[:WEIGHT]",
         envvar="JETQ_QUEUES",
-        help="Queues to serve, repeated or comma-separated; all that the application knows if absent.",
+        help="Queues to serve, repeated or comma-separated, with their shares of the slots, as critical:6,low:1; "
+        "all that the application knows if absent.",
     ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="With -Q: the order is the priority; a free slot goes to the first with work.")
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="NAME", help="Queues not to serve, repeated or comma-separated."),
 ]
 Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", help="Tasks that run at one time.")]
 Burst = Annotated[bool, typer.Option("--burst", help="Exit when the queues are empty.")]
@@ -141,3 +155,20 @@ def split_names(values: list[str] | None) -> tuple[str, ...]:
     """Return the names of a repeatable option whose values may hold commas, each once."""
     names = (name.strip() for value in values or () for name in value.split(","))
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def split_weights(values: list[str] | None) -> Sequence[str] | Mapping[str, int]:
+    """
+    Return queues as ``--queues`` names them: names, or their weights by name if any has one.
+
+    A number behind the last colon is a weight, so a queue whose own name ends in one needs another: ``mail:2:1``.
+
+    Raises:
+        InvalidSettingError: A queue is named twice.
+    """
+    found = [_WEIGHTED.fullmatch(name) for name in split_names(values)]
+    names = [each["name"] for each in found if each is not None]
+    if len(set(names)) < len(names):
+        raise InvalidSettingError("--queues", ",".join(values or ()), "each queue once")
+    weights = {each["name"]: int(each["weight"] or 1) for each in found if each is not None}
+    return weights if any(each is not None and each["weight"] for each in found) else names

@@ -17,6 +17,8 @@ def worker(
     target: options.Target,
     *,
     queues: options.Queues = None,
+    strict: options.Strict = False,
+    exclude: options.Exclude = None,
     concurrency: options.Concurrency = DEFAULT_CONCURRENCY,
     processes: options.Processes = None,
     burst: options.Burst = False,
@@ -61,6 +63,7 @@ def worker(
 
     patience = parse_duration("--shutdown-timeout", shutdown_timeout)
     settings = replace(WorkerSettings.from_env(), concurrency=concurrency, shutdown_timeout=patience, burst=burst)
+    settings = replace(settings, strict=strict, exclude=options.split_names(exclude))
     settings = with_processes(settings, pool_processes, max_tasks_per_process, max_memory_per_process)
     place = Place(servers=servers, context=context, namespace=namespace, embedded=embedded, store=store)
     loop, page = choose_uvloop(uvloop), parse_address("--metrics", metrics)
@@ -87,7 +90,7 @@ def worker(
     )
     run_worker(
         app,
-        queues=options.split_names(queues),
+        queues=options.split_weights(queues),
         settings=settings,
         place=place,
         uvloop=loop,

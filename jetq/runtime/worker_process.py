@@ -24,6 +24,7 @@ from jetq.observe.logs import EventLog, Log
 from jetq.observe.metrics import Metrics
 from jetq.runtime.stopping import StopSignals
 from jetq.settings import STATE_FOLDER, ConnectionSettings, WorkerSettings
+from jetq.worker.queue_choice import Queues
 from jetq.worker.supervision import Supervision
 from jetq.worker.worker import Worker
 
@@ -89,7 +90,7 @@ def announced_address() -> Address:
 def run_worker(
     app: App,
     *,
-    queues: tuple[str, ...] = (),
+    queues: Queues = (),
     settings: WorkerSettings | None = None,
     place: Place | None = None,
     uvloop: UvloopChoice = "auto",
@@ -102,7 +103,7 @@ def run_worker(
 
     Args:
         app: Whose tasks to run.
-        queues: Which queues to serve; none means all that the application knows.
+        queues: Which queues to serve, or their weights; none means all that the application knows.
         settings: Slots, threads, shutdown, burst.
         place: Which server and namespace.
         uvloop: ``auto`` uses it where it is installed.

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -46,6 +46,7 @@ from jetq.worker.lease_keeper import KeeperPlan, LeaseKeeper
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
 from jetq.worker.orders import Obeying, Orders
 from jetq.worker.process_plan import executor_for, handlers_in_processes, process_pool
+from jetq.worker.queue_choice import QueueChoice, Queues
 from jetq.worker.retention_watch import watch_retention
 from jetq.worker.slots import Slot, Slots
 from jetq.worker.supervision import Supervision
@@ -63,8 +64,9 @@ class Worker:
 
     Args:
         app: Whose tasks to run.
-        queues: Names of the queues to serve; none means all that the application and its handlers name.
-        settings: Slots, threads, shutdown.
+        queues: Names of the queues to serve, which get even shares of the slots, or weights by name, as
+            ``{"critical": 6, "low": 1}``; none means all that the application and its handlers name.
+        settings: Slots, threads, shutdown; ``strict`` and ``exclude``.
         version: Of the application, for the worker's presence.
         supervision: The supervisor of this process, if there is one.
 
@@ -76,7 +78,7 @@ class Worker:
         self,
         app: App,
         *,
-        queues: Sequence[str] = (),
+        queues: Queues = (),
         settings: WorkerSettings | None = None,
         version: str = "",
         supervision: Supervision | None = None,
@@ -84,7 +86,7 @@ class Worker:
         self.id = new_id()
         self.settings = settings or WorkerSettings.from_env()
         self._app = app
-        self._queue_names = tuple(queues)
+        self._choice = QueueChoice.of(queues, self.settings)
         self._version = version
         self._started = datetime.now(UTC)
         self._bus = Bus()
@@ -172,8 +174,7 @@ class Worker:
         for handler in self._app.router.handlers:
             if handler.options.queue is not None:
                 known.setdefault(handler.options.queue, Queue(handler.options.queue))
-        names = self._queue_names or tuple(known)
-        return {name: known.get(name) or Queue(name) for name in names}
+        return self._choice.served(known)
 
     async def _assemble(self, declared: dict[str, Queue]) -> None:
         app, backend = self._app, self._backend
