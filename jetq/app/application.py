@@ -18,6 +18,7 @@ from jetq.app.group import Tasks
 from jetq.app.lifecycle import Lifecycle
 from jetq.app.operating import TaskOperator, operate
 from jetq.app.options import CallOptions, OptionValues, build_request
+from jetq.app.queues import QueueOperator
 from jetq.app.register import Registry
 from jetq.app.selection import FilterValues, TaskSelection, filter_of
 from jetq.app.streaming import Streaming
@@ -45,7 +46,7 @@ from jetq.wire.event_filter import EventChoice, EventFilter
 from jetq.wire.events import TaskStateEvent
 
 
-class App(Registry, Lifecycle, TaskOperator):
+class App(Registry, Lifecycle, TaskOperator, QueueOperator):
     """
     An application: its tasks, its queues, and the way to its server.
 

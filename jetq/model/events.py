@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from jetq.model.progress import Progress
 from jetq.model.record import ErrorInfo, TaskRecord
+from jetq.model.serving import ServingEvent
 from jetq.model.state import State
 from jetq.model.supervision import (
     ChildEnded,
@@ -379,4 +380,5 @@ Event = (
     | RunsHandedOver
     | LoopBlocked
     | SupervisorLost
+    | ServingEvent
 )

@@ -33,6 +33,7 @@ from jetq.model.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from jetq.model.serving import FetchingRestored, FetchingStalled, QueuePaused, QueueResumed, WorkerQuieted
 from jetq.model.state import FAILED, End, State
 from jetq.model.supervision import (
     ChildEnded,
@@ -297,6 +298,33 @@ def _process_not_started(event: ProcessNotStarted) -> Told:
     return logging.WARNING, "a process for handlers did not start", {"worker": event.worker, "error": event.error}
 
 
+def _paused(event: QueuePaused) -> Told:
+    until = "it is resumed" if event.until is None else event.until.isoformat(timespec="seconds")
+    return logging.INFO, "queue paused", {"queue": event.queue, "until": until, "worker": event.worker}
+
+
+def _resumed(event: QueueResumed) -> Told:
+    return logging.INFO, "queue resumed", {"queue": event.queue, "worker": event.worker}
+
+
+def _quieted(event: WorkerQuieted) -> Told:
+    return logging.INFO, "worker takes no more tasks", {"worker": event.worker}
+
+
+def _stalled(event: FetchingStalled) -> Told:
+    fields = {
+        "queue": event.queue,
+        "reason": one_line(event.reason),
+        "seconds": round(event.seconds, 3),
+        "worker": event.worker,
+    }
+    return logging.ERROR, "tasks wait, slots are free, and nothing arrives; asking anew", fields
+
+
+def _restored(event: FetchingRestored) -> Told:
+    return logging.WARNING, "tasks arrive again", {"queue": event.queue, "worker": event.worker}
+
+
 _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     AccessDenied: _access_denied,
     ClockSkewed: _clock_skewed,
@@ -332,6 +360,11 @@ _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     RunsHandedOver: _handed_over,
     LoopBlocked: _loop_blocked,
     SupervisorLost: _supervisor_lost,
+    QueuePaused: _paused,
+    QueueResumed: _resumed,
+    WorkerQuieted: _quieted,
+    FetchingStalled: _stalled,
+    FetchingRestored: _restored,
 }
 
 

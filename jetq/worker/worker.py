@@ -45,6 +45,7 @@ from jetq.worker.inheritance import Inheritance
 from jetq.worker.lease_keeper import KeeperPlan, LeaseKeeper
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
 from jetq.worker.orders import Obeying, Orders
+from jetq.worker.pause_watch import PauseWatch
 from jetq.worker.process_plan import executor_for, handlers_in_processes, process_pool
 from jetq.worker.queue_choice import QueueChoice, Queues
 from jetq.worker.retention_watch import watch_retention
@@ -194,6 +195,7 @@ class Worker:
             await processes.start()
         await self._start_fetching(desk)
         self._parts.callback(asyncio.create_task(watch_retention(backend.retention)).cancel)
+        self._parts.callback(asyncio.create_task(PauseWatch(backend, self.id).follow(desk.bound)).cancel)
         if settings.janitor and not settings.burst:
             duty = JanitorDuty(backend, app.settings.janitor, name=self.id)
             duty.start()

@@ -41,6 +41,7 @@ from jetq.model.events import (
 )
 from jetq.model.progress import make_progress
 from jetq.model.record import ErrorInfo
+from jetq.model.serving import FetchingRestored, FetchingStalled, QueuePaused, QueueResumed, WorkerQuieted
 from jetq.model.state import State
 from jetq.model.supervision import (
     ChildEnded,
@@ -187,6 +188,16 @@ OTHERS: list[tuple[Event, str, str]] = [
     (WorkerStarted(worker="W1", queues=("Q",), patterns=("a",), slots=3), "info", "worker started"),
     (WorkerStopping(worker="W1", running=2), "info", "worker stopping"),
     (WorkerStopped(worker="W1", released=1), "info", "worker stopped"),
+    (QueuePaused(worker="W1", queue="Q", until=None), "info", "queue paused"),
+    (QueuePaused(worker="W1", queue="Q", until=NOW), "info", "queue paused"),
+    (QueueResumed(worker="W1", queue="Q"), "info", "queue resumed"),
+    (WorkerQuieted(worker="W1"), "info", "worker takes no more tasks"),
+    (
+        FetchingStalled(worker="W1", queue="Q", reason="it is gone", seconds=10.0),
+        "error",
+        "tasks wait, slots are free, and nothing arrives; asking anew",
+    ),
+    (FetchingRestored(worker="W1", queue="Q"), "warning", "tasks arrive again"),
 ]
 
 
