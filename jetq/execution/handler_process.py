@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self, cast
 
 from jetq.errors import JetqError, ProcessDiedError, ProcessStartError, WireError
@@ -49,6 +50,11 @@ from jetq.wire.process_call import (
 
 START_TIMEOUT: Final = 60.0
 """Seconds in which a process must have loaded the application."""
+_HOUSE: Final = str(Path(__file__).parents[2])
+"""Where this installation is."""
+_START: Final = "import sys; sys.path.append({!r}); from {} import main; main()"
+"""The working directory is not looked at before the application needs it: a file there may have the name of a module
+of Python's own."""
 _REAP_EVERY: Final = 0.002
 """Seconds; a process is dead by the time that its sockets are closed, or a moment later."""
 
@@ -59,7 +65,7 @@ class Launch:
     How a process is started.
 
     Attributes:
-        program: The module that is run.
+        program: The module whose ``main`` is run.
         begin: What it is told first.
     """
 
@@ -120,7 +126,7 @@ class HandlerProcess(asyncio.Protocol):
         near, far = socket.socketpair()
         watched, lifeline = os.pipe()
         inherited = [descriptor for descriptor in (far.fileno(), watched, launch.begin.log_lock) if descriptor >= 0]
-        command = [sys.executable, "-m", launch.program, str(far.fileno()), str(watched)]
+        command = [sys.executable, "-P", "-c", _START.format(_HOUSE, launch.program), str(far.fileno()), str(watched)]
         try:
             process = await asyncio.get_running_loop().run_in_executor(starter, _popen, command, inherited)
         except OSError as error:

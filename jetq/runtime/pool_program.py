@@ -1,5 +1,5 @@
 """
-pool_program: what runs in a process for handlers, from its start to its end: ``python -m jetq.runtime.pool_program``.
+pool_program: what runs in a process for handlers, from its start to its end.
 
 It loads the application, configures the log as its worker's is, runs the start hooks, takes calls (the room
 `execution` knows how) until the worker says that it is enough, and runs the stop hooks. When the worker dies, the
@@ -147,7 +147,3 @@ def _stop(app: App) -> None:
                 exception=own_traceback(error),
             )
     app.close()
-
-
-if __name__ == "__main__":
-    main()

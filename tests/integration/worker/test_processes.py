@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jetq.app.application import App
-from jetq.errors import ResultTimeoutError, TaskCancelledError, TaskExpiredError, TaskTerminatedError
+from jetq.errors import TaskCancelledError, TaskExpiredError, TaskTerminatedError
 from jetq.execution.process_pool import ProcessPool
 from jetq.jetstream.server import EmbeddedServer
 from jetq.model.events import Event, TaskProgressed, TaskStateChanged
@@ -403,13 +403,43 @@ async def test_the_loop_goes_on_while_processes_compute(app: App, tmp_path: Path
     assert slowest < 0.3
 
 
-async def test_a_result_can_be_waited_for_in_vain(app: App, tmp_path: Path) -> None:
+async def test_a_worker_that_waits_no_longer_tells_its_handlers_and_gives_their_tasks_back(
+    app: App, tmp_path: Path
+) -> None:
     async with Worker(app, settings=replace(ONE, shutdown_timeout=0.1)):
         handle = await pool_app.hold.aenqueue(str(tmp_path / "held"))
         await noted(tmp_path / "held")
-        with pytest.raises(ResultTimeoutError):
-            await handle.aresult(0.1)
     record = await handle.arecord()
 
     assert (record.state, record.tries) == (State.RETRY, 0)
     assert "HandlerStopped" in (tmp_path / "held.told").read_text()
+
+
+async def test_a_handler_whose_run_is_lost_is_told(app: App, tmp_path: Path) -> None:
+    async with Worker(app, settings=ONE) as worker:
+        await pool_app.hold.aenqueue(str(tmp_path / "held"))
+        await noted(tmp_path / "held")
+        [entry] = worker._table.entries()  # pyright: ignore[reportPrivateUsage]
+        worker._attempts.lose(entry)  # pyright: ignore[reportPrivateUsage]
+        await noted(tmp_path / "held.told")
+
+    assert "HandlerStopped" in (tmp_path / "held.told").read_text()
+
+
+async def test_a_task_of_many_calls_makes_them_in_one_process(app: App) -> None:
+    async with Worker(app, settings=ONE):
+        handle = await pool_app.echo.starmap([(1,), ("two",), (None,)]).aenqueue()
+        assert await handle.aresult(10) == [1, "two", None]
+
+
+async def test_large_payloads_and_results_go_over(app: App) -> None:
+    text = "é" * 200_000
+    async with Worker(app, settings=ONE):
+        assert await (await pool_app.echo.aenqueue(text)).aresult(10) == text
+
+
+async def test_parents_results_are_there(app: App) -> None:
+    async with Worker(app, settings=ONE):
+        parent = await pool_app.echo.aenqueue({"a": 1})
+        child = await pool_app.echo.using(depends_on=[parent], into="value").aenqueue()
+        assert await child.aresult(10) == [{"a": 1}]
