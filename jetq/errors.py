@@ -49,6 +49,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   └── EnqueueTimeoutError          the task may have been stored
     │       └── FlowSubmitTimeoutError       all of the flow runs, or nothing of it
     ├── UnknownFlowError             there is no flow with this id (any more)
+    ├── UnknownWorkerError           no worker with this id lives
     ├── WireError
     │   ├── MalformedRecordError
     │   ├── MalformedFlowError
@@ -514,6 +515,15 @@ class FlowSubmitTimeoutError(EnqueueTimeoutError):
             f"(jetq flow show {flow_id} tells, some minutes later for good)"
         )
         self.args = (sentence,)
+
+
+class UnknownWorkerError(JetqError):
+    """No worker with this id lives, or several match what was given of it."""
+
+    def __init__(self, worker: str, near: Sequence[str] = ()) -> None:
+        self.worker, self.near = worker, tuple(near)
+        hint = f"; did you mean {' or '.join(near)}?" if near else "; jetq workers list shows those that live"
+        super().__init__(f"there is no worker {worker}{hint}")
 
 
 class UnknownFlowError(JetqError):

@@ -23,6 +23,7 @@ from jetq.app.register import Registry
 from jetq.app.selection import FilterValues, TaskSelection, filter_of
 from jetq.app.streaming import Streaming
 from jetq.app.submission import Entry, OnErrors, Submission, encode_payload
+from jetq.app.workers import WorkerFinder
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.client.event_stream import EventStream
@@ -46,7 +47,7 @@ from jetq.wire.event_filter import EventChoice, EventFilter
 from jetq.wire.events import TaskStateEvent
 
 
-class App(Registry, Lifecycle, TaskOperator, QueueOperator):
+class App(Registry, Lifecycle, TaskOperator, QueueOperator, WorkerFinder):
     """
     An application: its tasks, its queues, and the way to its server.
 

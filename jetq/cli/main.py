@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jetq.cli import keys, operations, options, queues, repairing, stores, tasks, worker
+from jetq.cli import keys, operations, options, queues, repairing, stores, tasks, worker, workers
 from jetq.cli.exits import FAILED, status_of
 from jetq.errors import AppLoadError, HookFailedError, JetqError, ProcessStartError
 
@@ -36,6 +36,7 @@ tasks.commands.command("configure")(stores.configure)
 tasks.commands.command("repair")(repairing.repair)
 app.add_typer(tasks.commands, name="tasks")
 app.add_typer(queues.commands, name="queues")
+app.add_typer(workers.commands, name="workers")
 app.add_typer(keys.commands, name="keys")
 
 

@@ -28,6 +28,9 @@ class Replacement(StrEnum):
     RELOAD = "reload"
     """A rolling restart."""
 
+    STOPPED = "stopped"
+    """Somebody told this worker to stop, by its id."""
+
 
 class ChildStarted(Struct, frozen=True, kw_only=True):
     """A child process was started; *place* is its number, from 1, which its replacement has as well."""

@@ -103,7 +103,7 @@ SUPERVISOR_METRICS: Final = (
         "jetq_child_restarts_total",
         "Counter",
         ("reason",),
-        "Children that were replaced: crash, silent, overdue, max_tasks, max_memory or reload.",
+        "Children that were replaced: crash, silent, overdue, max_tasks, max_memory, reload or stopped.",
     ),
 )
 """What a supervisor counts itself, beside the sum of its children."""

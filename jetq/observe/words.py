@@ -238,7 +238,7 @@ def _child_replaced(event: ChildReplaced) -> Told:
     return level, "child is replaced", fields
 
 
-_PLANNED: Final = frozenset({Replacement.MAX_TASKS, Replacement.MAX_MEMORY, Replacement.RELOAD})
+_PLANNED: Final = frozenset({Replacement.MAX_TASKS, Replacement.MAX_MEMORY, Replacement.RELOAD, Replacement.STOPPED})
 
 
 def _child_ended(event: ChildEnded) -> Told:

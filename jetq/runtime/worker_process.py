@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -125,7 +126,8 @@ def run_worker(
             if server is not None:
                 log.info("server started", pid=server.pid, store=str(server.store or ""), announced=str(ANNOUNCEMENT))
             _log_address(log, app)
-            worker = Worker(app, queues=queues, settings=settings, supervision=supervision)
+            version = f"jetq {sys.modules['jetq'].__version__}"  # the facade knows, and no room may import it
+            worker = Worker(app, queues=queues, settings=settings, version=version, supervision=supervision)
             if measured is not None:
                 measured.watch(lambda: worker.running)
             if parent_pipe is not None:

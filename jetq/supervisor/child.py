@@ -93,6 +93,11 @@ class Child:
         """Seconds that it took tasks."""
         return 0.0 if self.ready_at is None else time.monotonic() - self.ready_at
 
+    def leave(self, patience: float) -> None:
+        """Take note that it stops by itself, since somebody else told it to; it is killed when *patience* is over."""
+        self.leaving = True
+        self.kill_at = time.monotonic() + patience
+
     def stop(self, *, patience: float, now: bool = False) -> None:
         """
         Tell it to stop, and kill it when its *patience* in seconds is over; *now* is not to wait for its handlers.

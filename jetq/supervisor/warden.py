@@ -26,7 +26,7 @@ from jetq.supervisor.meter import Meter
 from jetq.supervisor.place import Place
 from jetq.supervisor.retirement import Retirement
 from jetq.wire.death import Death
-from jetq.wire.liveness import Alive, FromChild, Inherited, Measured, Started
+from jetq.wire.liveness import Alive, FromChild, Inherited, Leaving, Measured, Started
 
 FAILED: Final = 1
 FAREWELL: Final = 15.0
@@ -106,6 +106,10 @@ class Warden:
                     self._judge(place, child)
             case Inherited():
                 self._hand_over.settled(message.worker, child)
+            case Leaving():
+                if not child.leaving:
+                    self._tell_replaced(place, child, Replacement.STOPPED, "")
+                    child.leave(self.patience)
             case Measured():
                 if self._meter is not None:
                     self._meter.learn(child, message.page)
@@ -192,7 +196,7 @@ class Warden:
         elif self._burst and orderly:
             self.is_up = place.is_done = True
         else:
-            if not child.killed_for:
+            if not child.killed_for and not child.leaving:
                 self._tell_replaced(place, child, Replacement.CRASH, death.text)
             wait = 0.0 if death.status == 0 else place.backoff.wait_after(child.healthy)
             place.not_before = time.monotonic() + wait

@@ -62,6 +62,10 @@ class Inherited(Struct, frozen=True, tag="inherited"):
     worker: str
 
 
+class Leaving(Struct, frozen=True, tag="leaving"):
+    """Child: somebody told it to stop, and it does."""
+
+
 class Measured(Struct, frozen=True, tag="measured"):
     """Child: its metrics, as `observe.summing` reads them."""
 
@@ -97,7 +101,7 @@ class Inherit(Struct, frozen=True, tag="inherit"):
     runs: list[RunInFlight]
 
 
-FromChild = Started | Alive | Inherited | Measured
+FromChild = Started | Alive | Inherited | Leaving | Measured
 ToChild = Stop | Quiet | Measure | Inherit
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -101,7 +101,8 @@ class Fetcher:
     async def quiet(self) -> None:
         """Ask no more, and give back what was not started."""
         self._quiet = True
-        self._asking.stop()
+        if self._pullers:
+            self._asking.stop()
         while self._waiting:
             self._give_back(self._waiting.popleft())
         await asyncio.gather(*(puller.stop() for puller in self._pullers))

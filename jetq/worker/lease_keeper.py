@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from jetq.errors import JetqError, MalformedRecordError, ServerError
 from jetq.jetstream.address import Address
@@ -33,9 +33,15 @@ from jetq.wire.control import ControlReply, ControlRequest, decode_control_reque
 from jetq.wire.names import Names
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
 
+Order = Literal["quiet", "stop"]
+
 IN_PROGRESS = b"+WPI"
 _JOIN_SECONDS = 5.0
 _FAREWELL_SECONDS = 1.0
+
+
+def _ignore(_order: Order) -> None:
+    """Obey nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,7 @@ class LeaseKeeper:
         on_lost: Told of a lost run; called in the thread.
         on_cancel: Told of a run that is to stop, once; called in the thread.
         on_death: Told when the thread ends by a defect; called in the thread.
+        on_order: Told of somebody who wants this worker to be quiet, or to stop; called in the thread.
         beside: What else is done in the thread.
     """
 
@@ -97,6 +104,7 @@ class LeaseKeeper:
         on_lost: Callable[[LeaseEntry], None],
         on_cancel: Callable[[LeaseEntry], None],
         on_death: Callable[[BaseException], None],
+        on_order: Callable[[Order], None] = _ignore,
         beside: Beside | None = None,
     ) -> None:
         self._plan = plan
@@ -105,6 +113,8 @@ class LeaseKeeper:
         self._on_lost = on_lost
         self._on_cancel = on_cancel
         self._on_death = on_death
+        self._on_order = on_order
+        self._announce: Callable[[], None] = lambda: None
         self._beside = beside
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -130,6 +140,11 @@ class LeaseKeeper:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(_JOIN_SECONDS)
+
+    def announce(self) -> None:
+        """Write the presence now, since it says something new; from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._announce)
 
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -171,6 +186,7 @@ class LeaseKeeper:
             topology = Topology(connection, plan.names, plan.store)
             connection.on_connected(lambda _generation: self._come_back(connection, presences, topology))
             self._renew(connection, presences)
+            self._announce = lambda: presences.write(self._presence(), plan.lease)
             self._ready.set()
             searching = self._loop.create_task(self._search(connection))
             while not await self._stopped_within(plan.lease / 3):
@@ -227,8 +243,12 @@ class LeaseKeeper:
 
     def _reply_to(self, request: ControlRequest) -> ControlReply:
         worker = self._plan.worker
-        if request.op == "ping":
-            return ControlReply(worker, count=len(self._table))
+        if request.op == "inspect":
+            return ControlReply(worker, count=len(self._table), state=self._state, tasks=self._table.running())
+        if request.op == "quiet" or request.op == "stop":  # noqa: PLR1714 - so that types follow
+            self._on_order(request.op)
+        if request.op in {"ping", "quiet", "stop"}:
+            return ControlReply(worker, count=len(self._table), state=self._state)
         entry = self._table.find(Run(worker, request.attempt, request.nonce))
         if entry is None or entry.task_id != request.task:
             return ControlReply(worker)
@@ -237,6 +257,10 @@ class LeaseKeeper:
         if request.item and request.item != entry.item and request.queue in {"", entry.queue}:
             self._table.adopt(entry, request.item, request.reply)
         return ControlReply(worker, running=True, item=entry.item)
+
+    @property
+    def _state(self) -> str:
+        return self._presence().state
 
     def _cancel(self, entry: LeaseEntry, request: CancelRequest) -> None:
         if entry.cancel is None:

@@ -9,9 +9,11 @@ Where there is a supervisor, each run is noted in memory that outlives the proce
 there until its item is settled too.
 """
 
+import time
 from dataclasses import dataclass, field
 
 from jetq.model.record import CancelRequest, Run
+from jetq.model.running import RunningTask
 from jetq.wire.in_flight import RunsInFlight
 
 
@@ -34,6 +36,7 @@ class LeaseEntry:
         lost: Another worker seems to have the task; the closing write finds out.
         cancel: Somebody wants the run to stop.
         note: Its place in the memory that outlives the process; 0 for none.
+        task_type: Of the task.
     """
 
     task_id: str
@@ -49,6 +52,7 @@ class LeaseEntry:
     lost: bool = False
     cancel: CancelRequest | None = None
     note: int = 0
+    task_type: str = ""
 
 
 class LeaseTable:
@@ -96,6 +100,14 @@ class LeaseTable:
         """Return the entry of a run, if it is here."""
         entry = self._entries.get(run.nonce)
         return entry if entry is not None and entry.run.attempt == run.attempt else None
+
+    def running(self) -> list[RunningTask]:
+        """Return the tasks that run, those that began first at the beginning; from any thread."""
+        now = time.monotonic()
+        return [
+            RunningTask(entry.task_id, entry.task_type, entry.queue, entry.run.attempt, round(now - entry.started, 3))
+            for entry in sorted(self.entries(), key=lambda entry: entry.started)
+        ]
 
     def entries(self) -> list[LeaseEntry]:
         """Return a copy, safe to walk in another thread."""

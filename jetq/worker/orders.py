@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from jetq.model.supervision import LoopBlocked, SupervisorLost
 from jetq.observe.bus import Bus
-from jetq.wire.liveness import Alive, Blocked, Inherit, Inherited, Measure, Quiet, Stop, ToChild
+from jetq.wire.liveness import Alive, Blocked, Inherit, Inherited, Leaving, Measure, Quiet, Stop, ToChild
 from jetq.worker.attempt import Attempts
 from jetq.worker.inheritance import Inheritance
+from jetq.worker.lease_keeper import Order
 from jetq.worker.loop_watch import LoopWatch
 from jetq.worker.supervision import Supervision
 from jetq.worker.vigil import Vigil
@@ -74,6 +75,15 @@ class Orders:
             on_message=self._obey,
             on_lost=self._lose_supervisor,
         )
+
+    def obey(self, order: Order) -> None:
+        """Do what somebody asks from outside; called in the lease thread."""
+        if order == "quiet":
+            self._loop.call_soon_threadsafe(self._obeying.quiet)
+        else:
+            if self._supervision is not None:
+                self._supervision.say(Leaving())
+            self._loop.call_soon_threadsafe(self._obeying.stop)
 
     def _alive(self, blocked: Blocked | None) -> Alive:
         attempts = self._attempts

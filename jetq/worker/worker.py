@@ -7,13 +7,10 @@ handlers and give their tasks back, at once and at no cost), then close. Leases 
 """
 
 import asyncio
-import os
-import socket
 import time
 import traceback
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from jetq.admin.janitor_duty import JanitorDuty
@@ -22,7 +19,6 @@ from jetq.errors import ServerError
 from jetq.execution.process_pool import ProcessPool
 from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.presence import WorkerPresence
 from jetq.jetstream.puller import Delivery, Puller
 from jetq.model.events import (
     AttemptFailed,
@@ -32,6 +28,8 @@ from jetq.model.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from jetq.model.running import WorkerState
+from jetq.model.serving import WorkerQuieted
 from jetq.observe.bus import Bus
 from jetq.settings import Queue, WorkerSettings, seconds
 from jetq.wire.ids import new_id
@@ -46,6 +44,7 @@ from jetq.worker.lease_keeper import KeeperPlan, LeaseKeeper
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
 from jetq.worker.orders import Obeying, Orders
 from jetq.worker.pause_watch import PauseWatch
+from jetq.worker.portrait import Portrait
 from jetq.worker.process_plan import executor_for, handlers_in_processes, process_pool
 from jetq.worker.queue_choice import QueueChoice, Queues
 from jetq.worker.retention_watch import watch_retention
@@ -88,12 +87,12 @@ class Worker:
         self.settings = settings or WorkerSettings.from_env()
         self._app = app
         self._choice = QueueChoice.of(queues, self.settings)
-        self._version = version
-        self._started = datetime.now(UTC)
         self._bus = Bus()
         self._supervision = supervision
         self._table = LeaseTable(None if supervision is None else supervision.notes(self.id))
-        self._slots = Slots(self.settings.concurrency, on_free=self._on_free)
+        slots = self.settings.concurrency
+        self._portrait = Portrait(self.id, self._table, version=version, slots=slots, state=self._state)
+        self._slots = Slots(slots, on_free=self._on_free)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._cancel = asyncio.Event()
@@ -154,8 +153,11 @@ class Worker:
 
     def quiet(self) -> None:
         """Take no more tasks, and stay; what was not started is given back. From the worker's loop."""
-        quieting = asyncio.get_running_loop().create_task(self._fetcher.quiet())
-        self._parts.push_async_callback(asyncio.wait, {quieting})
+        if not self._fetcher.is_quiet:
+            self._bus.emit(WorkerQuieted(worker=self.id))
+            quieting = asyncio.get_running_loop().create_task(self._fetcher.quiet())
+            self._parts.push_async_callback(asyncio.wait, {quieting})
+            self._keeper.announce()
 
     def cancel(self) -> None:
         """Stop without waiting any longer for handlers; their tasks go back to their queues."""
@@ -189,6 +191,10 @@ class Worker:
         self._parts.callback(app.clients.adopt(backend))
         settings, processes = self.settings, await self._make_ready()
         self._attempts = Attempts(desk, Parts(app.router, self._executor, RetryRules(app.settings)))
+        self._fetcher = Fetcher(
+            desk.bound, self._slots, begin=self._begin, give_back=lambda delivery: desk.release(delivery.reply)
+        )
+        self._portrait.queues, self._portrait.patterns = tuple(desk.bound), app.router.patterns
         await self._keep_leases(desk)
         self._parts.push_async_callback(self._executor.close)
         if processes is not None:
@@ -223,12 +229,6 @@ class Worker:
 
     async def _start_fetching(self, desk: Desk) -> None:
         backend = self._backend
-        self._fetcher = Fetcher(
-            desk.bound,
-            self._slots,
-            begin=self._begin,
-            give_back=lambda delivery: desk.release(delivery.reply),
-        )
         pullers = {
             name: Puller(
                 backend.connection,
@@ -258,6 +258,7 @@ class Worker:
         def on_death(error: BaseException) -> None:
             loop.call_soon_threadsafe(self._fail, error)
 
+        orders = self._orders(desk)
         self._keeper = LeaseKeeper(
             KeeperPlan(
                 address=self._app.address(),
@@ -269,11 +270,12 @@ class Worker:
                 bus=bus,
             ),
             self._table,
-            presence=lambda: self._presence(desk),
+            presence=self._portrait.presence,
             on_lost=on_lost,
             on_cancel=on_cancel,
             on_death=on_death,
-            beside=self._orders(desk).vigil(),
+            on_order=orders.obey,
+            beside=orders.vigil(),
         )
         self._parts.push_async_callback(asyncio.to_thread, self._keeper.stop)
         await asyncio.to_thread(self._keeper.start)
@@ -294,18 +296,10 @@ class Worker:
         self._bus.emit(AttemptFailed(queue="", error=_told(error), unexpected=True))
         self.cancel()
 
-    def _presence(self, desk: Desk) -> WorkerPresence:
-        return WorkerPresence(
-            worker=self.id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            version=self._version,
-            started=self._started,
-            queues=list(desk.bound),
-            patterns=list(self._app.router.patterns),
-            slots=self.settings.concurrency,
-            running=len(self._table),
-        )
+    def _state(self) -> WorkerState:
+        if self._stop.is_set():
+            return WorkerState.STOPPING
+        return WorkerState.QUIET if self._fetcher.is_quiet else WorkerState.WORKING
 
     # work
 
