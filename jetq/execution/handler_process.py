@@ -29,7 +29,6 @@ from jetq.errors import JetqError, ProcessDiedError, ProcessStartError, WireErro
 from jetq.execution.context import Context
 from jetq.execution.interrupts import SOFTEN, STOP
 from jetq.routing.handler import Handler
-from jetq.wire.codec import new_document
 from jetq.wire.death import Death, death_of
 from jetq.wire.process_call import (
     HEADER_SIZE,
@@ -169,18 +168,18 @@ class HandlerProcess(asyncio.Protocol):
         """Whether it lives and runs nothing."""
         return self._call is None and not self._gone.done() and self._burial is None
 
-    def call(self, handler: Handler, ctx: Context) -> asyncio.Future[Ended]:
+    def call(self, handler: Handler, ctx: Context, record: bytes) -> asyncio.Future[Ended]:
         """
         Let it run a handler; the future's exception may be :class:`ProcessDiedError`.
 
         Args:
             handler: What runs.
             ctx: For what; told what the handler says meanwhile.
+            record: The context's task as JSON.
         """
         self.calls += 1
         self._context = ctx
         self._call = call = self._loop.create_future()
-        record = new_document(ctx.task).encode()
         self._say(Call(self.calls, handler.pattern, handler.name, record, ctx.time_left))
         return call
 
@@ -208,8 +207,9 @@ class HandlerProcess(asyncio.Protocol):
     def kill(self) -> None:
         """End it where it stands, and all that it started."""
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+            for kill in (os.killpg, os.kill):  # its group, and itself if it left that
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    kill(self.pid, signal.SIGKILL)
 
     async def finish(self, patience: float) -> None:
         """Let it run its stop hooks and end; it is killed when its *patience* in seconds is over."""

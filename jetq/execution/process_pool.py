@@ -46,6 +46,7 @@ from jetq.model.outcome import (
 from jetq.model.record import ErrorInfo
 from jetq.routing.handler import Handler
 from jetq.routing.values import decode_value
+from jetq.wire.codec import new_document
 from jetq.wire.process_call import outcome_of
 
 GRACE: Final = 1.0
@@ -139,8 +140,9 @@ class ProcessPool:
         return call
 
     async def _run(self, handler: Handler, ctx: Context) -> Outcome:
+        record = new_document(ctx.task).encode()
         process = self._take() or await self._wait(ctx)
-        soft, call = ctx.soft_limit, process.call(handler, ctx)
+        soft, call = ctx.soft_limit, process.call(handler, ctx, record)
         if soft is not None:
             soft.interrupt = process.soften
         try:

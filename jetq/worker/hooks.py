@@ -7,10 +7,13 @@ that raises, or takes too long, is told, and the next step follows.
 """
 
 import asyncio
+import contextlib
 import inspect
+import threading
 import traceback
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any
 
@@ -79,9 +82,35 @@ async def _called(hook: Hook) -> None:
     if inspect.iscoroutinefunction(hook):
         await hook()
         return
-    returned = await asyncio.to_thread(hook)
+    returned = await _in_thread(hook)
     if inspect.isawaitable(returned):
         await returned
+
+
+async def _in_thread(hook: Hook) -> Any:
+    """Call a hook in a thread of its own: one that never ends keeps neither the stop nor the process."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def tell(error: BaseException | None, value: Any) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(value)
+        else:
+            done.set_exception(error)
+
+    def call() -> None:
+        error, value = None, None
+        try:
+            value = hook()
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - raised again where it is waited for
+            error = raised if isinstance(raised, Exception) else RuntimeError(f"it called sys.exit({raised.code!r})")
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, error, value)
+
+    threading.Thread(target=copy_context().run, args=(call,), name="jetq-hook", daemon=True).start()
+    return await done
 
 
 async def _started(hook: str, name: str, step: Awaitable[Any]) -> Any:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,17 @@ def test_handlers_of_the_program_that_is_run_are_refused_with_a_sentence(shop: F
 
     assert ended.status == 1
     assert "__main__:talk cannot be a handler: pool='process' needs it in a module that can be imported" in ended.err
+
+
+def test_a_stop_hook_that_never_ends_does_not_keep_the_worker(start: Start, shop: Folder) -> None:
+    hook = "import time\n@app.on_worker_stop\ndef never(): time.sleep(600)\n"
+    (shop.path / "shop.py").write_text(SHOP + hook)
+    running = start(shop.using(JETQ_HOOK_TIMEOUT="0.2"), "worker", "shop", "--log-format", "json")
+    running.await_line("worker started")
+    begun = time.monotonic()
+    assert running.stop() == 0
+
+    assert time.monotonic() - begun < 20
+    assert [line["error"] for line in running.events("a hook failed") if line["hook"] == "on_worker_stop"] == [
+        "it took longer than 0.2 s"
+    ]

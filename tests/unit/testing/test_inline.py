@@ -172,3 +172,13 @@ def test_a_handler_of_a_process_runs_here() -> None:
     own.task("cpu", pool="process")(in_a_process)
 
     assert run_inline(own, "cpu", {"name": "it"}).result() == f"it {os.getpid()}"
+
+
+def test_a_handler_gets_the_state_that_the_test_gives() -> None:
+    own = App("own")
+
+    @own.task("ask")
+    def ask(ctx: Context) -> str:
+        return str(ctx.state["database"])
+
+    assert run_inline(own, ask.s(), state={"database": "a fake"}).result() == "a fake"
