@@ -18,6 +18,7 @@ from msgspec.structs import asdict
 from jetq.errors import NoResponderError, ServerTimeoutError, UnknownWorkerError, WireError
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.presence import Presences, SeenPresence
+from jetq.model.record import Run
 from jetq.model.running import RunningTask
 from jetq.wire.control import ControlReply, ControlRequest, decode_control_reply, encode_control
 from jetq.wire.names import Names
@@ -133,6 +134,17 @@ class WorkerDirectory:
             ServerError: A refusal.
         """
         return (await self._told(worker, ControlRequest("inspect"))).tasks
+
+    async def runs(self, task_id: str, run: Run) -> bool | None:
+        """
+        Ask the worker of a run whether it goes on; None without an answer.
+
+        Raises:
+            ServerError: A refusal.
+        """
+        request = ControlRequest("running", task=task_id, attempt=run.attempt, nonce=run.nonce)
+        reply = await self._ask(run.worker, request)
+        return None if reply is None else reply.running
 
     async def quiet(self, worker: str) -> int:
         """

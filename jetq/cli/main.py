@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jetq.cli import keys, operations, options, queues, repairing, stores, tasks, worker, workers
+from jetq.cli import explaining, keys, operations, options, queues, repairing, stores, tasks, worker, workers
 from jetq.cli.exits import FAILED, status_of
 from jetq.errors import AppLoadError, HookFailedError, JetqError, ProcessStartError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("worker")(worker.worker)
 app.command("dev")(worker.dev)
+app.command("explain")(explaining.explain)
 tasks.commands.command("cancel")(operations.cancel)
 tasks.commands.command("retry")(operations.retry)
 tasks.commands.command("run-now")(operations.run_now)

@@ -9,10 +9,10 @@ import msgspec
 import typer
 
 from jetq.admin.workers import Ping, WorkerInfo
-from jetq.cli.durations import format_duration
 from jetq.cli.render import age, print_fields, print_json, print_table, stamp
 from jetq.cli.table import Column
 from jetq.model.running import RunningTask
+from jetq.model.span import format_duration
 
 _WORKERS: Final = (
     Column("WORKER"),
