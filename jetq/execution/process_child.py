@@ -118,23 +118,26 @@ class Reports:
         self._line = line
         self._interrupts = interrupts
         self._number = 0
+        self._task: TaskRecord | None = None
         self._said_at = 0.0
         self._lock = threading.Lock()
         self._latest: deque[Said] = deque(maxlen=1)
         self._awake = threading.Event()
         self._teller: threading.Thread | None = None
 
-    def begin(self, number: int) -> None:
-        """Speak for another call from now on."""
-        self._number = number
+    def begin(self, number: int, task: TaskRecord) -> None:
+        """Speak for another call from now on; threads that an earlier one left behind are not heard."""
+        self._number, self._task = number, task
 
     def finish(self) -> None:
         """Say what was not said yet."""
         if self._latest or self._teller is not None:
             self._tell()
 
-    def report(self, task: TaskRecord, progress: Progress) -> None:  # noqa: ARG002 - one runs at a time
+    def report(self, task: TaskRecord, progress: Progress) -> None:
         """Say how far the run is; what comes in quick succession is said by and by, the last of it for certain."""
+        if task is not self._task:
+            return
         self._latest.append(Said(self._number, progress.current, progress.total, progress.text))
         if time.monotonic() - self._said_at >= _TELL_EVERY:
             self._tell()
@@ -144,9 +147,10 @@ class Reports:
             self._teller.start()
         self._awake.set()
 
-    def extended(self, task: TaskRecord, ends: float) -> None:  # noqa: ARG002 - one runs at a time
+    def extended(self, task: TaskRecord, ends: float) -> None:
         """Say that the run takes longer."""
-        self._line.say(Prolonged(self._number, max(0.001, ends - time.monotonic())))
+        if task is self._task:
+            self._line.say(Prolonged(self._number, max(0.001, ends - time.monotonic())))
 
     def _tell(self) -> None:
         with self._interrupts.shielded(), self._lock:
@@ -242,7 +246,7 @@ class ProcessServer:
             record = decode_record(call.record).record
         except WireError as error:
             return Failed(ErrorInfo(type=type(error).__name__, message=str(error)))
-        self._reports.begin(call.number)
+        self._reports.begin(call.number, record)
         ctx = Context(
             record,
             worker=home.worker,
