@@ -7,6 +7,7 @@ or JSON. What comes from records and events is written so that it cannot steer a
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,9 +15,9 @@ from typing import Any, Final
 import msgspec
 import typer
 
-from jetq.cli.durations import format_duration
 from jetq.cli.table import Column, lay_out
 from jetq.cli.terminal import wants_colors
+from jetq.model.span import format_duration
 
 _STYLES: Final = {
     "active": "cyan",
@@ -71,6 +72,17 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
         _print(f"{typer.style(name.rjust(width), bold=True)}  {lines[0]}")
         for line in lines[1:]:
             typer.echo(f"{' ' * width}  {line}")
+
+
+def print_told(sentences: Iterable[str]) -> None:
+    """Print sentences, each from a line of its own; for a person, wrapped to the terminal's width."""
+    width = shutil.get_terminal_size().columns
+    for sentence in sentences:
+        if sys.stdout.isatty():
+            for line in textwrap.wrap(printable(sentence), width, break_long_words=False, break_on_hyphens=False):
+                typer.echo(line)
+        else:
+            typer.echo(printable(sentence))
 
 
 def print_json(value: Any) -> None:
