@@ -206,15 +206,20 @@ def _blocked(facts: Facts) -> Iterator[Reason]:
         text = f"Its flow {record.flow} is not stored completely yet, and nothing of it runs before that."
         advice = "If who submits it died, all of it ends as abandoned after five minutes."
         yield Reason(Cause.FLOW_NOT_COMMITTED, text, advice)
+    elif facts.flow is not FlowState.COMMITTED and record.flow in record.pending:
+        text = f"Its flow {record.flow} was abandoned before all of it was stored."
+        yield Reason(Cause.FLOW_NOT_COMMITTED, text, "Who looks after that ends the task within half a minute.")
+        return
     others = [parent for parent in facts.parents if parent.id != record.flow]
+    number = len(record.pending) - (record.flow in record.pending)
     if others:
         named = ", ".join(f"{parent.id} ({parent.state})" for parent in others[:_SHOWN])
-        more = f", and {len(record.pending) - _SHOWN} others" if len(record.pending) > _SHOWN else ""
+        more = f", and {number - _SHOWN} others" if number > _SHOWN else ""
         first = others[0].id
         if len(others) == 1:
             text, advice = f"It waits for the task {named}.", f"jetq explain {first} says what that one waits for."
         else:
-            text = f"It waits for {len(record.pending)} tasks: {named}{more}."
+            text = f"It waits for {number} tasks: {named}{more}."
             advice = f"jetq explain {first} says what the first of them waits for."
         if all(parent.state == "gone" for parent in others):
             advice = "A task that is gone counts as failed; who looks after that does so within half a minute."

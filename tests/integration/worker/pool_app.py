@@ -182,6 +182,32 @@ def more(ctx: Context) -> str:
     return ctx.enqueue("echo", {"value": "from a process"}, id=f"{ctx.task_id}-more").id
 
 
+@app.task("total", pool="process")
+def total(ctx: Context, title: str, numbers: list[int]) -> dict[str, Any]:
+    return {"title": title, "numbers": numbers, "loaded": len(ctx.dependency_results), "pid": os.getpid()}
+
+
+@app.task("length", pool="process")
+def length(text: str) -> int:
+    return len(text)
+
+
+@app.task("divide", pool="process", max_tries=1, give_up_on=ZeroDivisionError)
+def divide(ctx: Context, one: int, other: int) -> list[Any]:
+    return [one // other, os.getpid(), ctx.arguments[1]["one"]]
+
+
+@app.task("divide-watched", pool="process", middleware=[watching])
+def divide_watched(one: int, other: int) -> int:
+    return one // other
+
+
+@app.task("offspring", pool="process")
+def offspring(ctx: Context) -> list[str]:
+    many = app.enqueue_many([echo.s(1), ("echo", None)])
+    return [ctx.enqueue("echo").id, echo.enqueue(1).id, *(handle.id for handle in many)]
+
+
 @app.task("log", pool="process")
 def log(ctx: Context) -> None:
     ctx.logger.warning("by its context")

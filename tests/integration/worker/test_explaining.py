@@ -2,10 +2,15 @@
 
 import asyncio
 
+import pytest
+
 from jetq.app.application import App
+from jetq.client.enqueue import Enqueuer
 from jetq.model.explanation import Cause
+from jetq.observe.fault_points import Point, arm
 from jetq.settings import Queue, WorkerSettings
 from jetq.worker.worker import Worker
+from tests.integration.flows import flow_of, node
 from tests.integration.watching import eventually
 
 
@@ -81,3 +86,38 @@ async def test_an_item_that_is_missing_is_told(app: App) -> None:
 
     assert await _causes(app, handle.id) == [Cause.QUEUED]
     await eventually(missing)
+
+
+@pytest.mark.parametrize(
+    ("point", "causes"),
+    [
+        (Point.FLOW_STORED, [[Cause.FLOW_NOT_COMMITTED], [Cause.FLOW_NOT_COMMITTED, Cause.BLOCKED]]),
+        (Point.FLOW_COMMITTED, [[Cause.BLOCKED], [Cause.BLOCKED]]),
+        (Point.ROOTS_PLACED, [[Cause.NO_WORKER], [Cause.BLOCKED]]),
+    ],
+    ids=["building", "committed", "released"],
+)
+async def test_a_task_of_a_flow_is_told_how_far_its_flow_is(
+    app: App, monkeypatch: pytest.MonkeyPatch, point: Point, causes: list[list[Cause]]
+) -> None:
+    async def do_nothing(*_: object) -> None:
+        """Clean nothing up, as who died."""
+
+    backend = (await app.clients.current()).backend
+    flows = Enqueuer(backend, {}).flows
+    monkeypatch.setattr(flows, "_give_up", do_nothing)
+    disarm = arm(point, _die)
+    try:
+        with pytest.raises(ConnectionAbortedError):
+            await flows.submit(flow_of(node("first"), node("second", 0)))
+    finally:
+        disarm()
+    ((flow_id,), _) = await backend.flows.listed()
+    found = await backend.flows.read(flow_id)
+    assert found is not None
+
+    assert [await _causes(app, entry.id) for entry in found.document.nodes] == causes
+
+
+def _die() -> None:
+    raise ConnectionAbortedError

@@ -1,6 +1,7 @@
 """What a dead child had in flight runs elsewhere at once, however often its heirs are told."""
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from jetq.app.application import App
-from jetq.errors import ServerTimeoutError, TaskTerminatedError
+from jetq.errors import ServerTimeoutError, TaskTerminatedError, TaskUnreachableError
 from jetq.execution.context import Context
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.presence import Presences, WorkerPresence
@@ -25,10 +26,12 @@ from jetq.settings import Queue
 from jetq.wire.in_flight import RunInFlight
 from jetq.wire.liveness import Inherit, Inherited, Quiet, Started, Stop
 from jetq.worker.worker import Worker
+from tests.integration.flows import node, submit
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
 from tests.integration.worker.supervisors import Overseer
 
+NO_JANITOR = dataclasses.replace(SETTINGS, janitor=False)
 DEAD = Run("01DEAD", 1, "abcd0123")
 DEATH = "the worker's process was killed by SIGKILL; it held up to 51 MiB of memory"
 
@@ -165,6 +168,42 @@ async def test_a_task_whose_last_try_died_ends(app: App) -> None:
     await app.aclose()
 
     assert (record.state, record.end, record.last_err) == (State.EXPIRED, "max_tries", f"WorkerDied: {DEATH}")
+
+
+async def test_a_task_that_ends_so_frees_its_key_and_ends_those_that_wait_for_it(app: App) -> None:
+    seen = add_handler(app)
+    handle = await app.aenqueue("work", unique="one")
+    child = await app.aenqueue("work", depends_on=[handle])
+    forgiving = await app.aenqueue("work", depends_on=[handle], on_failure="ignore")
+    noted = await leave_behind(app, handle.id, crashes=2)
+    with Overseer() as overseer:
+        async with Worker(app, settings=NO_JANITOR, supervision=overseer.supervision):
+            overseer.say(Inherit(DEAD.worker, DEATH, [noted]))
+            await overseer.hear(Inherited(DEAD.worker))
+            with pytest.raises(TaskUnreachableError):
+                await child.aresult(5)
+            assert await forgiving.aresult(5) == 1
+            again = await app.aenqueue("work", unique="one")
+            assert again.is_new
+            assert await again.aresult(5) == 1
+    record = (await read(app, handle.id)).record
+    await app.aclose()
+
+    assert (record.state, record.end) == (State.TERMINATED, "crash")
+    assert sorted(each.id for each in seen) == sorted([forgiving.id, again.id])
+
+
+async def test_the_flow_of_a_task_that_kills_its_workers_fails(app: App) -> None:
+    add_handler(app)
+    flow = await submit(app, node("a", task_type="work"), node("b", 0, task_type="work"))
+    noted = await leave_behind(app, flow["a"].id, crashes=2)
+    with Overseer() as overseer:
+        async with Worker(app, settings=NO_JANITOR, supervision=overseer.supervision):
+            overseer.say(Inherit(DEAD.worker, DEATH, [noted]))
+            status = await flow.await_end(5)
+    await app.aclose()
+
+    assert status.counts == {"terminated": 1, "unreachable": 1}
 
 
 async def test_being_told_twice_counts_one_crash(app: App) -> None:

@@ -137,6 +137,40 @@ CASES: list[tuple[str, Facts, list[Cause], str]] = [
         ),
     ),
     (
+        "flow_abandoned",
+        facts(record(State.BLOCKED, flow="F1", pending=("F1",)), flow=FlowState.ABORTED),
+        [Cause.FLOW_NOT_COMMITTED],
+        (
+            "Its flow F1 was abandoned before all of it was stored."
+            " Who looks after that ends the task within half a minute."
+        ),
+    ),
+    (
+        "flow_gone",
+        facts(record(State.BLOCKED, flow="F1", pending=("F1",)), flow=None),
+        [Cause.FLOW_NOT_COMMITTED],
+        (
+            "Its flow F1 was abandoned before all of it was stored."
+            " Who looks after that ends the task within half a minute."
+        ),
+    ),
+    (
+        "flow_committed_just_now",
+        facts(record(State.BLOCKED, flow="F1", pending=("F1",)), flow=FlowState.COMMITTED),
+        [Cause.BLOCKED],
+        "What it waited for has ended, and it was not let go yet. Who looks after that does so within half a minute.",
+    ),
+    (
+        "blocked_on_tasks_outside_of_its_flow",
+        facts(
+            record(State.BLOCKED, flow="F1", pending=("F1", "P1", "P2")),
+            flow=FlowState.COMMITTED,
+            parents=(ParentFacts("F1", "gone"), ParentFacts("P1", "active"), ParentFacts("P2", "new")),
+        ),
+        [Cause.BLOCKED],
+        "It waits for 2 tasks: P1 (active), P2 (new). jetq explain P1 says what the first of them waits for.",
+    ),
+    (
         "not_due",
         facts(record(due=LATER), "schedule"),
         [Cause.NOT_DUE],
