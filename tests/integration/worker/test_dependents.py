@@ -124,7 +124,8 @@ async def test_dependents_are_told_in_chunks_between_which_others_have_their_say
     backend.tasks.write = counting  # type: ignore[method-assign]
     await backend.dependents.follow(failed, between=between)
 
-    assert (most, chunks) == (50, 5)
+    assert 1 < most <= 50  # as many as are read when the first is written
+    assert chunks == 5
 
 
 async def end_root(app: App, root: TaskHandle[Any], kind: str) -> None:
