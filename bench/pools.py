@@ -13,7 +13,10 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from bench.figures import percentiles
+import msgspec
+from msgspec import Struct
+
+from bench.figures import Percentiles, percentiles
 from jetq import App
 from jetq.execution.executor import Executor
 from jetq.execution.handler_process import Launch
@@ -28,6 +31,19 @@ _WARM = 50
 _MILLISECONDS = 1000
 
 app = App("bench")
+
+
+class Report(Struct, kw_only=True):
+    """
+    What a call costs.
+
+    Attributes:
+        start_ms: Of a process, until it takes calls.
+        call_ms: By where the handler runs.
+    """
+
+    start_ms: float
+    call_ms: dict[str, Percentiles]
 
 
 @app.task("bench:async")
@@ -52,14 +68,21 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the options."""
     command.add_argument("--calls", type=int, default=2000, help="calls a pool")
     command.add_argument("--size", type=int, default=100, help="bytes of payload and result")
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(given: argparse.Namespace) -> None:
     """Measure, and print."""
-    asyncio.run(_measure(given.calls, given.size))
+    report = asyncio.run(_measure(given.calls, given.size))
+    if given.json:
+        print(msgspec.json.encode(report).decode())
+        return
+    print(f"start of a process, ms  {report.start_ms:8.1f}")
+    for pool, told in report.call_ms.items():
+        print(f"{pool:22}, ms  {told.text()}")
 
 
-async def _measure(calls: int, size: int) -> None:
+async def _measure(calls: int, size: int) -> Report:
     begin = Begin(
         application="bench.pools:app",
         path=list(sys.path),
@@ -70,15 +93,15 @@ async def _measure(calls: int, size: int) -> None:
     pool = ProcessPool(Launch(program="jetq.runtime.pool_program", begin=begin), size=1)
     started = time.perf_counter()
     await pool.start()
-    print(f"{'start of a process':20} {(time.perf_counter() - started) * _MILLISECONDS:8.1f} ms")
+    start_ms, call_ms = (time.perf_counter() - started) * _MILLISECONDS, dict[str, Percentiles]()
     executor = Executor(threads=1, processes=pool)
     try:
         for task in (on_loop, in_thread, in_process):
             times = [await _once(executor, task.handler, size) for _ in range(_WARM + calls)]
-            told = percentiles(times[_WARM:])
-            print(f"{task.pattern:20} {told.p50:8.3f} ms   p99 {told.p99:8.3f} ms")
+            call_ms[task.handler.kind] = percentiles(times[_WARM:])
     finally:
         await executor.close()
+    return Report(start_ms=start_ms, call_ms=call_ms)
 
 
 async def _once(executor: Executor, handler: Handler, size: int) -> float:

@@ -88,6 +88,14 @@ Metrics = Annotated[
     str | None,
     typer.Option("--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus; on 127.0.0.1 without a host."),
 ]
+Health = Annotated[
+    str | None,
+    typer.Option(
+        "--health",
+        metavar="[HOST:]PORT",
+        help="Serve /livez, /readyz and /metrics; on 127.0.0.1 without a host.",
+    ),
+]
 Uvloop = Annotated[str, typer.Option("--uvloop", metavar="CHOICE", help="auto (where it is installed), on, off.")]
 Processes = Annotated[
     int | None,

@@ -55,6 +55,7 @@ def supervise(
     place: Place,
     *,
     metrics: tuple[str, int] | None,
+    health: tuple[str, int] | None,
     parent_pipe: int | None,
     log_level: str,
     log_format: str,
@@ -74,6 +75,7 @@ def supervise(
     surroundings = Surroundings(
         place=place,
         metrics=metrics,
+        health=health,
         pid_file=children.pidfile,
         watched=children.watched,
         parent_pipe=parent_pipe,

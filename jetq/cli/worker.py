@@ -31,6 +31,7 @@ def worker(
     verify: options.Verify = None,
     signatures_optional: options.SignaturesOptional = False,
     metrics: options.Metrics = None,
+    health: options.Health = None,
     max_tasks_per_child: options.MaxTasksPerChild = None,
     max_memory_per_child: options.MaxMemoryPerChild = None,
     child_timeout: options.ChildTimeout = None,
@@ -66,7 +67,7 @@ def worker(
     settings = replace(settings, strict=strict, exclude=options.split_names(exclude))
     settings = with_processes(settings, pool_processes, max_tasks_per_process, max_memory_per_process)
     place = Place(servers=servers, context=context, namespace=namespace, embedded=embedded, store=store)
-    loop, page = choose_uvloop(uvloop), parse_address("--metrics", metrics)
+    loop, page, probes = choose_uvloop(uvloop), parse_address("--metrics", metrics), parse_address("--health", health)
     children = ChildOptions(
         processes=processes,
         max_tasks_per_child=max_tasks_per_child,
@@ -77,7 +78,7 @@ def worker(
     )
     if child is None and children.ask_for_supervisor:
         logs = {"log_level": log_level, "log_format": log_format}
-        supervise(children, settings, place, metrics=page, parent_pipe=parent_pipe, **logs)
+        supervise(children, settings, place, metrics=page, health=probes, parent_pipe=parent_pipe, **logs)
     inherited = None if child is None else Inherited.read(child)
     if inherited is None:
         place = replace(place, announced=parent_pipe is not None)
@@ -96,7 +97,8 @@ def worker(
         uvloop=loop,
         parent_pipe=parent_pipe,
         metrics=page,
-        supervision=None if inherited is None else inherited.supervision(counts=page is not None),
+        health=probes,
+        supervision=None if inherited is None else inherited.supervision(counts=(page or probes) is not None),
     )
 
 

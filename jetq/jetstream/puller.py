@@ -110,6 +110,11 @@ class Puller:
         queue: The queue's name.
         on_delivery: Takes every delivery, in the loop.
         on_credit: Called when all deliveries that were asked for have come, or will not come.
+
+    Attributes:
+        credit: Deliveries that were asked for and have not come.
+        pending: Items that waited in the queue behind the last delivery; 0 when it said that it has none.
+        arrived: Loop time of the last delivery.
     """
 
     def __init__(
@@ -124,6 +129,7 @@ class Puller:
         self.queue = queue
         self.credit = 0
         self.pending = 0
+        self.arrived = 0.0
         self._connection = connection
         self._next = f"{connection.api_prefix}.CONSUMER.MSG.NEXT.{names.queue(queue)}.{WORKERS}"
         self._on_delivery = on_delivery
@@ -144,6 +150,11 @@ class Puller:
         await self._renew()
         self._forget = self._connection.on_connected(lambda _generation: self._start_renewal())
         self._watch = self._loop.call_later(_HEARTBEAT, self._check)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it asks no more."""
+        return self._stopped
 
     @property
     def is_ready(self) -> bool:
@@ -239,7 +250,8 @@ class Puller:
             self._on_credit()
 
     def _hand_over(self, message: Incoming) -> None:
-        delivery = Delivery(self.queue, message, self._loop.time())
+        self.arrived = self._loop.time()
+        delivery = Delivery(self.queue, message, self.arrived)
         self.pending = delivery.pending
         self._on_delivery(delivery)
 

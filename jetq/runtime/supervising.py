@@ -21,6 +21,7 @@ from jetq.observe.logs import EventLog, Log
 from jetq.observe.metrics import SupervisorMetrics
 from jetq.observe.summing import Sum, new_registry
 from jetq.runtime.file_watch import watch
+from jetq.runtime.health_pages import ChildrenReport, serve_health
 from jetq.runtime.worker_process import ANNOUNCEMENT, Place, stop_with
 from jetq.settings import SupervisorSettings, WorkerSettings
 from jetq.supervisor.child import Child, Command
@@ -42,6 +43,7 @@ class Surroundings:
     Attributes:
         place: Which server; only an embedded one concerns the supervisor.
         metrics: Host and port where Prometheus may read those of all children; None serves and counts nothing.
+        health: Host and port where the supervisor says how it and its children are; None says it nowhere.
         pid_file: Holds the number of this process, and lets no second one run.
         watched: A folder; when a Python file in it changes, a rolling restart begins.
         parent_pipe: A file descriptor that another process keeps open as long as it lives; its end stops this one.
@@ -49,6 +51,7 @@ class Surroundings:
 
     place: Place
     metrics: tuple[str, int] | None = None
+    health: tuple[str, int] | None = None
     pid_file: Path | None = None
     watched: Path | None = None
     parent_pipe: int | None = None
@@ -80,11 +83,11 @@ def run_supervisor(
         ListenError: Nobody can listen there.
         ServerError: The embedded server does not start.
     """
-    log, bus = Log("jetq.supervisor"), Bus()
+    log, bus, report = Log("jetq.supervisor"), Bus(), ChildrenReport()
     bus.listen(EventLog("jetq.supervisor"))
     with (
         pidfile(surroundings.pid_file),
-        _measured(surroundings.metrics, bus, log) as meter,
+        _measured(surroundings, bus, log, report) as meter,
         _server(surroundings.place, log),
     ):
         supervisor = Supervisor(
@@ -96,6 +99,7 @@ def run_supervisor(
             meter=meter,
             notifier=Notifier(),
         )
+        report.watch(supervisor)
         log.info("supervisor started", processes=settings.processes, pid=os.getpid())
         if surroundings.parent_pipe is not None:
             stop_with(surroundings.parent_pipe)
@@ -112,17 +116,19 @@ def new_log_lock() -> int:
 
 
 @contextlib.contextmanager
-def _measured(address: tuple[str, int] | None, bus: Bus, log: Log) -> Generator[Meter | None, None, None]:
-    """Serve the sum of the children's metrics, and what the supervisor counts."""
-    if address is None:
+def _measured(around: Surroundings, bus: Bus, log: Log, report: ChildrenReport) -> Generator[Meter | None, None, None]:
+    """Serve the sum of the children's metrics, what the supervisor counts, and how they are."""
+    if around.metrics is None and around.health is None:
         yield None
         return
     registry, total = new_registry(), Sum()
     meter = Meter(total)
     bus.listen(SupervisorMetrics(registry))
     registry.register(total)
-    with serve_metrics(*address, registry) as url:
-        log.info("metrics served", url=url)
+    with contextlib.ExitStack() as pages:
+        if around.metrics is not None:
+            log.info("metrics served", url=pages.enter_context(serve_metrics(*around.metrics, registry)))
+        pages.enter_context(serve_health(around.health, report, log, registry=registry))
         yield meter
 
 

@@ -23,6 +23,7 @@ from jetq.jetstream.server import EmbeddedServer
 from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
 from jetq.observe.metrics import Metrics
+from jetq.runtime.health_pages import serve_health
 from jetq.runtime.stopping import StopSignals
 from jetq.settings import STATE_FOLDER, ConnectionSettings, WorkerSettings
 from jetq.worker.queue_choice import Queues
@@ -97,6 +98,7 @@ def run_worker(
     uvloop: UvloopChoice = "auto",
     parent_pipe: int | None = None,
     metrics: tuple[str, int] | None = None,
+    health: tuple[str, int] | None = None,
     supervision: Supervision | None = None,
 ) -> None:
     """
@@ -110,7 +112,8 @@ def run_worker(
         uvloop: ``auto`` uses it where it is installed.
         parent_pipe: A file descriptor that another process keeps open as long as it lives; its end stops the worker.
         metrics: Host and port where Prometheus may read them; None serves and counts nothing.
-        supervision: The supervisor of this process, if there is one; it serves the metrics.
+        health: Host and port where this worker says how it is (`runtime.health_pages`); None says it nowhere.
+        supervision: The supervisor of this process, if there is one; it serves the metrics and the health.
 
     Raises:
         ListenError: Nobody can listen there.
@@ -122,7 +125,8 @@ def run_worker(
     log = Log("jetq.runtime")
     forget = app.bus.listen(EventLog())
     try:
-        with _measured(app, metrics, log, is_child=supervision is not None) as measured, place.server(app) as server:
+        is_child = supervision is not None
+        with _measured(app, metrics, health, log, is_child=is_child) as measured, place.server(app) as server:
             if server is not None:
                 log.info("server started", pid=server.pid, store=str(server.store or ""), announced=str(ANNOUNCEMENT))
             _log_address(log, app)
@@ -132,24 +136,27 @@ def run_worker(
                 measured.watch(lambda: worker.running)
             if parent_pipe is not None:
                 stop_with(parent_pipe)
-            with asyncio.Runner(loop_factory=_loop_factory(uvloop)) as runner:
-                runner.run(_work(worker, log, is_child=supervision is not None))
+            with (
+                serve_health(None if is_child else health, worker.condition.health, log),
+                asyncio.Runner(loop_factory=_loop_factory(uvloop)) as runner,
+            ):
+                runner.run(_work(worker, log, is_child=is_child))
     finally:
         forget()
 
 
 @contextlib.contextmanager
 def _measured(
-    app: App, address: tuple[str, int] | None, log: Log, *, is_child: bool
+    app: App, address: tuple[str, int] | None, health: tuple[str, int] | None, log: Log, *, is_child: bool
 ) -> Generator[Metrics | None, None, None]:
     """Count what happens, and serve the numbers, if they are asked for; a child's are served by its supervisor."""
-    if address is None:
+    if address is None and health is None:
         yield None
         return
     metrics = Metrics()
     forget = app.bus.listen(metrics)
     try:
-        if is_child:
+        if is_child or address is None:
             yield metrics
         else:
             with serve_metrics(*address) as url:

@@ -48,6 +48,7 @@ class Child:
         done: Tasks that came to their end there.
         blocked: What blocks its event loop, by its own word.
         overdue: A handler that outran its limit and grace, by its own word.
+        reasons: Why it takes no tasks, by its own word.
         leaving: It was told to stop.
         kill_at: When it is killed, if it is still there.
         death: How it ended; None while it lives.
@@ -78,6 +79,7 @@ class Child:
         self.done = 0
         self.blocked: Blocked | None = None
         self.overdue = ""
+        self.reasons: list[str] = []
         self.leaving = False
         self.kill_at: float | None = None
         self.killed_for = ""

@@ -54,6 +54,9 @@ class Supervisor:
         bus: For the events of children.
         meter: For their metrics; None asks for none.
         notifier: Tells systemd; None tells nobody.
+
+    Attributes:
+        turned: Monotonic time of the last look at the children.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class Supervisor:
         self._wants_restart = False
         self._told_ready = False
         self._stops = 0
-        self._turned = time.monotonic()
+        self.turned = time.monotonic()
 
     def run(self) -> int:
         """Keep children alive until TERM or INT, or in burst mode until they end; return the exit status."""
@@ -118,10 +121,10 @@ class Supervisor:
         self._fill()
         self._wait()
         now = time.monotonic()
-        if now - self._turned > _LATE:
+        if now - self.turned > _LATE:
             for child in self.children:
                 child.heard = now
-        self._turned = now
+        self.turned = now
         for number in self._signals.received():
             self._obey(number)
         reap_orphans(self.children)

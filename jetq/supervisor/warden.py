@@ -102,7 +102,7 @@ class Warden:
                 self._welcome(place, child, message.worker)
             case Alive():
                 child.running, child.done = message.running, message.done
-                child.blocked, child.overdue = message.blocked, message.overdue
+                child.blocked, child.overdue, child.reasons = message.blocked, message.overdue, message.reasons
                 if child is place.child:
                     self._judge(place, child)
             case Inherited():

@@ -48,12 +48,14 @@ class Alive(Struct, frozen=True, omit_defaults=True, tag="alive"):
         done: Tasks that came to their end here so far.
         blocked: What blocks its event loop, if anything does.
         overdue: A handler that has outrun its limit and grace, in words.
+        reasons: Why it takes no tasks, in sentences; nothing if it does.
     """
 
     running: int = 0
     done: int = 0
     blocked: Blocked | None = None
     overdue: str = ""
+    reasons: list[str] = []
 
 
 class Inherited(Struct, frozen=True, tag="inherited"):

@@ -12,6 +12,7 @@ from jetq.model.supervision import LoopBlocked, SupervisorLost
 from jetq.observe.bus import Bus
 from jetq.wire.liveness import Alive, Blocked, Inherit, Inherited, Leaving, Measure, Quiet, Stop, ToChild
 from jetq.worker.attempt import Attempts
+from jetq.worker.condition import Condition
 from jetq.worker.inheritance import Inheritance
 from jetq.worker.lease_keeper import Order
 from jetq.worker.loop_watch import LoopWatch
@@ -44,6 +45,7 @@ class Orders:
         attempts: Its runs.
         inheritance: Takes care of what dead siblings had in flight.
         supervision: The supervisor, if there is one.
+        condition: How the worker is; told what the lease thread sees.
         bus: Told of a blocked loop, and of a supervisor that is gone.
     """
 
@@ -55,6 +57,7 @@ class Orders:
         attempts: Attempts,
         inheritance: Inheritance,
         supervision: Supervision | None,
+        condition: Condition,
         bus: Bus,
     ) -> None:
         self._worker = worker
@@ -62,6 +65,7 @@ class Orders:
         self._attempts = attempts
         self._inheritance = inheritance
         self._supervision = supervision
+        self._condition = condition
         self._bus = bus
         self._loop = asyncio.get_running_loop()
 
@@ -86,8 +90,10 @@ class Orders:
             self._loop.call_soon_threadsafe(self._obeying.stop)
 
     def _alive(self, blocked: Blocked | None) -> Alive:
-        attempts = self._attempts
-        return Alive(running=attempts.running, done=attempts.done, blocked=blocked, overdue=attempts.overdue())
+        attempts, overdue = self._attempts, self._attempts.overdue()
+        self._condition.look(attempts.running, blocked, overdue)
+        reasons = self._condition.reasons()
+        return Alive(running=attempts.running, done=attempts.done, blocked=blocked, overdue=overdue, reasons=reasons)
 
     def _tell_blocked(self, blocked: Blocked) -> None:
         self._bus.emit(

@@ -23,7 +23,7 @@ class Vigil:
 
     Args:
         watch: Of the worker's loop.
-        alive: Says how the worker is, given what blocks its loop.
+        alive: Says how the worker is, given what blocks its loop; asked every second.
         on_blocked: Told of a blocked loop, and again when it has been for twice as long.
         supervision: The supervisor, if there is one.
         on_message: Told what the supervisor says, but questions for numbers.
@@ -71,8 +71,9 @@ class Vigil:
             elif blocked.seconds >= 2 * self._told:
                 self._told = blocked.seconds
                 self._on_blocked(blocked)
+            alive = self._alive(blocked)
             if self._supervision is not None:
-                self._supervision.say(self._alive(blocked))
+                self._supervision.say(alive)
 
     async def _listen(self, supervision: Supervision) -> None:
         await supervision.converse(lambda message: self._hear(supervision, message))

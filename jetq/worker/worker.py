@@ -37,6 +37,7 @@ from jetq.wire.ids import new_id
 from jetq.wire.liveness import Started
 from jetq.wire.signature import Verifier
 from jetq.worker.attempt import Attempts, Parts
+from jetq.worker.condition import Condition
 from jetq.worker.desk import Desk
 from jetq.worker.fetcher import Fetcher
 from jetq.worker.hooks import LifeHooks
@@ -51,6 +52,7 @@ from jetq.worker.queue_choice import QueueChoice, Queues
 from jetq.worker.retention_watch import watch_retention
 from jetq.worker.slots import Slot, Slots
 from jetq.worker.supervision import Supervision
+from jetq.worker.watchdog import Watchdog
 
 SETTLE_TIMEOUT: Final = 3.0
 """Seconds that interrupted tasks have to be written back; with the shutdown time-out inside Kubernetes' 30 s."""
@@ -73,6 +75,7 @@ class Worker:
 
     Attributes:
         id: New with each start; a ULID.
+        condition: How it is; any thread may ask.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Worker:
         self._app = app
         self._choice = QueueChoice.of(queues, self.settings)
         self._bus = Bus()
+        self.condition = Condition(self.id, self._state, self._bus)
         self._supervision = supervision
         self._table = LeaseTable(None if supervision is None else supervision.notes(self.id))
         slots = self.settings.concurrency
@@ -200,7 +204,7 @@ class Worker:
         self._parts.push_async_callback(self._executor.close)
         if processes is not None:
             await processes.start()
-        await self._start_fetching(desk)
+        await self._start_fetching(desk, declared)
         self._parts.callback(asyncio.create_task(watch_retention(backend.retention)).cancel)
         self._parts.callback(asyncio.create_task(PauseWatch(backend, self.id).follow(desk.bound)).cancel)
         if settings.janitor and not settings.burst:
@@ -216,6 +220,7 @@ class Worker:
             )
         )
         self._fetcher.refill()
+        self.condition.begin()
         if self._supervision is not None:
             self._supervision.say(Started(self.id))
 
@@ -228,7 +233,7 @@ class Worker:
         self._executor = executor_for(app, settings, processes, state)
         return processes
 
-    async def _start_fetching(self, desk: Desk) -> None:
+    async def _start_fetching(self, desk: Desk, declared: dict[str, Queue]) -> None:
         backend = self._backend
         pullers = {
             name: Puller(
@@ -241,6 +246,10 @@ class Worker:
             for name in desk.bound
         }
         await self._fetcher.start(pullers, self._choice.sharing(pullers, self.settings.concurrency))
+        watchdog = Watchdog(
+            self.id, backend, slots=self._slots, pullers=pullers, declared=declared, condition=self.condition
+        )
+        self._parts.callback(asyncio.create_task(watchdog.run()).cancel)
         self._parts.push_async_callback(self._fetcher.quiet)
 
     async def _keep_leases(self, desk: Desk) -> None:
@@ -288,6 +297,7 @@ class Worker:
             attempts=self._attempts,
             inheritance=Inheritance(desk, self._app.router),
             supervision=self._supervision,
+            condition=self.condition,
             bus=self._bus,
         )
 
