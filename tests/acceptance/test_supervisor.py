@@ -292,6 +292,22 @@ def test_a_child_is_replaced_after_its_tasks_and_its_numbers_stay(start: Start, 
     assert running.stop() == 0
 
 
+def test_one_child_is_the_janitor_and_another_one_follows_it_at_once(start: Start, patient: Folder) -> None:
+    running = supervisor(start, patient)
+    running.await_line("leader elected")
+    [first] = running.events("leader elected")
+    workers = {event["worker"] for event in running.events(READY)}
+    running.signal(signal.SIGHUP)
+    running.await_line(READY, count=4)
+    began = time.monotonic()
+    running.await_line("leader elected", count=2)
+    second = running.events("leader elected")[1]
+
+    assert time.monotonic() - began < 8  # an election of which nobody steps down takes ten seconds
+    assert first["leader"] in workers
+    assert second["leader"] in {event["worker"] for event in running.events(READY)} - {first["leader"]}
+
+
 def test_the_metrics_of_all_children_add_up(start: Start, patient: Folder) -> None:
     running = supervisor(start, patient, "--metrics", "0", "-c", "7")
 

@@ -55,7 +55,7 @@ def test_what_a_worker_says_arrives_as_it_was(message: ToProcess) -> None:
 @pytest.mark.parametrize(
     "message",
     [Ready(), Unready("no", "Traceback"), Said(1, 2, None, "é"), Prolonged(1, 5.0), ended(1, Succeeded(b"1"), 7)],
-    ids=repr,
+    ids=lambda message: type(message).__name__,
 )
 def test_what_a_process_says_arrives_as_it_was(message: FromProcess) -> None:
     assert read_from_process(frame(message)[HEADER_SIZE:]) == message
