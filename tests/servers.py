@@ -12,6 +12,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -106,7 +107,7 @@ class TestServer:
 
     def freeze(self) -> None:
         """Let it do nothing, with its connections open."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -194,6 +195,24 @@ class TestCluster:
     ) -> None:
         for server in self.servers:
             server.__exit__(kind, error, traceback)
+
+
+def freeze(pid: int) -> None:
+    """Stop a process, and wait until all of its threads stand still: on a busy machine some run on for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    if sys.platform != "linux":
+        return
+    limit = time.monotonic() + 10
+    while not all(_state(thread) == "T" for thread in Path(f"/proc/{pid}/task").iterdir()):
+        assert time.monotonic() < limit, f"{pid} does not stop"
+        time.sleep(0.001)
+
+
+def _state(thread: Path) -> str:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+        return "T"
 
 
 async def until(condition: Callable[[], object], timeout: float = 10) -> None:

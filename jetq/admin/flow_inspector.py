@@ -16,7 +16,7 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.flow_store import StoredFlow
 from jetq.jetstream.gathering import together
 from jetq.jetstream.record_scan import ScannedRecord, measure_store, scan_records
-from jetq.jetstream.task_store import Stored
+from jetq.jetstream.task_store import Stored, node_state
 from jetq.model.flow_status import FlowStatus, NodeState, status_of
 from jetq.model.name import check_name
 from jetq.wire.flows import FlowDocument
@@ -68,14 +68,7 @@ class FlowView(Struct, frozen=True):
     @property
     def status(self) -> FlowStatus:
         """Where it stands."""
-        nodes = [None if stored is None else state_of(stored) for stored in self.records]
-        return status_of(self.document.state, nodes, self.document.leaves)
-
-
-def state_of(stored: Stored) -> NodeState:
-    """Return where a task stands."""
-    record = stored.record
-    return NodeState(record.state, record.due is not None, record.end)
+        return status_of(self.document.state, [*map(node_state, self.records)], self.document.leaves)
 
 
 class FlowInspector:
@@ -151,8 +144,8 @@ class FlowInspector:
         """Return where the tasks of flows stand, by id, of those that are there."""
         ids = [node.id for flow in flows for node in flow.nodes]
         if len(ids) <= _FEW:
-            read = await self._backend.tasks.read_many(ids)
-            return {stored.record.id: state_of(stored) for stored in read if stored is not None}
+            read = await self._backend.tasks.read_each(ids, node_state)
+            return {task_id: state for task_id, state in zip(ids, read, strict=True) if state is not None}
         wanted = {flow.id for flow in flows}
         states: dict[str, NodeState] = {}
 

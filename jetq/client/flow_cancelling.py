@@ -78,8 +78,8 @@ async def cancel_flow(
     if len(by) > LONGEST_NAME:
         raise InvalidSettingError("by", by, f"at most {LONGEST_NAME} characters")
     ids = dict.fromkeys([*(node.id for node in flow.nodes), *await backend.flows.members(flow.id)])
-    found = [stored for stored in await backend.tasks.read_many([*ids]) if stored is not None]
-    open_tasks = [stored for stored in found if not stored.record.is_final]
+    found = await backend.tasks.read_each([*ids], _if_open)
+    open_tasks = [stored for stored in found if stored is not None]
     counts = Counter({Effect.NOTHING: len(ids) - len(open_tasks)})
 
     async def cancel(task_id: str) -> Effect:
@@ -96,6 +96,10 @@ async def cancel_flow(
         for start in range(0, len(level), _AT_ONCE):
             counts.update(await together([cancel(record.id) for record in level[start : start + _AT_ONCE]]))
     return CancelledFlow(counts[Effect.ENDED], counts[Effect.REQUESTED], counts[Effect.REFUSED], counts[Effect.NOTHING])
+
+
+def _if_open(stored: Stored | None) -> Stored | None:
+    return None if stored is None or stored.record.is_final else stored
 
 
 def _is_alone(stored: Stored, ids: Container[str]) -> bool:

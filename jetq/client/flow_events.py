@@ -15,6 +15,8 @@ from jetq.client.event_stream import EventStream
 from jetq.client.flow_tracking import FlowTracker
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.event_reader import EventReader, EventsMissed
+from jetq.jetstream.task_store import node_state
+from jetq.model.flow_status import NodeState
 from jetq.wire.event_filter import EventFilter
 from jetq.wire.events import LeaderElectedEvent, TaskProgressEvent, TaskStateEvent
 from jetq.wire.flows import FlowDocument
@@ -41,13 +43,15 @@ async def follow_flow(stack: AsyncExitStack, backend: Backend, flow: FlowDocumen
     """
     reader = await EventReader.open(backend.connection, backend.names, EventFilter(progress=True))
     stack.push_async_callback(reader.close)
-    tracker = await stack.enter_async_context(FlowTracker(backend, [node.id for node in flow.nodes]))
+    tracker = await stack.enter_async_context(FlowTracker(backend, [node.id for node in flow.nodes], node_state))
     events = _events(reader, tracker, {node.id for node in flow.nodes})
     stack.push_async_callback(events.aclose)
     return events
 
 
-async def _events(reader: EventReader, tracker: FlowTracker, nodes: Container[str]) -> AsyncGenerator[FlowEvent, None]:
+async def _events(
+    reader: EventReader, tracker: FlowTracker[NodeState | None], nodes: Container[str]
+) -> AsyncGenerator[FlowEvent, None]:
     ending = asyncio.get_running_loop().create_task(_until_over(tracker))
     try:
         async for event in _heard(reader, ending):
@@ -58,7 +62,7 @@ async def _events(reader: EventReader, tracker: FlowTracker, nodes: Container[st
         await asyncio.gather(ending, return_exceptions=True)
 
 
-async def _until_over(tracker: FlowTracker) -> None:
+async def _until_over(tracker: FlowTracker[NodeState | None]) -> None:
     await tracker.wait(lambda: False, None)
     await asyncio.sleep(_LATENESS)
 

@@ -18,9 +18,9 @@ from jetq.client.flow_tracking import FlowTracker
 from jetq.client.handle import TaskHandle, Timeout, failure
 from jetq.errors import FlowAbandonedError, FlowTimeoutError, ResultGoneError, UnknownFlowError
 from jetq.jetstream.flow_store import StoredFlow
-from jetq.jetstream.task_store import Stored
+from jetq.jetstream.task_store import Stored, node_state
 from jetq.model.flow import FlowState
-from jetq.model.flow_status import FlowStatus, NodeState, status_of
+from jetq.model.flow_status import FlowStatus, status_of
 from jetq.model.quantity import seconds
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
@@ -208,7 +208,7 @@ class FlowHandle(Generic[R_co]):
         limit, deadline = _deadline(timeout)
         document = await self._committed(client, limit, deadline)
         wanted = {document.nodes[position].id: position for position in document.wanted}
-        async with FlowTracker(client.backend, [*wanted]) as tracker:
+        async with FlowTracker(client.backend, [*wanted], _whole) as tracker:
 
             def is_decided() -> bool:
                 return any(stored is None or _failed(stored) for stored in tracker.ended.values())
@@ -249,16 +249,16 @@ class FlowHandle(Generic[R_co]):
     async def _wait(self, client: Client, timeout: Timeout) -> FlowStatus:
         limit, deadline = _deadline(timeout)
         document = await self._committed(client, limit, deadline)
-        async with FlowTracker(client.backend, [node.id for node in document.nodes]) as tracker:
+        async with FlowTracker(client.backend, [node.id for node in document.nodes], node_state) as tracker:
             if not await tracker.wait(lambda: False, deadline):
                 raise FlowTimeoutError(self.id, limit or 0.0, tracker.left, self.name)
-            nodes = [_node_state(tracker.ended[node.id]) for node in document.nodes]
+            nodes = [tracker.ended[node.id] for node in document.nodes]
         return status_of(document.state, nodes, document.leaves)
 
     async def _status(self, client: Client) -> FlowStatus:
         document = await self._current(client)
-        found = await client.backend.tasks.read_many([node.id for node in document.nodes])
-        return status_of(document.state, [_node_state(stored) for stored in found], document.leaves)
+        found = await client.backend.tasks.read_each([node.id for node in document.nodes], node_state)
+        return status_of(document.state, found, document.leaves)
 
     async def _cancel(self, client: Client, by: str, *, running: bool) -> CancelledFlow:
         document = await self._current(client)
@@ -299,8 +299,5 @@ def _failed(stored: Stored) -> bool:
     return stored.record.is_final and stored.record.state is not State.COMPLETE
 
 
-def _node_state(stored: Stored | None) -> NodeState | None:
-    if stored is None:
-        return None
-    record = stored.record
-    return NodeState(record.state, record.due is not None, record.end)
+def _whole(stored: Stored | None) -> Stored | None:
+    return stored

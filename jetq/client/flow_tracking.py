@@ -10,7 +10,7 @@ of those that have not ended are read, and after a new connection all of them.
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from typing import Final, Generic, Self, TypeVar
 
 from jetq.errors import ConnectionClosedError, NoResponderError, ServerTimeoutError
 from jetq.jetstream.backend import Backend
@@ -19,27 +19,32 @@ from jetq.jetstream.task_store import Stored
 from jetq.settings import RESULT_POLL
 from jetq.wire.events import TaskStateEvent, decode_event
 
+_T = TypeVar("_T")
+
 _FEW: Final = 16
 """Tasks that are listened for one by one; more of them share a subscription to all tasks."""
 _SLICE: Final = 200
 """Records that are read when nothing was heard for two seconds."""
 
 
-class FlowTracker:
+class FlowTracker(Generic[_T]):
     """
     Learns of the ends of tasks.
 
     Args:
         backend: Where they are.
         task_ids: They.
+        keep: What is to be known of one that has ended, by its final record; None for one that has none (any more).
+            Ten thousand records may be as many megabytes.
 
     Attributes:
-        ended: The final records of those that have ended, by id; None for one that has no record (any more).
+        ended: What *keep* said of those that have ended, by id.
     """
 
-    def __init__(self, backend: Backend, task_ids: Sequence[str]) -> None:
-        self.ended: dict[str, Stored | None] = {}
+    def __init__(self, backend: Backend, task_ids: Sequence[str], keep: Callable[[Stored | None], _T]) -> None:
+        self.ended: dict[str, _T] = {}
         self._backend = backend
+        self._keep = keep
         self._left = dict.fromkeys(task_ids)
         """Those that have not ended; the ones looked at last stand last."""
         self._heard: dict[str, None] = {}
@@ -120,16 +125,20 @@ class FlowTracker:
         for task_id in heard:
             del self._heard[task_id]
         try:
-            found = await self._backend.tasks.read_many(heard)
+            found = await self._backend.tasks.read_each(heard, self._end)
         except ConnectionClosedError:
             raise ConnectionClosedError(f"waiting for {len(self._left):,} tasks") from None
         except (ServerTimeoutError, NoResponderError):
             return
-        for task_id, stored in zip(heard, found, strict=True):
+        for task_id, end in zip(heard, found, strict=True):
             if task_id not in self._left:
                 continue
             del self._left[task_id]
-            if stored is None or stored.record.is_final:
-                self.ended[task_id] = stored
+            if end:
+                self.ended[task_id] = end[0]
             else:
                 self._left[task_id] = None
+
+    def _end(self, stored: Stored | None) -> tuple[_T] | None:
+        """Return what is to be known of a task that has ended; None for one that has not."""
+        return (self._keep(stored),) if stored is None or stored.record.is_final else None

@@ -6,9 +6,9 @@ something asks the stream's leader (a direct get on a replica may be stale, whic
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -18,9 +18,12 @@ from jetq.jetstream.faults import TTL_DISABLED
 from jetq.jetstream.gathering import together
 from jetq.jetstream.publisher import Publication, Publisher, expecting
 from jetq.jetstream.stream_message import last_message, purge_subject
+from jetq.model.flow_status import NodeState
 from jetq.model.record import TaskRecord
 from jetq.wire.codec import Document, decode_record
 from jetq.wire.names import Names
+
+_T = TypeVar("_T")
 
 _AT_ONCE: Final = 200
 """Readings under way at one time."""
@@ -117,9 +120,22 @@ class TaskStore:
         Raises:
             ServerTimeoutError: No answer.
         """
-        found: list[Stored | None] = []
+        return await self.read_each(task_ids, _whole)
+
+    async def read_each(self, task_ids: Sequence[str], keep: Callable[[Stored | None], _T]) -> list[_T]:
+        """
+        Read records as :meth:`read_many` does, and return what *keep* makes of each.
+
+        A record may be as large as a message; so that is for whoever needs little of very many.
+
+        Raises:
+            ServerTimeoutError: No answer.
+        """
+        found: list[_T] = []
         for start in range(0, len(task_ids), _AT_ONCE):
-            found += await together([self._read_if_sound(each) for each in task_ids[start : start + _AT_ONCE]])
+            found += map(
+                keep, await together([self._read_if_sound(each) for each in task_ids[start : start + _AT_ONCE]])
+            )
         return found
 
     async def _read_if_sound(self, task_id: str) -> Stored | None:
@@ -148,6 +164,15 @@ class TaskStore:
     async def remove(self, task_id: str) -> bool:
         """Remove whatever stands where the task's record belongs; say whether something did."""
         return await purge_subject(self._connection, self._names.tasks, self._names.record(task_id)) > 0
+
+
+def node_state(stored: Stored | None) -> NodeState | None:
+    """Return where a task of a flow stands; None for one that has no record."""
+    return None if stored is None else NodeState.of(stored.record)
+
+
+def _whole(stored: Stored | None) -> Stored | None:
+    return stored
 
 
 async def read_record(

@@ -5,11 +5,12 @@ flow_status: where a flow stands, by where its tasks stand. Pure.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from msgspec import Struct
 
 from jetq.model.flow import FlowState
+from jetq.model.record import TaskRecord
 from jetq.model.state import FINAL, End, State, display_state
 
 GONE: Final = "gone"
@@ -64,6 +65,11 @@ class NodeState(Struct, frozen=True, gc=False):
     state: State
     due: bool = False
     end: str = ""
+
+    @classmethod
+    def of(cls, record: TaskRecord) -> Self:
+        """Return where a task stands."""
+        return cls(record.state, record.due is not None, record.end)
 
     @property
     def display_state(self) -> str:

@@ -13,7 +13,7 @@ from jetq.model.operation import Effect
 from tests.faults.conftest import Crew
 from tests.faults.program import LEASE
 from tests.integration.watching import eventually
-from tests.servers import TestServer
+from tests.servers import TestServer, freeze
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(60)]
 
@@ -51,7 +51,7 @@ async def test_a_frozen_worker_that_wakes_finds_the_request(crew: Crew, app: App
     """It does not hear the message in time for its sender, and is alone: nobody takes the task over meanwhile."""
     frozen = crew.hire()
     handle = await begun(crew, app, "work", 30)
-    os.kill(frozen.pid, signal.SIGSTOP)
+    freeze(frozen.pid)
     done = await handle.acancel(by="ops")
     os.kill(frozen.pid, signal.SIGCONT)
 
@@ -65,7 +65,7 @@ async def test_a_frozen_worker_that_wakes_finds_the_request(crew: Crew, app: App
 async def test_a_frozen_workers_cancelled_task_is_ended_by_another(crew: Crew, app: App) -> None:
     frozen = crew.hire()
     handle = await begun(crew, app, "work", 30)
-    os.kill(frozen.pid, signal.SIGSTOP)
+    freeze(frozen.pid)
     await handle.acancel(by="ops")
     crew.hire()
 

@@ -134,4 +134,4 @@ async def test_the_janitor_does_not_meddle_with_what_another_worker_will_find(
 
     assert (await app.handle(handle.id).arecord()).state is State.COMPLETE
     await app.aclose()
-    assert repairs(told) == []
+    assert {kind for kind, _ in repairs(told)} <= {Repair.ORPHAN_SCHEDULE}  # it is cleared up after the end

@@ -12,7 +12,7 @@ from jetq.model.state import State
 from tests.faults.conftest import Crew
 from tests.faults.program import LEASE
 from tests.integration.watching import eventually
-from tests.servers import TestServer
+from tests.servers import TestServer, freeze
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -78,7 +78,7 @@ async def test_a_frozen_workers_task_moves_on_and_its_own_result_is_dropped(crew
         return bool(crew.lines("start"))
 
     await eventually(is_running)
-    os.kill(frozen.pid, signal.SIGSTOP)
+    freeze(frozen.pid)
     crew.let_go()
     crew.hire()
     assert await handle.aresult(60) == 2

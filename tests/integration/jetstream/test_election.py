@@ -20,7 +20,7 @@ from jetq.model.events import Event, LeaderElected, LeadershipEnded
 from jetq.observe.bus import Bus
 from jetq.wire.names import Names
 from tests.integration.watching import eventually
-from tests.servers import TestServer
+from tests.servers import TestServer, freeze
 
 ROOT = Path(__file__).parents[3]
 TTL = 1.0
@@ -316,7 +316,7 @@ async def test_a_frozen_leader_does_not_act_after_its_lease(candidates: Candidat
     first = await asyncio.to_thread(candidates.start, "first")
     await candidates.act_of("first")
     await asyncio.to_thread(candidates.start, "second")
-    os.kill(first.pid, signal.SIGSTOP)
+    freeze(first.pid)
     frozen = time.monotonic()
     followed = await candidates.act_of("second")
     os.kill(first.pid, signal.SIGCONT)

@@ -19,6 +19,7 @@ from jetq.jetstream.address import Address, find_address
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.server import EmbeddedServer, find_program
 from jetq.settings import ConnectionSettings
+from tests.servers import freeze
 
 
 def is_alive(pid: int) -> bool:
@@ -121,7 +122,7 @@ def test_a_store_takes_one_server(tmp_path: Path) -> None:
 def test_a_store_is_in_use_for_as_long_as_its_server_runs(tmp_path: Path) -> None:
     process = embed(tmp_path, "sys.stdin.read()")
     pid, _ = said(process)
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         process.kill()
         process.wait()
@@ -192,7 +193,7 @@ def test_it_ends_with_its_process_also_when_a_forked_child_lives_on(tmp_path: Pa
 def test_it_ends_with_its_process_also_after_it_was_frozen_for_a_while(tmp_path: Path) -> None:
     process = embed(tmp_path, "sys.stdin.read()")
     pid, _ = said(process)
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     os.kill(pid, signal.SIGCONT)
 
     process.kill()
@@ -218,7 +219,7 @@ def test_its_lifeline_is_not_cut_by_a_signal_to_all(tmp_path: Path) -> None:
 def test_it_does_not_hold_our_output_open(tmp_path: Path) -> None:
     process = embed(tmp_path, "sys.stdin.read()")
     pid, _ = said(process)
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         process.kill()
         assert process.stdout is not None

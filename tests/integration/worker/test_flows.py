@@ -1,7 +1,8 @@
 """Flows: all of one runs or nothing, its result is had, and what is left of it is cleaned up."""
 
 import asyncio
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -260,6 +261,26 @@ async def test_an_end_of_which_no_event_came_is_found_all_the_same(app: App, mon
     waiting = asyncio.create_task(handle.aresult(20))
     async with Worker(make_worker_app(app), settings=NO_JANITOR):
         assert len(await waiting) == 20
+
+
+async def test_where_a_flow_stands_is_told_without_holding_all_of_its_records(app: App) -> None:
+    size, count = 20_000, 800
+    handle = await submit(app, *(node(f"n{number}", payload=b'"%b"' % (b"x" * size)) for number in range(count)))
+
+    async def peak(work: Callable[[], Awaitable[object]]) -> int:
+        tracemalloc.start()
+        try:
+            await work()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peaks = {"status": await peak(handle.astatus)}
+    await handle.acancel()
+    peaks["wait"] = await peak(handle.await_end)
+    peaks["list"] = await peak(app.aflows)
+    peaks["cancel"] = await peak(handle.acancel)
+    assert {what: found for what, found in peaks.items() if found > 2 * size * count} == {}
 
 
 # cancel
