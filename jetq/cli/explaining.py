@@ -24,7 +24,7 @@ def explain(
     """
     from jetq.admin.explaining import Explainer
     from jetq.cli.exits import FAILED
-    from jetq.cli.render import print_fields, print_json, print_told
+    from jetq.cli.render import print_advice, print_fields, print_json
     from jetq.cli.session import in_session, settings_for
 
     settings = settings_for(servers, context, namespace)
@@ -36,6 +36,6 @@ def explain(
             fields = [("Task", found.id), ("Type", found.type), ("Queue", found.queue), ("State", found.state)]
             print_fields(fields)
             typer.echo("")
-        print_told([f"{reason.text} {reason.advice}".rstrip() for reason in found.reasons])
+        print_advice((reason.text, reason.advice) for reason in found.reasons)
     if not found.state:
         raise typer.Exit(FAILED)

@@ -10,7 +10,7 @@ import typer
 
 from jetq.admin.inspector import Overview
 from jetq.cli.durations import parse_duration
-from jetq.cli.render import age, limit, print_fields, print_json, print_table, size, stamp
+from jetq.cli.render import age, limit, print_advice, print_fields, print_json, print_table, size, stamp
 from jetq.cli.table import Column
 from jetq.cli.terminal import say
 from jetq.errors import InvalidSettingError
@@ -160,7 +160,7 @@ def print_paused(queue: QueueInfo, *, as_json: bool) -> None:
         typer.echo(f"{queue.name} gives its tasks to workers")
     else:
         until = "it is resumed" if queue.paused_until is None else stamp(queue.paused_until)
-        typer.echo(f"{queue.name} is paused until {until}; {queue.running:,} tasks of it run on")
+        print_advice([(f"{queue.name} is paused until {until}; {queue.running:,} tasks of it run on", "")])
 
 
 def print_queue(queue: QueueInfo, *, as_json: bool) -> None:

@@ -74,15 +74,24 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
             typer.echo(f"{' ' * width}  {line}")
 
 
-def print_told(sentences: Iterable[str]) -> None:
-    """Print sentences, each from a line of its own; for a person, wrapped to the terminal's width."""
+def print_advice(told: Iterable[tuple[str, str]]) -> None:
+    """Print what is the case and what can be done about it: a line for each, or for a person some that fit."""
     width = shutil.get_terminal_size().columns
-    for sentence in sentences:
-        if sys.stdout.isatty():
-            for line in textwrap.wrap(printable(sentence), width, break_long_words=False, break_on_hyphens=False):
+    for text, advice in told:
+        if not sys.stdout.isatty():
+            typer.echo(f"{printable(text)} {printable(advice)}".rstrip())
+            continue
+        for part, indent in ((text, ""), (advice, "  ")):
+            lines = textwrap.wrap(
+                printable(part),
+                width,
+                initial_indent=indent,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in lines:
                 typer.echo(line)
-        else:
-            typer.echo(printable(sentence))
 
 
 def print_json(value: Any) -> None:

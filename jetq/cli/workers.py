@@ -26,7 +26,7 @@ def list_workers(
     namespace: options.Namespace = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the workers that live: where, what they serve, and how busy they are."""
+    """List the workers that live, and how busy they are."""
     from jetq.cli.session import in_session, settings_for
     from jetq.cli.worker_page import print_workers
 
