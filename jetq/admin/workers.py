@@ -130,6 +130,7 @@ class WorkerDirectory:
         Return the tasks that a worker runs now, those that began first at the beginning.
 
         Raises:
+            UnknownWorkerError: It is gone.
             ServerTimeoutError: It does not answer.
             ServerError: A refusal.
         """
@@ -151,6 +152,7 @@ class WorkerDirectory:
         Let a worker take no more tasks, and stay; return how many it runs.
 
         Raises:
+            UnknownWorkerError: It is gone.
             ServerTimeoutError: It does not answer.
             ServerError: A refusal.
         """
@@ -161,23 +163,24 @@ class WorkerDirectory:
         Let a worker end in order; return how many tasks it still runs. Its supervisor starts another one.
 
         Raises:
+            UnknownWorkerError: It is gone.
             ServerTimeoutError: It does not answer.
             ServerError: A refusal.
         """
         return (await self._told(worker, ControlRequest("stop"))).count
 
     async def _told(self, worker: str, request: ControlRequest) -> ControlReply:
-        reply = await self._ask(worker, request)
-        if reply is None:
-            raise ServerTimeoutError(f"worker {worker}", _PATIENCE)
-        return reply
-
-    async def _ask(self, worker: str, request: ControlRequest) -> ControlReply | None:
         subject = self._names.control(worker)
         try:
             answer = await self._connection.request(subject, encode_control(request), timeout=_PATIENCE)
-            return decode_control_reply(answer.data)
-        except (NoResponderError, ServerTimeoutError, WireError):
+        except NoResponderError:
+            raise UnknownWorkerError(worker) from None
+        return decode_control_reply(answer.data)
+
+    async def _ask(self, worker: str, request: ControlRequest) -> ControlReply | None:
+        try:
+            return await self._told(worker, request)
+        except (UnknownWorkerError, ServerTimeoutError, WireError):
             return None
 
 

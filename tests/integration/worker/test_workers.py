@@ -9,7 +9,7 @@ import pytest
 from jetq.admin.workers import WorkerDirectory, chosen
 from jetq.app.application import App
 from jetq.client.clients import Client
-from jetq.errors import ServerTimeoutError, UnknownWorkerError
+from jetq.errors import UnknownWorkerError
 from jetq.model.events import Event, WorkerStopped
 from jetq.model.serving import WorkerQuieted
 from jetq.worker.worker import Worker
@@ -93,6 +93,7 @@ async def test_a_quiet_worker_takes_no_more_and_stays(app: App, directory: Worke
     async with Worker(app, settings=SETTINGS) as worker:
         first = await held.aenqueue()
         await started.wait()
+        await eventually(directory.list_workers)
         assert await directory.quiet(worker.id) == 1
 
         async def quiet() -> bool:
@@ -124,6 +125,7 @@ async def test_a_worker_that_is_told_to_stop_ends_what_it_runs(
     handle = await held.aenqueue()
     await started.wait()
 
+    await eventually(directory.list_workers)
     assert await directory.stop(worker.id) == 1
     assert (await directory.ping(worker.id)).running == 1
     over.set()
@@ -131,7 +133,7 @@ async def test_a_worker_that_is_told_to_stop_ends_what_it_runs(
 
     assert await handle.aresult(10) == "done"
     assert [event.released for event in told if isinstance(event, WorkerStopped)] == [0]
-    with pytest.raises(ServerTimeoutError, match=worker.id):
+    with pytest.raises(UnknownWorkerError, match=worker.id):
         await directory.stop(worker.id)
 
 
