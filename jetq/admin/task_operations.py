@@ -80,6 +80,11 @@ class TaskOperations:
         self._records = RecordChanges(backend)
         self._placement = Placement(backend)
 
+    @property
+    def backend(self) -> Backend:
+        """The server."""
+        return self._backend
+
     async def cancel(self, task_id: str, *, by: str = "", running: bool = True) -> OperatedTask:
         """
         End a task that does not run; ask the worker of one that runs to stop it.

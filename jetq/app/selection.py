@@ -8,6 +8,7 @@ from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 from jetq.admin.bulk_operations import Operate, Pace, operate_many
 from jetq.admin.bulk_report import BulkReport
+from jetq.admin.bulk_retry import retrying
 from jetq.admin.record_listing import list_records
 from jetq.admin.task_filter import DEFAULT_LIMIT, TaskFilter
 from jetq.admin.task_operations import TaskOperations
@@ -94,19 +95,23 @@ class TaskSelection:
         """End those that wait, and ask workers to stop those that run."""
         return await self._cancel(await self._clients.current(), bulk)
 
-    def retry(self, *, queue: str | None = None, **bulk: Unpack[BulkValues]) -> BulkReport:
+    def retry(self, *, queue: str | None = None, dependents: bool = False, **bulk: Unpack[BulkValues]) -> BulkReport:
         """Run those again that ended, and those now that wait, with all their tries; blocks until all were tried."""
-        return self._blocking("retry", lambda client: self._retry(client, queue, bulk))
+        return self._blocking("retry", lambda client: self._retry(client, queue, bulk, dependents=dependents))
 
-    async def aretry(self, *, queue: str | None = None, **bulk: Unpack[BulkValues]) -> BulkReport:
+    async def aretry(
+        self, *, queue: str | None = None, dependents: bool = False, **bulk: Unpack[BulkValues]
+    ) -> BulkReport:
         """
         Run those again that ended, and those now that wait, with all their tries.
 
         Args:
             queue: Another queue for them; it must exist.
+            dependents: Tasks that became unreachable, since these failed, wait for them again; those that are chosen
+                themselves are left to these, and do not start alone.
             **bulk: How it goes over them, see `BulkValues`.
         """
-        return await self._retry(await self._clients.current(), queue, bulk)
+        return await self._retry(await self._clients.current(), queue, bulk, dependents=dependents)
 
     def run_now(self, **bulk: Unpack[BulkValues]) -> BulkReport:
         """Run those now that wait for their time; blocks until all were tried."""
@@ -163,9 +168,9 @@ class TaskSelection:
     async def _cancel(self, client: Client, bulk: BulkValues) -> BulkReport:
         return await self._apply(client, self._operations(client).cancel, bulk)
 
-    async def _retry(self, client: Client, queue: str | None, bulk: BulkValues) -> BulkReport:
-        operations = self._operations(client)
-        return await self._apply(client, lambda task_id: operations.retry(task_id, queue=queue), bulk)
+    async def _retry(self, client: Client, queue: str | None, bulk: BulkValues, *, dependents: bool) -> BulkReport:
+        operate = retrying(self._operations(client), self._chosen, queue=queue, dependents=dependents)
+        return await self._apply(client, operate, bulk)
 
     async def _run_now(self, client: Client, bulk: BulkValues) -> BulkReport:
         return await self._apply(client, self._operations(client).run_now, bulk)

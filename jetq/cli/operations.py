@@ -72,17 +72,18 @@ def retry(
 
     Their tries begin anew. With ids, --queue moves them too, as with asyncjobs.
     """
+    from jetq.admin.bulk_retry import retrying
     from jetq.cli.chosen import settings_at, tasks_meant
     from jetq.cli.operating import Act, operate
     from jetq.model.operation import Operation
 
     filters, target = moved(filters, to_queue, by_id=bool(task_ids))
     given: dict[str, Any] = changes.arguments() | ({} if target is None else {"queue": target})
-    given["dependents"] = dependents
+    chosen = tasks_meant(task_ids, filters, bulk)
     act = Act(
         Operation.RETRY,
-        lambda operations: lambda task_id: operations.retry(task_id, **given),
-        chosen=tasks_meant(task_ids, filters, bulk),
+        lambda operations: retrying(operations, chosen, dependents=dependents, **given),
+        chosen=chosen,
         bulk=bulk,
         unasked=unasked,
         as_json=where.as_json,
