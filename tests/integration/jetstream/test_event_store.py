@@ -11,7 +11,6 @@ from jetq.jetstream.address import Address
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.lookup import find_stream
-from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.topology import Topology
 from jetq.model.events import Event, TopologyChanged
 from jetq.observe.bus import Bus
