@@ -1,10 +1,10 @@
 """
-bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|flows|imports|idle``.
+bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|flows|pools|imports|idle``.
 """
 
 import argparse
 
-from bench import flows, idle, imports, limit
+from bench import flows, idle, imports, limit, pools
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
     for name, module, about in (
         ("limit", limit, "throughput beside the bare loop, and latency"),
         ("flows", flows, "what waiting for others costs"),
+        ("pools", pools, "what calling a handler costs: on the loop, in a thread, in a process"),
         ("imports", imports, "what starting costs, beside import nats"),
         ("idle", idle, "processor and memory of a worker without work"),
     ):

@@ -5,6 +5,7 @@ This module is the public API; everything that is not in ``__all__`` may change.
 """
 
 from jetq.admin.bulk_report import BulkReport
+from jetq.admin.workers import WorkerInfo
 from jetq.app.application import App
 from jetq.app.call import TaskCall
 from jetq.app.composition import Chain, Group, chain, chord, group
@@ -24,8 +25,10 @@ from jetq.errors import (
     EnqueueError,
     FlowAbandonedError,
     FlowTimeoutError,
+    HandlerFailedError,
     JetqError,
     OperationRefusedError,
+    ProcessDiedError,
     QueueFullError,
     ResultGoneError,
     ResultTimeoutError,
@@ -44,7 +47,9 @@ from jetq.errors import (
 from jetq.execution.context import Context, current
 from jetq.execution.middleware import Middleware
 from jetq.jetstream.event_reader import EventsMissed
+from jetq.jetstream.queue_catalog import QueueInfo
 from jetq.jetstream.server import EmbeddedServer
+from jetq.model.explanation import Explanation
 from jetq.model.flow_status import FlowStatus
 from jetq.model.operation import OperatedTask
 from jetq.model.progress import Progress
@@ -82,6 +87,7 @@ __all__ = [
     "EnqueueError",
     "EventStream",
     "EventsMissed",
+    "Explanation",
     "Exponential",
     "Fixed",
     "Flow",
@@ -90,6 +96,7 @@ __all__ = [
     "FlowStatus",
     "FlowTimeoutError",
     "Group",
+    "HandlerFailedError",
     "JanitorSettings",
     "JetqError",
     "LeaderElectedEvent",
@@ -100,9 +107,11 @@ __all__ = [
     "OperatedTask",
     "OperationRefusedError",
     "Payload",
+    "ProcessDiedError",
     "Progress",
     "Queue",
     "QueueFullError",
+    "QueueInfo",
     "ResultGoneError",
     "ResultTimeoutError",
     "Retention",
@@ -134,6 +143,7 @@ __all__ = [
     "UniqueMode",
     "UnknownFlowError",
     "Worker",
+    "WorkerInfo",
     "WorkerSettings",
     "chain",
     "chord",

@@ -50,6 +50,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   └── EnqueueTimeoutError          the task may have been stored
     │       └── FlowSubmitTimeoutError       all of the flow runs, or nothing of it
     ├── UnknownFlowError             there is no flow with this id (any more)
+    ├── UnknownWorkerError           no worker with this id lives
     ├── WireError
     │   ├── MalformedRecordError
     │   ├── MalformedFlowError
@@ -70,8 +71,13 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   └── LeaseLostError               this run lost its task; nothing it writes counts
     ├── ValueNotJsonError            an argument or a result that JSON cannot hold
     ├── ResultTypeError              a result that does not fit the handler's return annotation
+    ├── HandlerFailedError           a handler raised in a process of its own; what middleware around it sees
+    ├── ProcessDiedError             the process of a handler died under it
+    ├── ProcessStartError            a process for handlers did not come up
+    ├── HookFailedError              a start hook, or the lifespan, of the application raised
     ├── OutsideTaskError             what only a running task has, asked for elsewhere
     ├── ListenError                  an address that this process is to listen on cannot be had
+    ├── AlreadyRunningError          another process holds the pid file
     └── BlockingCallError            a blocking method called inside a running event loop
         └── BlockingIterationError       `for` or `with` where `async for` or `async with` must stand
 
@@ -92,6 +98,8 @@ from typing import Any, ClassVar
 
 _MOST_NAMES = 20
 """Names of a circle that are shown."""
+_SIGKILL = -9
+"""Status of a process that was killed so."""
 
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
@@ -521,6 +529,15 @@ class FlowSubmitTimeoutError(EnqueueTimeoutError):
         self.args = (sentence,)
 
 
+class UnknownWorkerError(JetqError):
+    """No worker with this id lives, or several match what was given of it."""
+
+    def __init__(self, worker: str, near: Sequence[str] = ()) -> None:
+        self.worker, self.near = worker, tuple(near)
+        hint = f"; did you mean {' or '.join(near)}?" if near else "; jetq workers list shows those that live"
+        super().__init__(f"there is no worker {worker}{hint}")
+
+
 class UnknownFlowError(JetqError):
     """There is no flow with this id (any more)."""
 
@@ -759,12 +776,83 @@ class OutsideTaskError(JetqError):
         super().__init__(reason)
 
 
+class HandlerFailedError(JetqError):
+    """
+    A handler with ``pool="process"`` raised; middleware around it sees this in place of the exception itself.
+
+    Attributes:
+        error_type, error_message, remote_traceback: Of the exception, which stays in its process.
+        outcome: What follows for the run; jetq's own.
+    """
+
+    def __init__(
+        self, error_type: str, error_message: str, remote_traceback: str = "", *, outcome: object = None
+    ) -> None:
+        self.error_type, self.error_message, self.remote_traceback = error_type, error_message, remote_traceback
+        self.outcome = outcome
+        super().__init__(f"{error_type}: {error_message}" if error_type else error_message)
+        if remote_traceback:
+            self.add_note(f"in the handler's process:\n{remote_traceback.rstrip()}")
+
+
+class ProcessDiedError(JetqError):
+    """
+    The process of a handler died under it.
+
+    Attributes:
+        status: Its exit status; negative is the number of the signal that killed it.
+        peak_memory: Bytes that it held at most, as the system counted them.
+    """
+
+    def __init__(self, death: str, status: int, peak_memory: int) -> None:
+        self.death, self.status, self.peak_memory = death, status, peak_memory
+        memory = f"; it held {peak_memory / 2**20:,.0f} MiB of memory at most" if peak_memory else ""
+        super().__init__(f"the handler's process {death}{memory}{_hint_at_memory(status)}")
+
+
+def _hint_at_memory(status: int) -> str:
+    return ". The system kills so when memory runs out; or somebody did" if status == _SIGKILL else ""
+
+
+class ProcessStartError(JetqError):
+    """
+    A process for handlers did not come up.
+
+    Attributes:
+        reason: What happened, in words.
+        remote_traceback: Where it is the application that raised there.
+    """
+
+    def __init__(self, reason: str, remote_traceback: str = "") -> None:
+        self.reason, self.remote_traceback = reason, remote_traceback
+        super().__init__(f"a process for handlers did not start: {reason}")
+        if remote_traceback:
+            self.add_note(f"in that process:\n{remote_traceback.rstrip()}")
+
+
+class HookFailedError(JetqError):
+    """A start hook or the lifespan of the application raised, which is the cause of this one; nothing starts so."""
+
+    def __init__(self, hook: str, function: str, error: str) -> None:
+        self.hook, self.function, self.error = hook, function, error
+        super().__init__(f"the worker does not start: {hook} {function} raised {error}")
+
+
 class ListenError(JetqError):
     """An address that this process is to listen on cannot be had."""
 
     def __init__(self, address: str, reason: str) -> None:
         self.address, self.reason = address, reason
         super().__init__(f"cannot listen on {address}: {reason}; is another worker there? Choose another port, or 0")
+
+
+class AlreadyRunningError(JetqError):
+    """Another process holds the pid file."""
+
+    def __init__(self, pidfile: str, holder: str) -> None:
+        self.pidfile, self.holder = pidfile, holder
+        by = f"process {holder}" if holder else "another process"
+        super().__init__(f"{pidfile} is held by {by}, which runs; stop it, or choose another --pidfile")
 
 
 class BlockingCallError(JetqError):

@@ -6,18 +6,17 @@ or as timedelta and are seconds inside. NATS contexts and NATS_* variables are r
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from jetq.errors import InvalidSettingError
 from jetq.model.name import check_name
+from jetq.model.quantity import Duration, seconds, size, whole
 from jetq.model.retention import RetentionLike, as_retention
 from jetq.model.retry import Exponential, RetryLike, as_policy
 from jetq.model.signing import SigningSettings
 
-Duration = float | int | timedelta
 Storage = Literal["file", "memory"]
 
 DEFAULT_QUEUE = "DEFAULT"
@@ -42,6 +41,8 @@ DEFAULT_ENDED_KEPT = 7 * 24 * 3600.0
 """Seconds that the record of any other ended task is kept."""
 DEFAULT_CONCURRENCY = 50
 """Slots of a worker."""
+LEAST_CHILD_MEMORY = 64 * 1024 * 1024
+"""Bytes; a worker that has done nothing yet holds about as much."""
 RUN_GRACE = 10.0
 """Seconds beyond its time limit for which a run's lease is kept, so that it can end in order."""
 RESULT_POLL = 2.0
@@ -52,37 +53,6 @@ EVENT_BUFFER = 10_000
 """Events that wait for their reader; what comes beyond that is counted and told as missed."""
 RECORD_MARGIN = 64 * 1024
 """Bytes kept free below the server's max_payload when a task is enqueued, for what its runs will add."""
-
-_LONGEST = 100 * 365 * 86_400.0
-"""Seconds, a century; the server counts nanoseconds in 64 bits."""
-
-
-def seconds(setting: str, value: object, *, least: float = 0.0) -> float:
-    """
-    Return a duration in seconds.
-
-    Raises:
-        InvalidSettingError: It is no duration of at least *least* seconds, and at most a century.
-    """
-    number = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not least <= number <= _LONGEST:
-        is_long = isinstance(number, (int, float)) and number > _LONGEST
-        wanted = "a century at most" if is_long else f"at least {least:g} s"
-        raise InvalidSettingError(setting, value, f"a duration of {wanted}")
-    return float(number)
-
-
-def whole(setting: str, value: object, *, least: int, most: int | None = None) -> int:
-    """
-    Return a whole number.
-
-    Raises:
-        InvalidSettingError: It is none, or out of range.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-        wanted = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
-        raise InvalidSettingError(setting, value, wanted)
-    return value
 
 
 @dataclass(frozen=True)
@@ -246,6 +216,13 @@ class WorkerSettings:
         concurrency: Slots: tasks that run at one time in this worker.
         threads: Threads for sync handlers; None is as many as slots.
         shutdown_timeout: Seconds that running tasks may take to end once the worker stops; inside Kubernetes' 30 s.
+        pool_processes: Processes for handlers with ``pool="process"``, each of which runs one task at a time; None is
+            as many as there are processors. They start when they are needed.
+        max_tasks_per_process: Tasks after which such a process is replaced; None is unlimited.
+        max_memory_per_process: Bytes of memory beyond which it is replaced, after the task; None is unlimited.
+        hook_timeout: Seconds that each stop hook of the application, and the end of its lifespan, may take.
+        strict: The order in which queues are named is their priority: a free slot goes to the first that has work.
+        exclude: Names of queues that are not served.
         burst: Stop when all queues are empty.
         janitor: Be ready to be the one process that mends what crashes leave behind; in burst mode never.
     """
@@ -253,15 +230,91 @@ class WorkerSettings:
     concurrency: int = DEFAULT_CONCURRENCY
     threads: int | None = None
     shutdown_timeout: Duration = 25.0
+    pool_processes: int | None = None
+    max_tasks_per_process: int | None = None
+    max_memory_per_process: int | None = None
+    hook_timeout: Duration = 5.0
+    strict: bool = False
+    exclude: Sequence[str] = ()
     burst: bool = False
     janitor: bool = True
 
     def __post_init__(self) -> None:
         """Check and normalise."""
         whole("concurrency", self.concurrency, least=1)
-        if self.threads is not None:
-            whole("threads", self.threads, least=1)
-        object.__setattr__(self, "shutdown_timeout", seconds("shutdown_timeout", self.shutdown_timeout))
+        for name in ("threads", "pool_processes", "max_tasks_per_process"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), least=1)
+        if self.max_memory_per_process is not None:
+            whole("max_memory_per_process", self.max_memory_per_process, least=LEAST_CHILD_MEMORY)
+        for name in ("shutdown_timeout", "hook_timeout"):
+            object.__setattr__(self, name, seconds(name, getattr(self, name)))
+        excluded = (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude)
+        object.__setattr__(self, "exclude", tuple(check_name("queue", name) for name in excluded))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """
+        Return the defaults, with what the environment says.
+
+        ``JETQ_POOL_PROCESSES``, ``JETQ_MAX_TASKS_PER_PROCESS``, ``JETQ_MAX_MEMORY_PER_PROCESS`` (``512M``) and
+        ``JETQ_HOOK_TIMEOUT`` in seconds; an empty variable is as good as none.
+
+        Raises:
+            InvalidSettingError: One is no number that can be used.
+        """
+        found = os.environ if environ is None else environ
+        given: dict[str, Any] = {}
+        for name in ("pool_processes", "max_tasks_per_process", "max_memory_per_process", "hook_timeout"):
+            variable = f"JETQ_{name.upper()}"
+            if text := found.get(variable, "").strip():
+                given[name] = (size if name == "max_memory_per_process" else _number)(variable, text)
+        return cls(**given)
+
+
+def _number(variable: str, text: str) -> int | float:
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        raise InvalidSettingError(variable, text, "a number") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisorSettings:
+    """
+    How a supervisor keeps its child processes; each is a worker with all its slots.
+
+    Attributes:
+        processes: Children that work at one time.
+        child_timeout: Seconds without a sign of life of its lease thread after which a child is killed and replaced.
+        start_timeout: Seconds in which a child must come to take tasks.
+        max_tasks_per_child: Tasks after which a child is replaced, or up to a tenth fewer; None is unlimited.
+        max_memory_per_child: Bytes of memory beyond which a child is replaced; None is unlimited.
+        backoff_first: Seconds before a child that crashed twice in a row starts again; doubled by each further crash.
+        backoff_most: Seconds at most.
+        healthy_after: Seconds that a child must take tasks until its crash is a first one again.
+    """
+
+    processes: int = 1
+    child_timeout: Duration = 30.0
+    start_timeout: Duration = 120.0
+    max_tasks_per_child: int | None = None
+    max_memory_per_child: int | None = None
+    backoff_first: Duration = 1.0
+    backoff_most: Duration = 30.0
+    healthy_after: Duration = 60.0
+
+    def __post_init__(self) -> None:
+        """Check and normalise."""
+        whole("processes", self.processes, least=1)
+        for name in ("child_timeout", "start_timeout"):
+            object.__setattr__(self, name, seconds(name, getattr(self, name), least=1.0))
+        for name in ("backoff_first", "backoff_most", "healthy_after"):
+            object.__setattr__(self, name, seconds(name, getattr(self, name)))
+        if self.max_tasks_per_child is not None:
+            whole("max_tasks_per_child", self.max_tasks_per_child, least=1)
+        if self.max_memory_per_child is not None:
+            whole("max_memory_per_child", self.max_memory_per_child, least=LEAST_CHILD_MEMORY)
 
 
 @dataclass(frozen=True, kw_only=True)

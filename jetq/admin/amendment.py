@@ -11,8 +11,9 @@ from jetq.errors import InvalidSettingError, OperationRefusedError, PayloadTooLa
 from jetq.jetstream.backend import Backend
 from jetq.model.name import check_name
 from jetq.model.operation import Changes, Operation, Unchanged
+from jetq.model.quantity import whole
 from jetq.model.record import TaskRecord
-from jetq.settings import RECORD_MARGIN, whole
+from jetq.settings import RECORD_MARGIN
 from jetq.wire.codec import Document
 from jetq.wire.signature import Signer
 

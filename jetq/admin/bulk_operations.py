@@ -36,7 +36,7 @@ from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.record_scan import ScannedRecord, measure_store, scan_records
 from jetq.jetstream.stream_message import find_message
 from jetq.model.operation import OperatedTask
-from jetq.settings import whole
+from jetq.model.quantity import whole
 from jetq.wire.names import Names
 from jetq.wire.summary import TaskSummary, decode_summary
 

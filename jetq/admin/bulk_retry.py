@@ -4,7 +4,11 @@ bulk_retry: retry many tasks, and let those that depend on them wait for them ag
 Among the tasks that are chosen may be some together with those that they became unreachable by. Such a child must not
 start alone: its parent, when it is retried, makes it wait again (`admin.unsticking`). So it is left to its parent,
 whichever of the two has its turn first: the parent is still to be retried, or has started and makes the child wait
-in this moment, or has done so. A child whose failed parents are none of the chosen is retried like any other task.
+in this moment, or has done so. One that was cancelled while it waited is no
+business of its parent's: it is blocked anew (`admin.rejoining`), and if its parent has not started by then, it becomes
+unreachable, from which the parent takes it as any other.
+
+A child whose failed parents are none of the chosen is retried like any other task.
 
 A parent that is refused leaves its children as they are; the report tells of the refusal.
 """
@@ -12,6 +16,7 @@ A parent that is refused leaves its children as they are; the report tells of th
 from typing import Any, Final
 
 from jetq.admin.bulk_operations import Operate
+from jetq.admin.rejoining import MAY_REJOIN
 from jetq.admin.task_filter import TaskFilter
 from jetq.admin.task_operations import TaskOperations
 from jetq.admin.time_bounds import bounded
@@ -25,7 +30,7 @@ from jetq.model.state import State
 from jetq.wire.summary import decode_summary
 
 _NANOSECONDS: Final = 1_000_000_000
-_WAITS: Final = {State.UNREACHABLE, State.BLOCKED}
+_WAITS: Final = {*MAY_REJOIN, State.BLOCKED}
 _LEFT: Final = "it waits for those that it depends on, which are retried as well"
 
 
@@ -55,18 +60,20 @@ class _RetryWithDependents:
 
     async def __call__(self, task_id: str) -> OperatedTask:
         stored = await self._read(task_id)
-        if stored is not None and await self._is_left(stored.record):
-            record = stored.record
-            return OperatedTask(
-                task_id=task_id,
-                operation=Operation.RETRY,
-                effect=Effect.LEFT,
-                before=record.display_state,
-                after=record.display_state,
-                queue=record.queue,
-                detail=_LEFT,
-            )
-        return await self._operations.retry(task_id, dependents=True, **self._changes)
+        if stored is None or not await self._is_left(stored.record):
+            return await self._operations.retry(task_id, dependents=True, **self._changes)
+        record = stored.record
+        if record.state is State.EXPIRED:
+            return await self._operations.retry(task_id, dependents=True, with_parents=True, **self._changes)
+        return OperatedTask(
+            task_id=task_id,
+            operation=Operation.RETRY,
+            effect=Effect.WAITS,
+            before=record.display_state,
+            after=record.display_state,
+            queue=record.queue,
+            detail=_LEFT,
+        )
 
     async def _is_left(self, child: TaskRecord) -> bool:
         """Whether a task waits, or will wait again, for one that is chosen."""

@@ -29,8 +29,9 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.janitor_mark import JanitorMarks
 from jetq.jetstream.record_scan import measure_store
 from jetq.model.events import JanitorPassed, TaskRepaired
+from jetq.model.quantity import seconds
 from jetq.model.upkeep import Horizon
-from jetq.settings import JanitorSettings, seconds
+from jetq.settings import JanitorSettings
 
 _AT_ONCE: Final = 50
 """Things that are looked at at one time."""

@@ -22,7 +22,8 @@ from jetq.errors import PermissionDeniedError, ServerError, TopologyError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.election import Election
 from jetq.model.events import JanitorFailed
-from jetq.settings import JanitorSettings, seconds
+from jetq.model.quantity import seconds
+from jetq.settings import JanitorSettings
 
 COMPONENT: Final = "janitor"
 _AGAIN: Final = 30.0

@@ -2,12 +2,15 @@
 operator: what people change in queues.
 """
 
+from datetime import timedelta
+
 from jetq.admin.queue_purge import DELETED, QueuePurge
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.queue_catalog import QueueCatalog, QueueInfo
 from jetq.jetstream.queue_changes import QueueChanges
 from jetq.model.name import check_name
+from jetq.model.serving import UNTIL_RESUMED
 from jetq.settings import Queue
 
 
@@ -50,6 +53,32 @@ class Operator:
             ServerError: No answer, or a refusal.
         """
         return await self._catalog.configure(check_name("queue", queue), changes)
+
+    async def pause_queue(self, queue: str, duration: float | None = None) -> QueueInfo:
+        """
+        Let a queue give no tasks to workers for *duration* seconds, or until it is resumed.
+
+        What runs goes on. Tasks may be enqueued, delayed ones become due, and all of them wait.
+
+        Raises:
+            InvalidNameError: No queue can have this name.
+            UnknownQueueError: There is none.
+            ServerError: No answer, or a refusal.
+        """
+        now = self._backend.connection.clock.now()
+        until = UNTIL_RESUMED if duration is None else min(now + timedelta(seconds=duration), UNTIL_RESUMED)
+        return await self._catalog.pause(check_name("queue", queue), until)
+
+    async def resume_queue(self, queue: str) -> QueueInfo:
+        """
+        Let a paused queue give its tasks to workers again.
+
+        Raises:
+            InvalidNameError: No queue can have this name.
+            UnknownQueueError: There is none.
+            ServerError: No answer, or a refusal.
+        """
+        return await self._catalog.pause(check_name("queue", queue), None)
 
     async def purge_queue(self, queue: str) -> int:
         """

@@ -54,7 +54,7 @@ class Placement:
         stored, queues = done.stored, self._backend.queues
         record = stored.record
         if done.wrote and (record.state, record.due) != (done.before.state, done.before.due):
-            self._tell(stored)
+            self.tell(stored)
         if record.is_waiting:
             await queues.schedule(stored)
         else:
@@ -75,7 +75,7 @@ class Placement:
         fault_point(Point.RECORD_CHANGED)
         await self._free_key(done.stored.record)
         if done.wrote:
-            self._tell(done.stored)
+            self.tell(done.stored)
         for queue in done.queues:
             remains = Remains.of(done.stored, queue)
             await self._backend.queues.remove_item(remains)
@@ -89,7 +89,7 @@ class Placement:
     async def conclude(self, stored: Stored) -> None:
         """Do what follows from the end of a task whose item is removed with those of others."""
         await self._free_key(stored.record)
-        self._tell(stored)
+        self.tell(stored)
         await self._tell_dependents(stored.record)
         await self._discard(stored)
 
@@ -105,7 +105,8 @@ class Placement:
             with contextlib.suppress(ServerError):
                 await self._backend.keys.leave(record)
 
-    def _tell(self, stored: Stored) -> None:
+    def tell(self, stored: Stored) -> None:
+        """Say how a record stands now."""
         now = self._backend.connection.clock.now()
         self._backend.bus.emit(state_change(stored.record, now, sequence=stored.sequence))
 

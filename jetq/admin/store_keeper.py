@@ -19,7 +19,8 @@ from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.queue_catalog import QueueCatalog
 from jetq.jetstream.store_changes import StoreChanges, changed_store, replicated
 from jetq.jetstream.topology import Topology
-from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, Duration, StoreSettings, seconds
+from jetq.model.quantity import Duration, seconds
+from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, StoreSettings
 
 
 class StoreInfo(Struct, frozen=True, kw_only=True):

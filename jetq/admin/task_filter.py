@@ -10,8 +10,8 @@ from typing import Final, Literal, Self
 
 from jetq.errors import InvalidSettingError
 from jetq.model.name import check_name
+from jetq.model.quantity import seconds, whole
 from jetq.model.state import State
-from jetq.settings import seconds, whole
 from jetq.wire.summary import TaskSummary
 
 DISPLAY_STATES: Final = frozenset({state.value for state in State if state} | {"scheduled", "cancelled", "unknown"})

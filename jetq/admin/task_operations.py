@@ -21,6 +21,7 @@ run now: dead after the record         the same; the schedule brings the item wh
 retry, run now: queue full             a schedule for now is published, and waits until there is room
 retry, run now: dead after the item    a schedule is left, fires, and a worker finds what the record says by then
 retry: dead amid its dependents        `admin.unsticking`
+retry: dead amid its parents           `admin.rejoining`
 change: dead after the record          the item, or the schedule, was published for an older record: who gets it reads
                                        the record (and schedules a waiting one again)
 move: dead after the new item          the old item is found to be another queue's: the record decides
@@ -35,10 +36,13 @@ operator and a worker, do not take away what the other has just put there.
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec.structs import replace
+
 from jetq.admin.amendment import Amendment, Check
 from jetq.admin.key_claim import KeyClaim
 from jetq.admin.placement import Placement
 from jetq.admin.record_changes import Changed, RecordChanges, Wish
+from jetq.admin.rejoining import rejoin, started_again
 from jetq.admin.task_removal import remove_task
 from jetq.admin.unsticking import unstick
 from jetq.errors import InvalidSettingError, OperationRefusedError
@@ -48,11 +52,13 @@ from jetq.model.name import check_name
 from jetq.model.operation import UNCHANGED, Changes, Effect, OperatedTask, Operation, Unchanged, rule_for
 from jetq.model.record import CancelRequest, TaskRecord
 from jetq.model.state import End, State
-from jetq.model.transition import ended, hastened, retried, stopping
+from jetq.model.transition import ended, hastened, stopping
 from jetq.wire.codec import Document
 from jetq.wire.signature import Signer
 
 LONGEST_NAME: Final = 200
+_STARTED: Final = {State.ACTIVE, State.BLOCKED}
+_WAITING: Final = {State.BLOCKED, State.UNREACHABLE}
 _DETAILS: Final = {
     Effect.NOTHING: "nothing to do",
     Effect.ENDED: "cancelled",
@@ -60,6 +66,7 @@ _DETAILS: Final = {
     Effect.STARTED: "it runs as soon as a slot is free",
     Effect.QUEUED: "it is in its queue already",
     Effect.CHANGED: "changed",
+    Effect.WAITS: "it waits for those that it depends on",
 }
 
 
@@ -137,9 +144,12 @@ class TaskOperations:
         deadline: datetime | timedelta | Unchanged | None = UNCHANGED,
         max_tries: int | Unchanged = UNCHANGED,
         dependents: bool = False,
+        with_parents: bool = False,
     ) -> OperatedTask:
         """
         Start a task again that ended, or run one now that waits; its tries begin anew, its runs count on.
+
+        One that ended before all were counted that it depends on counts them first, and waits for those that go on.
 
         Args:
             task_id: The task.
@@ -148,10 +158,12 @@ class TaskOperations:
             deadline: Another deadline, a moment or a time from now on by the server's clock; None for none.
             max_tries: Another number of tries; 0 is unlimited.
             dependents: Those that became unreachable, since it failed, wait for it again.
+            with_parents: Those that it depends on, and that failed, are retried as well.
 
         Raises:
             OperationRefusedError: It runs, or waits for other tasks; its deadline has passed; another task has its
-                unique key; or what is signed would change, and there is no key to sign it with.
+                unique key; one failed whose result it takes; or what is signed would change, and there is no key to
+                sign it with.
             TaskNotFoundError: There is no record of it.
             UnknownQueueError: Its queue does not exist.
             InvalidSettingError: A change cannot be meant.
@@ -173,20 +185,28 @@ class TaskOperations:
             amendment.refuse_late(document.record)
             await self._placement.check_queue(document.record.queue)
             await key.check(stored)
-            return document.updated(retried(document.record))
+            return document.updated(await started_again(self._backend, document.record, with_parents=with_parents))
 
         def is_mine(record: TaskRecord) -> bool:
-            runs = record.state is State.ACTIVE or (record.state is State.RETRY and record.due is None)
+            runs = record.state in _STARTED or (record.state is State.RETRY and record.due is None)
             return runs and amendment.is_in(record)
 
         done = await self._records.make(task_id, Wish(Operation.RETRY, decide, is_mine, once=True))
         if done.wrote:
             await key.take(done)
+        done, effect = await self._start(done)
+        again = await unstick(self._backend, done.stored.record) if dependents else 0
+        return _told(Operation.RETRY, done, effect, again)
+
+    async def _start(self, done: Changed) -> tuple[Changed, Effect]:
+        """Do what follows from the record of a task that is retried."""
+        if done.stored.record.state is State.BLOCKED:
+            done = replace(done, stored=await rejoin(self._backend, self._placement, done))
+            return done, Effect.WAITS if done.stored.record.state in _WAITING else Effect.STARTED
         queued = not done.wrote and done.stored.record.is_runnable
         if done.wrote or queued:
             await self._placement.bring(done)
-        again = await unstick(self._backend, done.stored.record) if dependents else 0
-        return _told(Operation.RETRY, done, Effect.QUEUED if queued else Effect.STARTED, again)
+        return done, Effect.QUEUED if queued else Effect.STARTED
 
     async def run_now(self, task_id: str) -> OperatedTask:
         """

@@ -16,12 +16,15 @@ from jetq.admin.task_history import task_history
 from jetq.app.call import TaskCall
 from jetq.app.flows import FlowFinder
 from jetq.app.group import Tasks
+from jetq.app.lifecycle import Lifecycle
 from jetq.app.operating import TaskOperator, operating
 from jetq.app.options import CallOptions, OptionValues
+from jetq.app.queues import QueueOperator
 from jetq.app.register import Registry
 from jetq.app.selection import FilterValues, TaskSelection, filter_of
 from jetq.app.streaming import Streaming
 from jetq.app.submission import Entry, OnErrors, Submission, encode_payload
+from jetq.app.workers import WorkerFinder
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.client.event_stream import EventStream
@@ -45,7 +48,7 @@ from jetq.wire.event_filter import EventChoice, EventFilter
 from jetq.wire.events import TaskStateEvent
 
 
-class App(Registry, TaskOperator, FlowFinder):
+class App(Registry, Lifecycle, TaskOperator, FlowFinder, QueueOperator, WorkerFinder):
     """
     An application: its tasks, its queues, and the way to its server.
 

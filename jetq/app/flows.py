@@ -9,9 +9,9 @@ from jetq.admin.flow_inspector import DEFAULT_LIMIT, FlowInspector, FlowSummary
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.client.flow_handle import Decoder, FlowHandle
+from jetq.model.quantity import whole
 from jetq.routing.router import Router
 from jetq.routing.values import decode_value
-from jetq.settings import whole
 from jetq.wire.flows import NodeKind
 
 

@@ -17,13 +17,14 @@ from jetq.execution.context import current_context
 from jetq.model.dependency import OnFailure
 from jetq.model.flow import Shape
 from jetq.model.name import check_name
+from jetq.model.quantity import Duration, seconds, whole
 from jetq.model.record import ABSENT, StoredOptions
 from jetq.model.retention import RetentionLike, as_retention
 from jetq.model.retry import RetryLike, as_policy
 from jetq.model.trace import check_trace
 from jetq.model.unique import UniqueKey, UniqueLike, UniqueMode
 from jetq.routing.handler import Handler, HandlerOptions
-from jetq.settings import Duration, Settings, seconds, whole
+from jetq.settings import Settings
 from jetq.wire.into import encode_into
 from jetq.wire.retention import encode_retention
 from jetq.wire.retry_option import encode_retry

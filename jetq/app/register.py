@@ -13,12 +13,12 @@ from jetq.execution.context import Context
 from jetq.execution.deciding import OnError
 from jetq.execution.middleware import Middleware
 from jetq.model.name import check_name
+from jetq.model.quantity import Duration, seconds, whole
 from jetq.model.retention import RetentionLike, as_retention
 from jetq.model.retry import RetryLike, as_policy
 from jetq.model.unique import UniqueLike
 from jetq.routing.error_rules import ErrorClasses, ErrorRules
-from jetq.routing.handler import Handler, HandlerOptions, make_handler
-from jetq.settings import Duration, seconds, whole
+from jetq.routing.handler import Handler, HandlerOptions, Pool, make_handler
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,7 +67,7 @@ class Registry:
         retention: RetentionLike | None = None,
         discard: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
-        pool: str | None = None,
+        pool: Pool | None = None,
         unique: UniqueLike | None = None,
     ) -> TaskDecorator:
         """
@@ -94,7 +94,9 @@ class Registry:
                 None is the application's.
             discard: Ends after which a task is not kept at all, such as ``["complete"]``.
             middleware: Run around this handler, inside of the application's.
-            pool: ``thread`` runs a sync function in a thread, which is the default for them.
+            pool: Where a sync function runs: ``thread``, which is the default, or ``process``: a process of its own
+                that is killed at the time limit, and whose death concerns its task alone. Function and application must
+                stand at the top of a module.
             unique: There is to be one such task only: True (one payload), a function of the arguments that returns a
                 key, a key, or :class:`jetq.Unique` with a mode.
 

@@ -15,8 +15,9 @@ from jetq.admin.task_operations import TaskOperations
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.errors import InvalidSettingError
+from jetq.model.quantity import whole
 from jetq.model.record import TaskRecord
-from jetq.settings import Settings, whole
+from jetq.settings import Settings
 from jetq.wire.signature import Signer
 
 MOST_LISTED: Final = 10_000

@@ -13,8 +13,8 @@ from jetq.client.blocking import forbid_in_loop
 from jetq.client.handle import TaskHandle
 from jetq.errors import InvalidPatternError
 from jetq.execution.composed import encode_calls
+from jetq.model.quantity import whole
 from jetq.routing.handler import Handler, missing_arguments
-from jetq.settings import whole
 
 P = ParamSpec("P")
 R = TypeVar("R")

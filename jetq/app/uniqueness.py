@@ -5,9 +5,9 @@ uniqueness: from what users say about unique tasks to the key of one task.
 import math
 
 from jetq.errors import InvalidSettingError
+from jetq.model.quantity import seconds
 from jetq.model.unique import Unique, UniqueKey, UniqueLike, UniqueMode, as_unique, key_text
 from jetq.routing.handler import Handler
-from jetq.settings import seconds
 from jetq.wire.keys import payload_digest
 
 

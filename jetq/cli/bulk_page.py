@@ -26,7 +26,7 @@ _WORDS: Final = {
     Effect.ENDED: "cancelled",
     Effect.REQUESTED: "asked to stop",
     Effect.STARTED: "started",
-    Effect.LEFT: "left to those that it depends on:",
+    Effect.WAITS: "waits for those that it depends on:",
     Effect.QUEUED: "is in its queue already:",
     Effect.REMOVED: "deleted",
     Effect.CHANGED: "changed",

@@ -12,7 +12,7 @@ import typer
 
 from jetq.cli.durations import parse_duration
 from jetq.errors import InvalidSettingError
-from jetq.settings import seconds, whole
+from jetq.model.quantity import seconds, whole
 
 STDIN: Final = "-"
 NONE: Final = "none"

@@ -11,7 +11,8 @@ from jetq.cli.choosing import Bulk, Filters, Where
 from jetq.cli.durations import parse_duration
 from jetq.cli.session import settings_for
 from jetq.errors import InvalidSettingError
-from jetq.settings import Settings, seconds
+from jetq.model.quantity import seconds
+from jetq.settings import Settings
 
 
 def tasks_like(filters: Filters, *, limit: int, ids: tuple[str, ...] = ()) -> TaskFilter:

@@ -1,5 +1,5 @@
 """
-durations: lengths of time as people write and read them: ``90``, ``1m30s``, ``2d``.
+durations: lengths of time as people write them: ``90``, ``1m30s``, ``2d``.
 """
 
 import re
@@ -10,7 +10,6 @@ from jetq.errors import InvalidSettingError
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _WHOLE: Final = re.compile(rf"(?:{_PART.pattern})+")
-_SHOWN: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def parse_duration(option: str, text: str) -> float:
@@ -30,20 +29,3 @@ def parse_duration(option: str, text: str) -> float:
     if _WHOLE.fullmatch(stripped):
         return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(stripped))
     raise InvalidSettingError(option, text, "a duration such as 90, 1.5s, 10m or 1h30m")
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration in its two largest units, as ``1h30m``."""
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:.3g}ms"
-    if seconds < 10:  # noqa: PLR2004 - where tenths still count
-        return f"{round(seconds, 1):g}s"
-    left = round(seconds)
-    parts: list[str] = []
-    for unit, size in _SHOWN:
-        count, left = divmod(left, size)
-        if count or parts:
-            parts.append(f"{count}{unit}" if count else "")
-        if len(parts) == 2:  # noqa: PLR2004 - the two largest
-            break
-    return "".join(parts) or "0s"

@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from jetq.admin.inspector import TaskView
 from jetq.admin.task_history import task_history
-from jetq.cli.durations import format_duration
 from jetq.cli.render import print_fields, print_json, print_table
 from jetq.cli.session import Session, in_session
 from jetq.cli.table import Column
@@ -21,6 +20,7 @@ from jetq.cli.task_page import view_fields
 from jetq.cli.terminal import say
 from jetq.cli.watching import reason_of
 from jetq.errors import HistoryNotKeptError, TaskNotFoundError
+from jetq.model.span import format_duration
 from jetq.settings import Settings
 from jetq.wire.events import TaskStateEvent
 

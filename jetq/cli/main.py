@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from jetq.cli import flows, keys, operations, options, queues, repairing, stores, tasks, worker
+from jetq.cli import explaining, flows, keys, operations, options, queues, repairing, stores, tasks, worker, workers
 from jetq.cli.exits import FAILED, status_of
-from jetq.errors import AppLoadError, JetqError
+from jetq.errors import AppLoadError, HookFailedError, JetqError, ProcessStartError
 
 app = typer.Typer(
     name="jetq",
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("worker")(worker.worker)
 app.command("dev")(worker.dev)
+app.command("explain")(explaining.explain)
 tasks.commands.command("cancel")(operations.cancel)
 tasks.commands.command("retry")(operations.retry)
 tasks.commands.command("run-now")(operations.run_now)
@@ -37,6 +38,7 @@ tasks.commands.command("repair")(repairing.repair)
 app.add_typer(tasks.commands, name="tasks")
 app.add_typer(flows.commands, name="flow")
 app.add_typer(queues.commands, name="queues")
+app.add_typer(workers.commands, name="workers")
 app.add_typer(keys.commands, name="keys")
 
 
@@ -86,10 +88,13 @@ def main() -> None:
 
 
 def _explain(error: JetqError) -> None:
-    if isinstance(error, AppLoadError) and error.__cause__ is not None:
+    told = ""
+    if isinstance(error, AppLoadError | HookFailedError) and error.__cause__ is not None:
         from jetq.runtime.loading import own_traceback
 
         told = own_traceback(error.__cause__)
-        if told:
-            typer.echo(told, err=True)
+    elif isinstance(error, ProcessStartError):
+        told = error.remote_traceback
+    if told:
+        typer.echo(told, err=True)
     typer.echo(f"jetq: {error}", err=True)

@@ -10,7 +10,7 @@ import typer
 
 from jetq.admin.inspector import Overview
 from jetq.cli.durations import parse_duration
-from jetq.cli.render import age, limit, print_fields, print_json, print_table, size, stamp
+from jetq.cli.render import age, limit, print_advice, print_fields, print_json, print_table, size, stamp
 from jetq.cli.table import Column
 from jetq.cli.terminal import say
 from jetq.errors import InvalidSettingError
@@ -25,6 +25,7 @@ _COLUMNS: Final = (
     Column("RUNNING", right=True),
     Column("SCHEDULED", right=True),
     Column("OLDEST", right=True),
+    Column("PAUSED", right=True, from_width=1),
     Column("SIZE", right=True, from_width=100),
     Column("LEASE", right=True, from_width=100),
     Column("RUN TIME", right=True, from_width=100),
@@ -136,11 +137,30 @@ def _row(queue: QueueInfo) -> tuple[str, ...]:
         str(queue.running),
         str(queue.scheduled),
         age(queue.oldest),
+        _pause(queue),
         size(queue.size),
         limit(limits.lease, duration=True) if limits else "",
         limit(limits.max_run_time, duration=True) if limits else "",
         queue.fault,
     )
+
+
+def _pause(queue: QueueInfo) -> str:
+    """Say for how long a queue is paused from now on; nothing if it is not."""
+    if not queue.paused:
+        return ""
+    return "for good" if queue.paused_until is None else age(queue.paused_until)
+
+
+def print_paused(queue: QueueInfo, *, as_json: bool) -> None:
+    """Print what became of a queue that was paused or resumed."""
+    if as_json:
+        print_json(queue)
+    elif not queue.paused:
+        typer.echo(f"{queue.name} gives its tasks to workers")
+    else:
+        until = "it is resumed" if queue.paused_until is None else stamp(queue.paused_until)
+        print_advice([(f"{queue.name} is paused until {until}; {queue.running:,} tasks of it run on", "")])
 
 
 def print_queue(queue: QueueInfo, *, as_json: bool) -> None:
@@ -151,6 +171,7 @@ def print_queue(queue: QueueInfo, *, as_json: bool) -> None:
     fields = [
         ("Queue", queue.name),
         ("Fault", queue.fault),
+        ("Paused until", "it is resumed" if queue.paused and not queue.paused_until else stamp(queue.paused_until)),
         ("Items", f"{queue.items:,} ({size(queue.size)})"),
         ("Pending", f"{queue.pending:,}"),
         ("Running", f"{queue.running:,}"),

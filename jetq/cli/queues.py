@@ -1,5 +1,5 @@
 """
-queues: ``jetq queues``: add, list, info, configure, purge, delete.
+queues: ``jetq queues``: add, list, info, configure, pause, resume, purge, delete.
 """
 
 from typing import Annotated
@@ -151,6 +151,52 @@ def configure(
         settings_for(servers, context, namespace), lambda session: session.operator.configure_queue(name, changes)
     )
     print_queue(changed, as_json=as_json)
+
+
+@commands.command("pause")
+def pause(
+    name: Name,
+    *,
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="It goes on by itself after that; else resume it.")
+    ] = None,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """
+    Let no worker take tasks of a queue.
+
+    The server keeps that. What runs goes on; what is enqueued or due waits.
+    """
+    from jetq.cli.durations import parse_duration
+    from jetq.cli.queue_page import print_paused
+    from jetq.cli.session import in_session, settings_for
+    from jetq.model.quantity import seconds
+
+    limit = None if duration is None else seconds("--for", parse_duration("--for", duration), least=0.001)
+    found = in_session(
+        settings_for(servers, context, namespace), lambda session: session.operator.pause_queue(name, limit)
+    )
+    print_paused(found, as_json=as_json)
+
+
+@commands.command("resume")
+def resume(
+    name: Name,
+    *,
+    servers: options.Servers = None,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Let workers take tasks of a paused queue again."""
+    from jetq.cli.queue_page import print_paused
+    from jetq.cli.session import in_session, settings_for
+
+    found = in_session(settings_for(servers, context, namespace), lambda session: session.operator.resume_queue(name))
+    print_paused(found, as_json=as_json)
 
 
 @commands.command("purge")

@@ -7,6 +7,7 @@ or JSON. What comes from records and events is written so that it cannot steer a
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,9 +15,9 @@ from typing import Any, Final
 import msgspec
 import typer
 
-from jetq.cli.durations import format_duration
 from jetq.cli.table import Column, lay_out
 from jetq.cli.terminal import wants_colors
+from jetq.model.span import format_duration
 
 _STYLES: Final = {
     "active": "cyan",
@@ -71,6 +72,26 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
         _print(f"{typer.style(name.rjust(width), bold=True)}  {lines[0]}")
         for line in lines[1:]:
             typer.echo(f"{' ' * width}  {line}")
+
+
+def print_advice(told: Iterable[tuple[str, str]]) -> None:
+    """Print what is the case and what can be done about it: a line for each, or for a person some that fit."""
+    width = shutil.get_terminal_size().columns
+    for text, advice in told:
+        if not sys.stdout.isatty():
+            typer.echo(f"{printable(text)} {printable(advice)}".rstrip())
+            continue
+        for part, indent in ((text, ""), (advice, "  ")):
+            lines = textwrap.wrap(
+                printable(part),
+                width,
+                initial_indent=indent,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in lines:
+                typer.echo(line)
 
 
 def print_json(value: Any) -> None:

@@ -3,12 +3,17 @@ serving: what ``jetq worker`` and ``jetq dev`` need before they begin.
 """
 
 import re
-from typing import Final, TextIO, cast
+import sys
+from dataclasses import replace
+from typing import Any, Final, TextIO, cast
 
+from jetq.app.application import App
+from jetq.cli.sizes import parse_size
 from jetq.cli.terminal import wants_colors
 from jetq.errors import InvalidSettingError
 from jetq.observe.logs import LEVELS, Log, LogFormat, configure
 from jetq.runtime.worker_process import UvloopChoice
+from jetq.settings import WorkerSettings
 
 _FORMATS: Final = ("auto", "console", "json")
 _CHOICES: Final = ("auto", "on", "off")
@@ -30,6 +35,33 @@ def configure_logs(level: str, log_format: str, stream: TextIO) -> None:
         form = "console" if stream.isatty() else "json"
     if not configure(chosen, cast("LogFormat", form), stream=stream, colors=wants_colors(stream)):
         Log("jetq.runtime").info("the application configured logging; --log-level and --log-format do not count")
+
+
+def log_stream(app: App) -> TextIO:
+    """Return where a worker logs; lines of its processes for handlers, where it will have some, stay whole."""
+    if any(handler.kind == "process" for handler in app.router.handlers) and sys.platform != "win32":
+        from jetq.observe.line_stream import shared_log
+        from jetq.runtime.supervising import new_log_lock
+
+        return shared_log(sys.stderr.fileno(), new_log_lock())
+    return sys.stderr
+
+
+def with_processes(
+    settings: WorkerSettings, processes: int | None, max_tasks: int | None, max_memory: str | None
+) -> WorkerSettings:
+    """
+    Return settings with what the options say of processes for handlers, where they say something.
+
+    Raises:
+        InvalidSettingError: One cannot be used.
+    """
+    given: dict[str, Any] = {
+        "pool_processes": processes,
+        "max_tasks_per_process": max_tasks,
+        "max_memory_per_process": parse_size("--max-memory-per-process", max_memory),
+    }
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 
 def choose_uvloop(choice: str) -> UvloopChoice:

@@ -13,11 +13,13 @@ from jetq.admin.inspector import Inspector
 from jetq.admin.operator import Operator
 from jetq.admin.store_keeper import StoreKeeper
 from jetq.admin.task_operations import TaskOperations
+from jetq.admin.workers import WorkerDirectory
 from jetq.jetstream.address import Address, find_address
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Connection
+from jetq.model.quantity import seconds
 from jetq.observe.bus import Bus
-from jetq.settings import Settings, seconds
+from jetq.settings import Settings
 from jetq.wire.signature import Signer
 
 _T = TypeVar("_T")
@@ -32,6 +34,7 @@ class Session:
         names: Of the namespace.
         backend: Writes records and items.
         inspector, operator, keeper: What looks, what changes queues, and what changes the task store.
+        workers: What finds workers and asks them.
     """
 
     def __init__(self, backend: Backend, address: Address) -> None:
@@ -42,6 +45,7 @@ class Session:
         self.inspector = Inspector(self.connection, self.names)
         self.operator = Operator(backend)
         self.keeper = StoreKeeper(backend)
+        self.workers = WorkerDirectory(self.connection, self.names)
 
     @cached_property
     def operations(self) -> TaskOperations:

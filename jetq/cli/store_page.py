@@ -9,13 +9,15 @@ import typer
 
 from jetq.admin.store_keeper import PurgedStore, StoreInfo
 from jetq.cli.bulk_page import numbered
-from jetq.cli.durations import format_duration, parse_duration
+from jetq.cli.durations import parse_duration
 from jetq.cli.render import limit, print_fields, print_json, size, stamp
 from jetq.cli.session import Session, in_session
 from jetq.cli.terminal import confirm, say
 from jetq.errors import InvalidSettingError
 from jetq.jetstream.store_changes import StoreChanges
-from jetq.settings import Settings, StoreSettings, seconds
+from jetq.model.quantity import seconds
+from jetq.model.span import format_duration
+from jetq.settings import Settings, StoreSettings
 
 _CHANGE: Final = "change them with: jetq tasks configure"
 

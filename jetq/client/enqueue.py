@@ -54,11 +54,12 @@ from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import EnqueueFailed, state_change
+from jetq.model.quantity import seconds
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import refused, renewed
 from jetq.observe.fault_points import Point, fault_point
-from jetq.settings import RECORD_MARGIN, Queue, seconds
+from jetq.settings import RECORD_MARGIN, Queue
 from jetq.wire.codec import Document, new_document
 from jetq.wire.dependencies import REFERENCE_SIZE
 from jetq.wire.ids import new_id, new_nonce

@@ -21,10 +21,10 @@ from jetq.jetstream.flow_store import StoredFlow
 from jetq.jetstream.task_store import Stored, node_state
 from jetq.model.flow import FlowState
 from jetq.model.flow_status import FlowStatus, status_of
+from jetq.model.quantity import seconds
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.routing.values import decode_value
-from jetq.settings import seconds
 from jetq.wire.flows import FlowDocument, assembled
 
 R_co = TypeVar("R_co", covariant=True)

@@ -22,9 +22,9 @@ from jetq.errors import (
 )
 from jetq.jetstream.task_store import Stored
 from jetq.model.progress import Progress
+from jetq.model.quantity import seconds
 from jetq.model.record import TaskRecord
 from jetq.model.state import End, State
-from jetq.settings import seconds
 from jetq.wire.progress import decode_progress
 
 R = TypeVar("R")

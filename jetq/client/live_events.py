@@ -10,7 +10,8 @@ from jetq.client.event_stream import EventStream
 from jetq.jetstream.address import find_address
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.event_reader import EventReader, ReadEvent
-from jetq.settings import Settings, seconds, whole
+from jetq.model.quantity import seconds, whole
+from jetq.settings import Settings
 from jetq.wire.event_filter import EventFilter
 from jetq.wire.names import Names
 

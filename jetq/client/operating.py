@@ -12,8 +12,8 @@ from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
 from jetq.client.waiting import wait_for_end
 from jetq.model.operation import UNCHANGED, Effect, OperatedTask, Unchanged
+from jetq.model.quantity import Duration, seconds
 from jetq.routing.binding import encode
-from jetq.settings import Duration, seconds
 
 Patience = Duration | None
 """Seconds or timedelta; None does not wait."""

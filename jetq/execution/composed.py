@@ -25,6 +25,19 @@ _list: Final = msgspec.json.Decoder(list[Raw]).decode
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
+def arguments_of(handler: Handler, record: TaskRecord) -> Arguments:
+    """
+    Return what a handler is called with for a task, composed or plain.
+
+    Raises:
+        InvalidPayloadError: An argument is not what the handler takes.
+    """
+    options = record.options
+    if options is None or (options.into is ABSENT and not options.each):
+        return handler.bind(record.payload, record.type)
+    return bound(handler, record)
+
+
 def bound(handler: Handler, record: TaskRecord) -> Arguments:
     """
     Return what a handler is called with for a task that is composed.

@@ -15,11 +15,11 @@ from typing import Any, Final, Protocol
 from jetq.errors import InvalidPayloadError, OutsideTaskError
 from jetq.execution.soft_limit import SoftLimit
 from jetq.model.progress import Progress, make_progress
+from jetq.model.quantity import Duration, seconds
 from jetq.model.record import TaskRecord
 from jetq.routing.binding import Arguments
 from jetq.routing.signature import ContextMark
 from jetq.routing.values import decode_value
-from jetq.settings import Duration, seconds
 from jetq.wire.dependencies import dependency_values
 
 TASK_LOGGER: Final = logging.getLogger("jetq.task")
@@ -61,9 +61,40 @@ class Runner(Protocol):
         """Whether the run was told to end, or has."""
         ...
 
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was told to end since its time limit is over."""
+        ...
+
+    @property
+    def limit(self) -> float:
+        """Seconds that the run may take."""
+        ...
+
     def extended(self) -> None:
         """Follow the context's new limit; from any thread."""
         ...
+
+    def began(self, limit: float) -> None:
+        """Count from now, with *limit* as the limit: the handler had to wait until it could begin."""
+        ...
+
+
+class _Over:
+    """Stands in the context of a run that has ended, for threads that outlive it."""
+
+    is_over = True
+    timed_out = False
+    limit = 0.0
+
+    def extended(self) -> None:
+        """Nothing is left to be extended."""
+
+    def began(self, limit: float) -> None:
+        """It is over."""
+
+
+OVER: Final = _Over()
 
 
 class Context(ContextMark):
@@ -78,6 +109,7 @@ class Context(ContextMark):
         enqueuer: For :meth:`enqueue`; None leaves it unusable.
         reporter: For :meth:`progress` and :meth:`extend`; without one, nobody hears.
         soft_limit: The run's soft time limit, if it has one.
+        state: For :attr:`state`.
 
     Attributes:
         task: The record.
@@ -87,6 +119,7 @@ class Context(ContextMark):
             that is many calls (``Task.starmap``), those of the call that runs; before the first, one list of all.
         soft_limit: See above.
         runner: Watches over the run; None before it begins.
+        state: What the application's lifespan yielded; in a process for handlers, what its start hook returned.
     """
 
     __slots__ = (
@@ -99,6 +132,7 @@ class Context(ContextMark):
         "logger",
         "runner",
         "soft_limit",
+        "state",
         "task",
         "worker",
     )
@@ -113,6 +147,7 @@ class Context(ContextMark):
         enqueuer: Enqueuer | None = None,
         reporter: Reporter | None = None,
         soft_limit: SoftLimit | None = None,
+        state: Any = None,
     ) -> None:
         self.task = task
         self.worker = worker
@@ -120,6 +155,7 @@ class Context(ContextMark):
         self._enqueuer = enqueuer
         self._reporter = reporter
         self.soft_limit = soft_limit
+        self.state = state
         self.runner: Runner | None = None
         self._ends = time.monotonic() + limit
         self._payload: Any = _UNREAD

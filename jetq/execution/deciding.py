@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from jetq.errors import InvalidSettingError, Retry, Signal, Snooze, Terminate
+from jetq.errors import HandlerFailedError, InvalidSettingError, Retry, Signal, Snooze, Terminate
 from jetq.execution.context import Context
-from jetq.execution.ending import after_signal
+from jetq.execution.ending import after_error, after_signal
 from jetq.execution.failure import leaves, shorten
 from jetq.model.outcome import Failed, GivenUp, Outcome, Retried, Snoozed, Terminated, TimedOut
 from jetq.model.record import ErrorInfo
@@ -35,6 +35,38 @@ _MAX_NOTE: Final = 500
 """Bytes of what is said beside an error."""
 _UNSAID: Final = {Terminate().reason, Retry().reason}
 """Reasons that nobody gave."""
+
+
+class RanElsewhere(Exception):  # noqa: N818 - it is none of a handler's
+    """
+    Carries the outcome of a handler that ran in a process of its own, where no middleware would look at it.
+
+    Args:
+        outcome: Decided there.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+def outcome_of(error: BaseException, rules: ErrorRules | None, ctx: Context) -> Outcome:
+    """
+    Say what an exception means for its run: a signal speaks for itself, about all others there may be rules.
+
+    What a handler raised in a process of its own was decided there.
+    """
+    if isinstance(error, RanElsewhere):
+        return error.outcome
+    if isinstance(error, HandlerFailedError) and error.outcome is not None:
+        decision: Any = error.outcome
+        return decision  # type: ignore[no-any-return]  # errors know no outcomes
+    outcome = after_error(error)
+    if rules is None or not isinstance(outcome, Failed):
+        return outcome
+    if all(isinstance(part, Signal) for part in leaves(error)):
+        return outcome
+    return decided(outcome, error, rules, ctx)
 
 
 def decided(outcome: Failed | TimedOut, error: BaseException, rules: ErrorRules, ctx: Context) -> Outcome:

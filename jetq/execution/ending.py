@@ -9,16 +9,29 @@ is not JSON) is said as its error.
 import inspect
 from typing import Any, Final
 
-from jetq.errors import InvalidNameError, InvalidSettingError, Retry, Signal, Snooze, Terminate, ValueNotJsonError
+from jetq.errors import (
+    InvalidNameError,
+    InvalidSettingError,
+    ProcessDiedError,
+    ProcessStartError,
+    Retry,
+    Signal,
+    Snooze,
+    Terminate,
+    ValueNotJsonError,
+)
 from jetq.execution.failure import MAX_MESSAGE, describe, leaves, shorten, text_of
 from jetq.model.name import check_name
-from jetq.model.outcome import Failed, Outcome, Retried, Snoozed, Succeeded, Terminated, Unstorable
+from jetq.model.outcome import Crashed, Failed, Outcome, Retried, Snoozed, Succeeded, Terminated, Unstorable
+from jetq.model.quantity import seconds
 from jetq.model.record import ErrorInfo
 from jetq.routing.values import encode_value
-from jetq.settings import seconds
 
 _LONGEST: Final = 10 * 365 * 24 * 3600.0
 """Seconds that a handler may ask for: ten years. Beyond lies a slip of units, and soon the end of datetime."""
+
+_START_AGAIN: Final = 5.0
+"""Seconds until a task runs again, here or elsewhere, for which no process came up; that costs it no try."""
 
 _PRECEDENCE: Final = (Terminate, Retry, Snooze)
 """Which signal of a group counts."""
@@ -43,6 +56,10 @@ def after_error(error: BaseException) -> Outcome:
     """Say what an exception means."""
     if isinstance(error, Signal):
         return _signalled(error)
+    if isinstance(error, ProcessDiedError):
+        return Crashed(ErrorInfo(type="ProcessDiedError", message=str(error)))
+    if isinstance(error, ProcessStartError):
+        return Snoozed(_START_AGAIN, describe(error))
     parts = leaves(error)
     if all(isinstance(part, _PRECEDENCE) for part in parts):
         return _signalled(next(part for kind in _PRECEDENCE for part in parts if isinstance(part, kind)))

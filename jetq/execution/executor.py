@@ -21,34 +21,23 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jetq.errors import InvalidPayloadError, Signal
+from jetq.errors import InvalidPayloadError, JetqError
 from jetq.execution.composed import bound
-from jetq.execution.context import Context, Enqueuer, Reporter, current_context
-from jetq.execution.deciding import decided
-from jetq.execution.ending import after_error, after_return
-from jetq.execution.failure import MAX_MESSAGE, leaves, shorten
+from jetq.execution.context import OVER, Context, Enqueuer, Reporter, current_context
+from jetq.execution.deciding import decided, outcome_of
+from jetq.execution.ending import after_return
+from jetq.execution.failure import MAX_MESSAGE, shorten
 from jetq.execution.middleware import CallNext, Middleware, compose
 from jetq.execution.pools import GRACE, HandlerStopped, ThreadPool, each_call, each_on_loop, on_loop, plain_call
+from jetq.execution.process_pool import ProcessPool
 from jetq.execution.soft_limit import SoftLimit
-from jetq.model.outcome import Failed, Interrupted, Invalid, Outcome, TimedOut
+from jetq.model.outcome import Interrupted, Invalid, Outcome, TimedOut
 from jetq.model.record import ABSENT, TaskRecord
 from jetq.observe.scope import TaskScope, current_scope
 from jetq.routing.error_rules import ErrorRules
 from jetq.routing.handler import Handler, check_middleware
 
 _NO_RULES: Final = ErrorRules()
-
-
-class _Over:
-    """Stands in the context of a run that has ended, for threads that outlive it."""
-
-    is_over = True
-
-    def extended(self) -> None:
-        """Nothing is left to be extended."""
-
-
-_OVER: Final = _Over()
 
 
 class Executor:
@@ -62,6 +51,8 @@ class Executor:
         enqueuer: For ``ctx.enqueue``; None leaves it unusable.
         grace: Seconds that a handler may take to end after it was told to.
         errors: Which exceptions are worth another try, where a handler does not say.
+        processes: For handlers with a process of their own; without, they run in threads.
+        state: For ``ctx.state``.
 
     Raises:
         InvalidSettingError: One of *middleware* is no async function.
@@ -76,8 +67,12 @@ class Executor:
         enqueuer: Enqueuer | None = None,
         grace: float = GRACE,
         errors: ErrorRules | None = None,
+        processes: ProcessPool | None = None,
+        state: Any = None,
     ) -> None:
         check_middleware(middleware)
+        self._processes = processes
+        self._state = state
         self._errors = errors or _NO_RULES
         self._middleware = tuple(middleware)
         self._logger = logger
@@ -125,23 +120,34 @@ class Executor:
             enqueuer=self._enqueuer,
             reporter=reporter,
             soft_limit=soft_limit,
+            state=self._state,
         )
         return Execution(handler, call, context, limit=limit, grace=self._grace, rules=rules)
 
     def _composed(self, handler: Handler, *, each: bool = False) -> CallNext:
+        middleware = (*self._middleware, *handler.options.middleware)
         if handler.kind == "async":
             call = each_on_loop(handler) if each else on_loop(handler)
+        elif handler.kind == "process" and self._processes is not None:
+            call = self._processes.caller(handler, watched=bool(middleware))
         else:
             call = self._threads.caller(handler, each_call if each else plain_call)
-        return compose((*self._middleware, *handler.options.middleware), call)
+        return compose(middleware, call)
 
     def _rules_of(self, handler: Handler) -> ErrorRules | None:
         rules = handler.options.errors.within(self._errors)
         return None if rules == _NO_RULES else rules
 
     async def close(self) -> None:
-        """Stop what still runs in threads, and end them."""
+        """Stop what still runs in threads and processes, and end them."""
         await self._threads.close()
+        if self._processes is not None:
+            await self._processes.close()
+
+    def quiet(self) -> None:
+        """Let nothing begin that waits for a process; its run is interrupted before it began."""
+        if self._processes is not None:
+            self._processes.quiet()
 
 
 class Execution:
@@ -164,8 +170,10 @@ class Execution:
         "_handler",
         "_loop",
         "_rules",
+        "_started",
         "_task",
         "_timer",
+        "_why",
         "context",
         "deadline",
         "duration",
@@ -191,6 +199,7 @@ class Execution:
         self._grace = grace
         self._rules = rules
         self._fixed: Outcome | None = None
+        self._why: JetqError | None = None
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle
@@ -212,7 +221,7 @@ class Execution:
             return self._failed(error)
         if self._fixed is not None:
             return self._fixed
-        started = self._begin()
+        self._begin()
         scope = current_scope.set(TaskScope(record.id, record.type, record.queue, record.runs, context.worker))
         current = current_context.set(context)
         try:
@@ -223,25 +232,41 @@ class Execution:
                 raise
             outcome = self._raised(error)
         self._end()
-        self.duration = time.perf_counter() - started
+        self.duration = time.perf_counter() - self._started
         current_context.reset(current)
         current_scope.reset(scope)
         return outcome
 
-    def stop(self, outcome: Outcome) -> None:
-        """Stop the handler; :meth:`run` returns *outcome* as soon as it has ended. The first word counts."""
+    def stop(self, outcome: Outcome, why: JetqError | None = None) -> None:
+        """
+        Stop the handler; :meth:`run` returns *outcome* as soon as it has ended. The first word counts.
+
+        Args:
+            outcome: What happened.
+            why: The argument of the CancelledError that an async handler sees.
+        """
         if self._fixed is None:
             self._fixed = outcome
+            self._why = why
             if self._task is not None:
                 if (soft := self.context.soft_limit) is not None:
                     soft.close()
                 self._timer.cancel()
                 self._cancel()
 
+    def runs_in(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the handler is called in an asyncio task; from any thread."""
+        return self._task is task
+
     @property
     def is_over(self) -> bool:
         """Whether the run was told to end."""
         return self._fixed is not None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was told to end since its time limit is over."""
+        return isinstance(self._fixed, TimedOut)
 
     def extended(self) -> None:
         """Follow the context's new limit, from any thread; until the loop gets to it, :meth:`_expire` looks there."""
@@ -258,7 +283,7 @@ class Execution:
     def _end(self) -> None:
         """Stop the clock."""
         self._timer.cancel()
-        self.context.runner = _OVER
+        self.context.runner = OVER
         if (soft := self.context.soft_limit) is not None:
             soft.close()
 
@@ -273,7 +298,12 @@ class Execution:
         if (soft := self.context.soft_limit) is not None:
             soft.move(left)
 
-    def _begin(self) -> float:
+    def began(self, limit: float) -> None:
+        """Count from now: the handler had to wait until it could begin."""
+        self.limit = limit
+        self._started = time.perf_counter()
+
+    def _begin(self) -> None:
         """Start the clock."""
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task(self._loop)
@@ -284,7 +314,7 @@ class Execution:
         self.context.runner = self
         if (soft := self.context.soft_limit) is not None:
             soft.begin(self._loop, self._task)
-        return time.perf_counter()  # finer than the time of a uvloop
+        self._started = time.perf_counter()  # finer than the time of a uvloop
 
     def _expire(self) -> None:
         if self.context.time_left > 0:  # a thread extended it, and the word of that is behind this call
@@ -295,7 +325,7 @@ class Execution:
     def _cancel(self) -> None:
         if self._task is not None:
             self._cancels += 1
-            self._task.cancel()
+            self._task.cancel(self._why)
             self._timer = self._loop.call_later(self._grace, self._cancel)
 
     def _is_running(self) -> bool:
@@ -323,12 +353,7 @@ class Execution:
 
     def _failed(self, error: BaseException) -> Outcome:
         """Say what an exception means: a signal speaks for itself, about all others there may be rules."""
-        outcome = after_error(error)
-        if self._rules is None or not isinstance(outcome, Failed):
-            return outcome
-        if all(isinstance(part, Signal) for part in leaves(error)):
-            return outcome
-        return decided(outcome, error, self._rules, self.context)
+        return outcome_of(error, self._rules, self.context)
 
     def _ended(self) -> Outcome | None:
         """Take back our cancellations; return the fixed outcome, if there is one."""

@@ -20,9 +20,10 @@ from jetq.jetstream.queue_store import QueueStore
 from jetq.jetstream.retention import StoreRetention
 from jetq.jetstream.task_store import TaskStore
 from jetq.jetstream.topology import BoundQueue, Topology
+from jetq.model.quantity import seconds
 from jetq.model.retention import as_retention
 from jetq.observe.bus import Bus
-from jetq.settings import Queue, Settings, seconds
+from jetq.settings import Queue, Settings
 from jetq.wire.names import Names
 
 

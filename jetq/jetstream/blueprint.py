@@ -14,7 +14,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jetq.errors import TopologyMismatchError
-from jetq.settings import Queue, Storage, StoreSettings, seconds
+from jetq.model.quantity import seconds
+from jetq.settings import Queue, Storage, StoreSettings
 from jetq.wire.names import (
     GO_NAMESPACE,
     METADATA_LEASE,

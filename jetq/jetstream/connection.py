@@ -315,6 +315,11 @@ class Connection:
         else:
             self._subscriptions.deny(subject)
 
+    def rebuild(self, reason: str) -> None:
+        """End the link, though it looks well, and make a new one."""
+        if (link := self._outbox.link) is not None:
+            link.end(reason)
+
     # Links
 
     def on_end(self, link: Link, reason: str) -> None:

@@ -6,6 +6,9 @@ processor time. Here a subscription takes deliveries as they come; :meth:`Puller
 the server correct it. After every (re)connect the subscription is a new one, so that a pull of the old connection
 cannot deliver into the new one's count. When neither delivery nor heartbeat comes in twice the heartbeat's time, what
 was asked is forgotten and asked again.
+
+Who pulls from several queues asks for what is there *at once*, and can withdraw what was asked before, so that credit
+does not lie idle at one queue while another one has work.
 """
 
 import asyncio
@@ -27,6 +30,7 @@ _REFUSED_WAIT: Final = 1.0
 _LAST_CALL: Final = 1.0
 _HEARTBEAT_STATUS: Final = "100"
 _EXPIRED_STATUS: Final = "408"
+_EMPTY_STATUS: Final = "404"
 _V1_TOKENS: Final = 9
 
 
@@ -86,10 +90,11 @@ class Delivery(Struct, gc=False):
         return self._number(8)
 
 
-class _PullRequest(Struct):
+class _PullRequest(Struct, omit_defaults=True):
     batch: int
-    expires: int
-    idle_heartbeat: int
+    expires: int = 0
+    idle_heartbeat: int = 0
+    no_wait: bool = False
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -105,6 +110,11 @@ class Puller:
         queue: The queue's name.
         on_delivery: Takes every delivery, in the loop.
         on_credit: Called when all deliveries that were asked for have come, or will not come.
+
+    Attributes:
+        credit: Deliveries that were asked for and have not come.
+        pending: Items that waited in the queue behind the last delivery; 0 when it said that it has none.
+        arrived: Loop time of the last delivery.
     """
 
     def __init__(
@@ -119,6 +129,7 @@ class Puller:
         self.queue = queue
         self.credit = 0
         self.pending = 0
+        self.arrived = 0.0
         self._connection = connection
         self._next = f"{connection.api_prefix}.CONSUMER.MSG.NEXT.{names.queue(queue)}.{WORKERS}"
         self._on_delivery = on_delivery
@@ -131,6 +142,7 @@ class Puller:
         self._heard = 0.0
         self._not_before = 0.0
         self._watch: asyncio.TimerHandle | None = None
+        self._ending: list[tuple[float, Subscription]] = []
         self._stopped = False
 
     async def start(self) -> None:
@@ -138,6 +150,11 @@ class Puller:
         await self._renew()
         self._forget = self._connection.on_connected(lambda _generation: self._start_renewal())
         self._watch = self._loop.call_later(_HEARTBEAT, self._check)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it asks no more."""
+        return self._stopped
 
     @property
     def is_ready(self) -> bool:
@@ -149,15 +166,33 @@ class Puller:
             and self._loop.time() >= self._not_before
         )
 
-    def ask(self, count: int) -> None:
-        """Ask for *count* more deliveries."""
+    def ask(self, count: int, *, at_once: bool = False) -> None:
+        """
+        Ask for *count* more deliveries.
+
+        Args:
+            count: How many, at most.
+            at_once: Those that are there now; what is left of the credit comes back within a round trip, unless the
+                queue has items and may not give them, since too many are being worked on.
+        """
         if self._stopped:
             return
-        request = _PullRequest(count, int(_EXPIRES * 1e9), int(_HEARTBEAT * 1e9))
+        if at_once:
+            request = _PullRequest(count, no_wait=True)
+        else:
+            request = _PullRequest(count, int(_EXPIRES * 1e9), int(_HEARTBEAT * 1e9))
         if self._connection.send(self._next, _encode(request), reply=self._inbox):
             if not self.credit:
                 self._heard = self._loop.time()
             self.credit += count
+
+    def withdraw(self) -> None:
+        """Take back what was asked for and has not come; what is on its way already is handed over all the same."""
+        if self._subscription is not None and self.credit and not self._stopped:
+            self._subscription.end_soon()
+            self._ending.append((self._loop.time(), self._subscription))
+            self._subscription, self.credit = None, 0
+            self._start_renewal()
 
     async def stop(self) -> None:
         """Ask no more, and hand over what is on its way already, so that it can be given back."""
@@ -173,6 +208,7 @@ class Puller:
                 await self._connection.api("INFO", timeout=_LAST_CALL)  # answered behind all that was sent before
             await self._subscription.unsubscribe()
             self._subscription = None
+        await self._forget_ending(float("inf"))
 
     def _start_renewal(self) -> None:
         if self._renewing is not None:
@@ -187,12 +223,20 @@ class Puller:
         def on_message(message: Incoming) -> None:
             if inbox == self._inbox:
                 self._on_message(message)
+            elif message.reply:
+                self._hand_over(message)
 
         self._subscription = await self._connection.subscribe(inbox, on_message)
         self._inbox, self.credit = inbox, 0
         if old is not None:
             await old.unsubscribe()
+        await self._forget_ending(self._loop.time() - _LAST_CALL)
         self._on_credit()
+
+    async def _forget_ending(self, before: float) -> None:
+        """End the subscriptions of withdrawn requests, once all that was on its way must have come."""
+        while self._ending and self._ending[0][0] < before:
+            await self._ending.pop(0)[1].unsubscribe()
 
     def _on_message(self, message: Incoming) -> None:
         self._heard = self._loop.time()
@@ -201,16 +245,23 @@ class Puller:
             self._on_status(headers.get(STATUS, ""), headers)
             return
         self.credit = max(0, self.credit - 1)
-        delivery = Delivery(self.queue, message, self._heard)
-        self.pending = delivery.pending
-        self._on_delivery(delivery)
+        self._hand_over(message)
         if not self.credit:
             self._on_credit()
+
+    def _hand_over(self, message: Incoming) -> None:
+        self.arrived = self._loop.time()
+        delivery = Delivery(self.queue, message, self.arrived)
+        self.pending = delivery.pending
+        self._on_delivery(delivery)
 
     def _on_status(self, status: str, headers: dict[str, str]) -> None:
         if status in ("", _HEARTBEAT_STATUS):
             return
-        if status != _EXPIRED_STATUS:  # refused; asked again at once it would be refused again at once
+        if status not in {
+            _EXPIRED_STATUS,
+            _EMPTY_STATUS,
+        }:  # refused; asked again at once it would be refused again at once
             self._not_before = self._loop.time() + _REFUSED_WAIT
             self._loop.call_later(_REFUSED_WAIT, self._on_credit)
         lost = headers.get(STATUS_PENDING)

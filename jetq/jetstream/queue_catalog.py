@@ -16,8 +16,10 @@ from jetq.jetstream.bound_queue import BoundQueue, read_queue
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.lookup import find_consumer, find_stream
+from jetq.jetstream.pausing import read_pause, set_pause
 from jetq.jetstream.queue_changes import QueueChanges, changed_consumer, changed_stream
 from jetq.model.name import is_name
+from jetq.model.serving import paused_until
 from jetq.wire.names import WORKERS, Names
 
 _AT_ONCE: Final = 100
@@ -47,6 +49,8 @@ class QueueInfo(Struct, frozen=True, kw_only=True):
         oldest: When the oldest item came; None for an empty queue.
         created: When the queue was made.
         storage, replicas: Of the queue.
+        paused: Its items are given to nobody.
+        paused_until: When it goes on by itself; None if it is not paused, or somebody must resume it.
     """
 
     name: str
@@ -63,6 +67,8 @@ class QueueInfo(Struct, frozen=True, kw_only=True):
     created: datetime | None = None
     storage: str = "file"
     replicas: int = 1
+    paused: bool = False
+    paused_until: datetime | None = None
 
 
 class QueueCatalog:
@@ -168,6 +174,20 @@ class QueueCatalog:
             await self._connection.api(f"CONSUMER.CREATE.{stream}.{WORKERS}", body)
         return await self.describe(queue)
 
+    async def pause(self, queue: str, until: datetime | None) -> QueueInfo:
+        """
+        Let a queue give no items until a time; None lets it go on. What workers have already is worked on.
+
+        The server keeps that, over its restarts too.
+
+        Raises:
+            UnknownQueueError: There is none.
+            TopologyError: It has no consumer.
+            ServerError: No answer, or a refusal.
+        """
+        await set_pause(self._connection, self._names, queue, until)
+        return await self.describe(queue)
+
     async def delete(self, queue: str) -> None:
         """
         Remove a queue with its items.
@@ -198,6 +218,7 @@ def _describe(names: Names, queue: str, stream: Config, consumer: Config | None,
         except TopologyError as error:
             fault = str(error)
     numbers = consumer or {}
+    pause = read_pause(numbers)
     return QueueInfo(
         name=queue,
         settings=settings,
@@ -213,6 +234,8 @@ def _describe(names: Names, queue: str, stream: Config, consumer: Config | None,
         created=msgspec.convert(stream["created"], datetime),
         storage=config["storage"],
         replicas=config["num_replicas"],
+        paused=pause is not None,
+        paused_until=paused_until(pause),
     )
 
 

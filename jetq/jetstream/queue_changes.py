@@ -9,7 +9,8 @@ from jetq.errors import InvalidSettingError
 from jetq.jetstream.blueprint import NANOSECONDS, Config, consumer_times
 from jetq.jetstream.bound_queue import BoundQueue
 from jetq.jetstream.store_changes import replicated
-from jetq.settings import MIN_LEASE, Duration, seconds, whole
+from jetq.model.quantity import Duration, seconds, whole
+from jetq.settings import MIN_LEASE
 
 
 class QueueChanges(Struct, frozen=True, kw_only=True):

@@ -18,11 +18,12 @@ from jetq.errors import DelayTooLongError
 from jetq.jetstream.bound_queue import BoundStore
 from jetq.jetstream.topology import Topology
 from jetq.model.dependency import DEPENDED_KEPT
+from jetq.model.quantity import Duration, seconds
 from jetq.model.record import ABSENT, TaskRecord
 from jetq.model.retention import Retention
 from jetq.model.state import State
 from jetq.model.verdict import Verdict
-from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, RESULT_POLL, Duration, StoreSettings, seconds
+from jetq.settings import DEFAULT_COMPLETE_KEPT, DEFAULT_ENDED_KEPT, RESULT_POLL, StoreSettings
 from jetq.wire.retention import decode_retention
 
 REREAD_EVERY: Final = 30.0

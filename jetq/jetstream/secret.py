@@ -2,12 +2,14 @@
 secret: a secret, and where it stands.
 
 It is read anew whenever it is needed, so that rotated credentials are found without a restart. It shows in no repr,
-log line or error: those name the place.
+log line or error: those name the place. It can be pickled, as the address that holds it goes to a worker's processes.
 """
 
 import base64
 import binascii
+import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from jetq.errors import UnusableCredentialsError
@@ -31,34 +33,17 @@ class Secret:
     @classmethod
     def of(cls, value: str, place: str) -> "Secret":
         """Return a secret that is known already."""
-        return cls(place, lambda: value)
+        return cls(place, partial(str, value))
 
     @classmethod
     def in_file(cls, path: str) -> "Secret":
         """Return the content of a file."""
-
-        def read() -> str:
-            try:
-                return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-            except UnicodeDecodeError:
-                raise UnusableCredentialsError(path, "it is no text") from None
-            except OSError as error:
-                raise UnusableCredentialsError(path, (error.strerror or "it cannot be read").lower()) from None
-
-        return cls(path, read)
+        return cls(path, partial(_read_file, path))
 
     @classmethod
     def in_variable(cls, name: str, environ: Mapping[str, str]) -> "Secret":
         """Return the value of a variable of the environment."""
-        place = f"env://{name}"
-
-        def read() -> str:
-            value = environ.get(name)
-            if not value:
-                raise UnusableCredentialsError(place, f"the variable {name} is not set")
-            return value.rstrip("\r\n")
-
-        return cls(place, read)
+        return cls(f"env://{name}", partial(_read_variable, name, None if environ is os.environ else environ))
 
     @classmethod
     def in_data(cls, reference: str, place: str) -> "Secret":
@@ -89,3 +74,20 @@ class Secret:
     def __repr__(self) -> str:
         """Name the place alone."""
         return f"<secret in {self.place}>"
+
+
+def _read_file(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UnusableCredentialsError(path, "it is no text") from None
+    except OSError as error:
+        raise UnusableCredentialsError(path, (error.strerror or "it cannot be read").lower()) from None
+
+
+def _read_variable(name: str, environ: Mapping[str, str] | None) -> str:
+    """Return a variable of *environ*; None is the environment of the process, whichever process that is by then."""
+    value = (os.environ if environ is None else environ).get(name)
+    if not value:
+        raise UnusableCredentialsError(f"env://{name}", f"the variable {name} is not set")
+    return value.rstrip("\r\n")

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from jetq.errors import InvalidSettingError
 from jetq.jetstream.blueprint import NANOSECONDS, Config, number
-from jetq.settings import SHORTEST_KEPT, Duration, seconds, whole
+from jetq.model.quantity import Duration, seconds, whole
+from jetq.settings import SHORTEST_KEPT
 from jetq.wire.names import METADATA_COMPLETE_KEPT, METADATA_ENDED_KEPT
 
 

@@ -39,8 +39,9 @@ from jetq.jetstream.faults import (
 )
 from jetq.jetstream.lookup import find_consumer, find_stream
 from jetq.model.events import TopologyChanged
+from jetq.model.quantity import Duration, seconds, whole
 from jetq.observe.bus import Bus
-from jetq.settings import LEAST_EVENT_BYTES, SHORTEST_KEPT, Duration, Queue, StoreSettings, seconds, whole
+from jetq.settings import LEAST_EVENT_BYTES, SHORTEST_KEPT, Queue, StoreSettings
 from jetq.wire.names import WORKERS, Names
 
 __all__ = ["BoundQueue", "BoundStore", "Topology"]

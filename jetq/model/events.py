@@ -10,7 +10,20 @@ from msgspec import Struct
 
 from jetq.model.progress import Progress
 from jetq.model.record import ErrorInfo, TaskRecord
+from jetq.model.serving import ServingEvent
 from jetq.model.state import State
+from jetq.model.supervision import (
+    ChildEnded,
+    ChildReady,
+    ChildReplaced,
+    ChildStarted,
+    LoopBlocked,
+    ReloadEnded,
+    RestartDelayed,
+    RunsHandedOver,
+    SupervisorLost,
+)
+from jetq.model.surroundings import HookFailed, ProcessNotStarted
 
 
 class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
@@ -356,4 +369,16 @@ Event = (
     | TaskRepaired
     | JanitorPassed
     | JanitorFailed
+    | HookFailed
+    | ProcessNotStarted
+    | ChildStarted
+    | ChildReady
+    | ChildReplaced
+    | ChildEnded
+    | RestartDelayed
+    | ReloadEnded
+    | RunsHandedOver
+    | LoopBlocked
+    | SupervisorLost
+    | ServingEvent
 )

@@ -67,12 +67,12 @@ class Effect(StrEnum):
     """Its worker is asked; how it ends is seen in its record."""
     STARTED = "started"
     """It waits no longer, or starts again."""
-    LEFT = "left"
-    """It waits for tasks to which the same is done, and is left to them."""
     QUEUED = "queued"
     """Its item is made sure of; the record stays as it is."""
     REMOVED = "removed"
     CHANGED = "changed"
+    WAITS = "waits"
+    """It waits for those that it depends on."""
 
 
 class Rule(Struct, frozen=True):

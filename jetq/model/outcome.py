@@ -45,6 +45,12 @@ class TimedOut(Struct, frozen=True):
         return ErrorInfo(type="TimeoutError", message=f"ran longer than its {kind} of {self.limit:g} s")
 
 
+class Crashed(Struct, frozen=True):
+    """The process of the handler died under it."""
+
+    error: ErrorInfo
+
+
 class GivenUp(Struct, frozen=True):
     """The handler raised what no further try helps against. The *note* is shown beside the error."""
 
@@ -122,6 +128,7 @@ Outcome = (
     Succeeded
     | Failed
     | TimedOut
+    | Crashed
     | GivenUp
     | Retried
     | Terminated

@@ -70,7 +70,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.ACTIVE: frozenset(_ENDS | {State.ACTIVE}),
     State.BLOCKED: frozenset({State.NEW, State.ACTIVE, State.UNREACHABLE, State.EXPIRED}),
     State.COMPLETE: frozenset({State.RETRY}),
-    State.EXPIRED: frozenset({State.RETRY}),
+    State.EXPIRED: frozenset({State.RETRY, State.BLOCKED}),
     State.TERMINATED: frozenset({State.RETRY}),
     State.UNREACHABLE: frozenset({State.RETRY, State.BLOCKED}),
 }

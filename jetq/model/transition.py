@@ -147,6 +147,32 @@ def retried(record: TaskRecord) -> TaskRecord:
     )
 
 
+def rejoined(record: TaskRecord, pending: tuple[str, ...]) -> TaskRecord:
+    """
+    Let a task that ended while it waited for others wait for them again, on an operator's word.
+
+    Args:
+        record: It.
+        pending: Those that it had not counted.
+
+    Raises:
+        IllegalTransitionError: It did not end so.
+    """
+    return replace(
+        record,
+        state=advance(record.id, record.state, State.BLOCKED),
+        pending=pending,
+        tries=0,
+        crashes=0,
+        due=None,
+        end="",
+        last_err="",
+        error=None,
+        result=None,
+        cancel_requested=None,
+    )
+
+
 def ended(record: TaskRecord, end: End, reason: str) -> TaskRecord:
     """
     End a task that does not run, on somebody's word.

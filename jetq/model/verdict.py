@@ -10,9 +10,11 @@ from enum import Enum
 from typing import Final, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jetq.model.outcome import (
     Cancelled,
+    Crashed,
     Expired,
     Failed,
     GivenUp,
@@ -58,7 +60,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
         queue: Where the next try is; empty for the same queue.
         refund: The run costs no try.
         result: JSON of the handler's return value.
-        crashed: The start that is refused would have been a take-over, so one more run died.
+        crashed: One more run died: this one, or that before a start that is refused.
         last_err: The last error as text.
         error: The last error in full.
     """
@@ -120,6 +122,24 @@ def refusal(record: TaskRecord, *, limit: int, now: datetime, crashed: bool = Fa
     return None
 
 
+def crashed(record: TaskRecord, *, limit: int, now: datetime, death: str) -> Verdict:
+    """
+    Say what follows for *record* from the death of the process that ran it, which is known and counts as a crash.
+
+    Args:
+        record: The active record.
+        limit: From :func:`max_tries`.
+        now: The current time.
+        death: How the process died, in words.
+    """
+    error = ErrorInfo(type="WorkerDied", message=death)
+    dead = replace(record, last_err=_text(error), error=error)
+    verdict = refusal(dead, limit=limit, now=now, crashed=True)
+    if verdict is not None:
+        return verdict
+    return Verdict(state=State.RETRY, settlement=Settlement.RELEASE, crashed=True, last_err=dead.last_err, error=error)
+
+
 def distrusted(complaint: str, *, crashed: bool = False) -> Verdict:
     """Say what becomes of a task whose signature does not count, which no try and no time would mend."""
     return Verdict(state=State.TERMINATED, end=End.SIGNATURE, crashed=crashed, last_err=complaint)
@@ -163,10 +183,9 @@ def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, 
             return Verdict(state=State.COMPLETE, result=outcome.result)
         case Terminated():
             return _terminated(End.TERMINATED, ErrorInfo(message=outcome.reason))
-        case Invalid():
-            return _terminated(End.INVALID, ErrorInfo(message=outcome.reason))
-        case Unstorable():
-            return _terminated(End.INVALID, outcome.error)
+        case Invalid() | Unstorable():
+            error = outcome.error if isinstance(outcome, Unstorable) else ErrorInfo(message=outcome.reason)
+            return _terminated(End.INVALID, error)
         case Cancelled():
             return _cancelled(record, record.cancel_requested or CancelRequest(outcome.by))
         case Expired():
@@ -175,6 +194,8 @@ def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, 
             return _another_time(outcome, record, now)
         case GivenUp():
             return _given_up(outcome, record)
+        case Crashed():
+            return _crashed_again_or_never(outcome, record, rules, now, chance)
         case Failed() | TimedOut() | Retried() | Unroutable():
             return _again_or_never(outcome, record, rules, now, chance)
         case _:
@@ -218,6 +239,18 @@ def _text(error: ErrorInfo, *notes: str) -> str:
     """Say an error in one line, and in brackets what there is to say beside it."""
     text = f"{error.type}: {error.message}" if error.type else error.message
     return " ".join([text, *(f"({note})" for note in notes if note)])
+
+
+def _crashed_again_or_never(
+    outcome: Crashed, record: TaskRecord, rules: Rules, now: datetime, chance: float
+) -> Verdict:
+    """Count the death of the handler's process as that of a worker; it costs the try, and waits as an error does."""
+    verdict, crashes = _again_or_never(Failed(outcome.error), record, rules, now, chance), record.crashes + 1
+    if crashes >= MAX_CRASHES and record.cancel_requested is None:
+        note = f"{crashes} runs of this task killed what ran them"
+        last_err = _text(outcome.error, note)
+        return Verdict(state=State.TERMINATED, end=End.CRASH, crashed=True, last_err=last_err, error=outcome.error)
+    return replace(verdict, crashed=True)
 
 
 def _again_or_never(

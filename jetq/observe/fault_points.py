@@ -44,6 +44,7 @@ class Point(StrEnum):
     RECORD_DISCARDED = "worker: the record of an ended task that is not kept is about to expire"
     AFTER_EFFECTS_DONE = "worker: the after-effects are done"
     ITEM_REMOVED = "worker: the item was acknowledged"
+    CRASH_STORED = "worker: the record of a dead child's task is acknowledged"
 
 
 _armed: Final[dict[Point, Callable[[], None]]] = {}

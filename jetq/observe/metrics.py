@@ -31,6 +31,7 @@ from jetq.model.events import (
     WorkerStarted,
 )
 from jetq.model.state import State
+from jetq.model.supervision import ChildEnded, ChildReady, ChildReplaced, Replacement
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds; prometheus_client's own end at 10, and tasks run and wait for longer."""
@@ -94,7 +95,18 @@ METRICS: Final = (
     ),
     Metric("jetq_reconnects_total", "Counter", ("connection",), "Connections that were lost and renewed."),
 )
-"""Every metric of jetq; docs/reference/metrics.md is made of it."""
+"""Every metric of a process that runs or enqueues tasks; docs/reference/metrics.md is made of it."""
+
+SUPERVISOR_METRICS: Final = (
+    Metric("jetq_children", "Gauge", (), "Child processes of the supervisor that are up."),
+    Metric(
+        "jetq_child_restarts_total",
+        "Counter",
+        ("reason",),
+        "Children that were replaced: crash, silent, overdue, max_tasks, max_memory, reload or stopped.",
+    ),
+)
+"""What a supervisor counts itself, beside the sum of its children."""
 
 
 class Metrics:
@@ -178,6 +190,40 @@ class Metrics:
                 self._up.labels(event.connection).set(0)
             case _:
                 pass
+
+
+class SupervisorMetrics:
+    """
+    A listener that counts what happens to the children of a supervisor.
+
+    Args:
+        registry: Of prometheus_client.
+    """
+
+    def __init__(self, registry: Any) -> None:
+        import prometheus_client  # noqa: PLC0415 - as above
+
+        made: list[Any] = [
+            getattr(prometheus_client, metric.kind)(metric.name, metric.help, metric.labels, registry=registry)
+            for metric in SUPERVISOR_METRICS
+        ]
+        self._children, self._restarts = made
+        for reason in Replacement:
+            self._restarts.labels(reason.value)
+        self._ready: set[int] = set()
+
+    def __call__(self, event: Event) -> None:
+        """Count an event."""
+        match event:
+            case ChildReady():
+                self._ready.add(event.pid)
+            case ChildEnded():
+                self._ready.discard(event.pid)
+            case ChildReplaced():
+                self._restarts.labels(event.reason.value).inc()
+            case _:
+                return
+        self._children.set(len(self._ready))
 
 
 _COUNTS: Final[dict[type, Callable[[Any], tuple[str, ...]]]] = {

@@ -33,7 +33,21 @@ from jetq.model.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from jetq.model.serving import FetchingRestored, FetchingStalled, QueuePaused, QueueResumed, WorkerQuieted
 from jetq.model.state import FAILED, End, State
+from jetq.model.supervision import (
+    ChildEnded,
+    ChildReady,
+    ChildReplaced,
+    ChildStarted,
+    LoopBlocked,
+    ReloadEnded,
+    Replacement,
+    RestartDelayed,
+    RunsHandedOver,
+    SupervisorLost,
+)
+from jetq.model.surroundings import HookFailed, ProcessNotStarted
 from jetq.model.upkeep import HOUSEKEEPING
 
 _SHOWN_PATTERNS: Final = 10
@@ -209,6 +223,108 @@ def _pass_failed(event: JanitorFailed) -> Told:
     return logging.WARNING, "janitor's pass failed", {"error": one_line(event.error)}
 
 
+def _child_started(event: ChildStarted) -> Told:
+    return logging.DEBUG, "child started", {"pid": event.pid, "place": event.place}
+
+
+def _child_ready(event: ChildReady) -> Told:
+    fields = {"pid": event.pid, "place": event.place, "worker": event.worker, "after": round(event.after, 3)}
+    return logging.INFO, "child ready", fields
+
+
+def _child_replaced(event: ChildReplaced) -> Told:
+    level = logging.INFO if event.reason in _PLANNED else logging.WARNING
+    fields = {"pid": event.pid, "place": event.place, "reason": event.reason.value, "detail": event.detail}
+    return level, "child is replaced", fields
+
+
+_PLANNED: Final = frozenset({Replacement.MAX_TASKS, Replacement.MAX_MEMORY, Replacement.RELOAD, Replacement.STOPPED})
+
+
+def _child_ended(event: ChildEnded) -> Told:
+    fields = {
+        "pid": event.pid,
+        "place": event.place,
+        "worker": event.worker,
+        "how": event.how,
+        "uptime": round(event.uptime, 3),
+        "peak_memory": event.peak_memory or None,
+        "in_flight": event.in_flight or None,
+    }
+    return logging.INFO if event.orderly else logging.ERROR, "child ended", fields
+
+
+def _restart_delayed(event: RestartDelayed) -> Told:
+    return logging.WARNING, "child crashes again and again", {"place": event.place, "restart_in": event.after}
+
+
+def _reload_ended(event: ReloadEnded) -> Told:
+    if event.error:
+        return logging.ERROR, "rolling restart given up", {"error": one_line(event.error)}
+    return logging.INFO, "rolling restart done", {}
+
+
+def _handed_over(event: RunsHandedOver) -> Told:
+    fields = {"dead_worker": event.dead_worker, "runs": event.runs, "heir": event.heir}
+    if not event.heir:
+        return logging.WARNING, "runs of a dead child wait for their leases to end", fields
+    return logging.DEBUG if not event.runs else logging.WARNING, "runs of a dead child handed over", fields
+
+
+def _loop_blocked(event: LoopBlocked) -> Told:
+    fields = {
+        "worker": event.worker,
+        "seconds": round(event.seconds, 3),
+        "task_id": event.task_id,
+        "task_type": event.task_type,
+        "exception": event.stack.rstrip(),
+    }
+    return logging.WARNING, "event loop is blocked", fields
+
+
+def _supervisor_lost(event: SupervisorLost) -> Told:
+    return logging.WARNING, "the supervisor is gone; this worker stops", {"worker": event.worker}
+
+
+def _hook_failed(event: HookFailed) -> Told:
+    last = event.error.rstrip().rpartition("\n")[2]
+    fields = {"hook": event.hook, "function": event.function, "error": one_line(last)}
+    if last != event.error.rstrip():
+        fields["exception"] = event.error.rstrip()
+    return logging.WARNING, "a hook failed", fields
+
+
+def _process_not_started(event: ProcessNotStarted) -> Told:
+    return logging.WARNING, "a process for handlers did not start", {"worker": event.worker, "error": event.error}
+
+
+def _paused(event: QueuePaused) -> Told:
+    until = "it is resumed" if event.until is None else event.until.isoformat(timespec="seconds")
+    return logging.INFO, "queue paused", {"queue": event.queue, "until": until, "worker": event.worker}
+
+
+def _resumed(event: QueueResumed) -> Told:
+    return logging.INFO, "queue resumed", {"queue": event.queue, "worker": event.worker}
+
+
+def _quieted(event: WorkerQuieted) -> Told:
+    return logging.INFO, "worker takes no more tasks", {"worker": event.worker}
+
+
+def _stalled(event: FetchingStalled) -> Told:
+    fields = {
+        "queue": event.queue,
+        "reason": one_line(event.reason),
+        "seconds": round(event.seconds, 3),
+        "worker": event.worker,
+    }
+    return logging.ERROR, "tasks wait, slots are free, and nothing arrives; asking anew", fields
+
+
+def _restored(event: FetchingRestored) -> Told:
+    return logging.WARNING, "tasks arrive again", {"queue": event.queue, "worker": event.worker}
+
+
 _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     AccessDenied: _access_denied,
     ClockSkewed: _clock_skewed,
@@ -233,6 +349,22 @@ _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     TaskRepaired: _repaired,
     JanitorPassed: _passed,
     JanitorFailed: _pass_failed,
+    HookFailed: _hook_failed,
+    ProcessNotStarted: _process_not_started,
+    ChildStarted: _child_started,
+    ChildReady: _child_ready,
+    ChildReplaced: _child_replaced,
+    ChildEnded: _child_ended,
+    RestartDelayed: _restart_delayed,
+    ReloadEnded: _reload_ended,
+    RunsHandedOver: _handed_over,
+    LoopBlocked: _loop_blocked,
+    SupervisorLost: _supervisor_lost,
+    QueuePaused: _paused,
+    QueueResumed: _resumed,
+    WorkerQuieted: _quieted,
+    FetchingStalled: _stalled,
+    FetchingRestored: _restored,
 }
 
 

@@ -26,7 +26,9 @@ from jetq.routing.validation import NotValid, Validator, compile_value
 from jetq.routing.values import decode_value
 from jetq.routing.wrapping import UNREADABLE
 
-Kind = Literal["async", "thread"]
+Kind = Literal["async", "thread", "process"]
+Pool = Literal["thread", "process"]
+"""Where a sync handler may run."""
 Names = tuple[str, ...]
 
 
@@ -91,7 +93,7 @@ class Handler:
         name: Module and qualified name.
         pattern: The task types that it takes, as text.
         route: The same, taken apart.
-        kind: ``async`` runs on the event loop, ``thread`` in a thread.
+        kind: ``async`` runs on the event loop, ``thread`` in a thread, ``process`` in a process.
         options: What it says about its tasks.
         takes_context: Its first parameter is the context.
         bind: Returns what the function is called with, after its context, for a payload and a task type; raises
@@ -283,7 +285,7 @@ def make_handler(
         function: ``async def`` runs on the worker's event loop, ``def`` in a thread.
         pattern: A task type, or a pattern with ``*``.
         options: What the handler says about its tasks.
-        pool: ``thread`` for a sync function; None decides by the function.
+        pool: ``thread`` or ``process`` for a sync function; None decides by the function.
 
     Raises:
         InvalidPatternError: The pattern cannot be used.
@@ -296,18 +298,29 @@ def make_handler(
 
 
 def _kind(function: Callable[..., Any], pool: str | None) -> Kind:
-    if pool == "process":
-        raise InvalidSettingError(
-            "pool",
-            pool,
-            "'thread' (this version does not support 'process' yet; a sync function without a pool runs in a thread)",
-        )
-    if pool not in {None, "thread"}:
-        raise InvalidSettingError("pool", pool, "'thread'")
+    if pool not in {None, "thread", "process"}:
+        raise InvalidSettingError("pool", pool, "'thread' or 'process'")
     if inspect.iscoroutinefunction(function):
         if pool is not None:
             raise InvalidSettingError("pool", pool, "absent: an async def runs on the event loop")
         return "async"
+    if pool == "process":
+        _check_place(function)
+        return "process"
     if pool is None and inspect.iscoroutinefunction(inspect.unwrap(function)):
         return "async"
     return "thread"
+
+
+def _check_place(function: Callable[..., Any]) -> None:
+    """
+    Refuse for a process what another process cannot find.
+
+    Raises:
+        HandlerSignatureError: It is no function at the top of a module.
+    """
+    if "<lambda>" in function.__qualname__:
+        raise HandlerSignatureError(function_name(function), "a lambda cannot be found by another process; write a def")
+    if "<locals>" in function.__qualname__:
+        reason = "another process cannot find a function inside of a function; move it to the top of a module"
+        raise HandlerSignatureError(function_name(function), reason)

@@ -47,6 +47,7 @@ def load_app(target: str, folder: Path | None = None) -> App:
         sys.path.insert(0, where)
     module = _import(target, module_name, where)
     app = _application(target, module, attribute or DEFAULT_ATTRIBUTE)
+    app.origin = target
     _guarded(target, "one of the included modules raises", app.load)
     return app
 

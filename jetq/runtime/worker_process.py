@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -22,8 +23,11 @@ from jetq.jetstream.server import EmbeddedServer
 from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
 from jetq.observe.metrics import Metrics
+from jetq.runtime.health_pages import serve_health
 from jetq.runtime.stopping import StopSignals
 from jetq.settings import STATE_FOLDER, ConnectionSettings, WorkerSettings
+from jetq.worker.queue_choice import Queues
+from jetq.worker.supervision import Supervision
 from jetq.worker.worker import Worker
 
 UvloopChoice = Literal["auto", "on", "off"]
@@ -88,24 +92,28 @@ def announced_address() -> Address:
 def run_worker(
     app: App,
     *,
-    queues: tuple[str, ...] = (),
+    queues: Queues = (),
     settings: WorkerSettings | None = None,
     place: Place | None = None,
     uvloop: UvloopChoice = "auto",
     parent_pipe: int | None = None,
     metrics: tuple[str, int] | None = None,
+    health: tuple[str, int] | None = None,
+    supervision: Supervision | None = None,
 ) -> None:
     """
     Run a worker until TERM or INT, or in burst mode until the queues are empty. In the main thread.
 
     Args:
         app: Whose tasks to run.
-        queues: Which queues to serve; none means all that the application knows.
+        queues: Which queues to serve, or their weights; none means all that the application knows.
         settings: Slots, threads, shutdown, burst.
         place: Which server and namespace.
         uvloop: ``auto`` uses it where it is installed.
         parent_pipe: A file descriptor that another process keeps open as long as it lives; its end stops the worker.
         metrics: Host and port where Prometheus may read them; None serves and counts nothing.
+        health: Host and port where this worker says how it is (`runtime.health_pages`); None says it nowhere.
+        supervision: The supervisor of this process, if there is one; it serves the metrics and the health.
 
     Raises:
         ListenError: Nobody can listen there.
@@ -117,33 +125,43 @@ def run_worker(
     log = Log("jetq.runtime")
     forget = app.bus.listen(EventLog())
     try:
-        with _measured(app, metrics, log) as measured, place.server(app) as server:
+        is_child = supervision is not None
+        with _measured(app, metrics, health, log, is_child=is_child) as measured, place.server(app) as server:
             if server is not None:
                 log.info("server started", pid=server.pid, store=str(server.store or ""), announced=str(ANNOUNCEMENT))
             _log_address(log, app)
-            worker = Worker(app, queues=queues, settings=settings)
+            version = f"jetq {sys.modules['jetq'].__version__}"  # the facade knows, and no room may import it
+            worker = Worker(app, queues=queues, settings=settings, version=version, supervision=supervision)
             if measured is not None:
                 measured.watch(lambda: worker.running)
             if parent_pipe is not None:
-                _stop_with(parent_pipe)
-            with asyncio.Runner(loop_factory=_loop_factory(uvloop)) as runner:
-                runner.run(_work(worker, log))
+                stop_with(parent_pipe)
+            with (
+                serve_health(None if is_child else health, worker.condition.health, log),
+                asyncio.Runner(loop_factory=_loop_factory(uvloop)) as runner,
+            ):
+                runner.run(_work(worker, log, is_child=is_child))
     finally:
         forget()
 
 
 @contextlib.contextmanager
-def _measured(app: App, address: tuple[str, int] | None, log: Log) -> Generator[Metrics | None, None, None]:
-    """Count what happens, and serve the numbers, if they are asked for."""
-    if address is None:
+def _measured(
+    app: App, address: tuple[str, int] | None, health: tuple[str, int] | None, log: Log, *, is_child: bool
+) -> Generator[Metrics | None, None, None]:
+    """Count what happens, and serve the numbers, if they are asked for; a child's are served by its supervisor."""
+    if address is None and health is None:
         yield None
         return
     metrics = Metrics()
     forget = app.bus.listen(metrics)
     try:
-        with serve_metrics(*address) as url:
-            log.info("metrics served", url=url)
+        if is_child or address is None:
             yield metrics
+        else:
+            with serve_metrics(*address) as url:
+                log.info("metrics served", url=url)
+                yield metrics
     finally:
         forget()
         metrics.forget()
@@ -156,12 +174,19 @@ def _log_address(log: Log, app: App) -> None:
     log.info("connecting", server=servers, source=address.source, namespace=app.settings.namespace)
 
 
-async def _work(worker: Worker, log: Log) -> None:
+async def _work(worker: Worker, log: Log, *, is_child: bool) -> None:
+    """
+    Work until a signal says otherwise.
+
+    A child hears from its supervisor when it is to stop at once. A second signal is none of that: whoever signals a
+    whole group of processes reaches it beside the supervisor.
+    """
     loop = asyncio.get_running_loop()
 
     def obey(name: str, count: int) -> None:
-        log.info("stop" if count == 1 else "stop at once", signal=name)
-        (worker.stop if count == 1 else worker.cancel)()
+        at_once = count > 1 and not is_child
+        log.info("stop at once" if at_once else "stop", signal=name)
+        (worker.cancel if at_once else worker.stop)()
 
     def on_signal(name: str, count: int) -> None:
         loop.call_soon_threadsafe(obey, name, count)
@@ -189,7 +214,7 @@ def _loop_factory(choice: UvloopChoice) -> Callable[[], asyncio.AbstractEventLoo
     return factory  # type: ignore[no-any-return]  # uvloop's stubs are partial
 
 
-def _stop_with(parent_pipe: int) -> None:
+def stop_with(parent_pipe: int) -> None:
     """Stop this process in order when the one that holds the other end of the pipe is gone."""
 
     def wait() -> None:

@@ -108,7 +108,9 @@ class _Notebook:
         """No lease is there to be kept."""
 
 
-def run_inline(app: App, task: str | TaskCall[Any], payload: Any = None, *, attempt: int = 1) -> InlineRun:
+def run_inline(
+    app: App, task: str | TaskCall[Any], payload: Any = None, *, attempt: int = 1, state: Any = None
+) -> InlineRun:
     """
     Run a task here and now.
 
@@ -117,16 +119,19 @@ def run_inline(app: App, task: str | TaskCall[Any], payload: Any = None, *, atte
         task: A task call (``send_email.s(to=...)``) or a task type.
         payload: With a task type.
         attempt: The number of this run, for handlers that look at it; all runs before used a try.
+        state: For ``ctx.state``, in place of what the application's lifespan yields; no hooks run.
 
     Raises:
         InvalidPayloadError: The payload is not JSON.
         BlockingCallError: Called inside a running event loop; await :func:`arun_inline` there.
     """
     forbid_in_loop("run_inline", "arun_inline")
-    return asyncio.run(arun_inline(app, task, payload, attempt=attempt))
+    return asyncio.run(arun_inline(app, task, payload, attempt=attempt, state=state))
 
 
-async def arun_inline(app: App, task: str | TaskCall[Any], payload: Any = None, *, attempt: int = 1) -> InlineRun:
+async def arun_inline(
+    app: App, task: str | TaskCall[Any], payload: Any = None, *, attempt: int = 1, state: Any = None
+) -> InlineRun:
     """Run a task here and now; see :func:`run_inline`."""
     app.load()
     now = datetime.now(UTC)
@@ -135,7 +140,7 @@ async def arun_inline(app: App, task: str | TaskCall[Any], payload: Any = None, 
     handler = app.router.match(record.type)
     notebook = _Notebook()
     executor = Executor(
-        threads=1, middleware=app.middleware, logger=app.logger, enqueuer=notebook, errors=app.error_rules
+        threads=1, middleware=app.middleware, logger=app.logger, enqueuer=notebook, errors=app.error_rules, state=state
     )
     try:
         outcome = await _outcome(executor, handler, record, queue, notebook)

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from jetq.errors import WireError
+from jetq.model.running import RunningTask
 
 
 class ControlRequest(Struct, frozen=True, omit_defaults=True):
@@ -16,7 +17,9 @@ class ControlRequest(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         op: ``ping`` asks for a sign of life; ``running`` asks whether a run is still going on; ``cancel`` wants it to
-            stop.
+            stop; ``lost`` says that another worker has its task, so that nothing it writes counts; ``inspect`` asks for
+            the tasks that run; ``quiet`` wants the worker to take no more tasks, ``stop`` to end when those that run
+            have ended.
         task: The task's id.
         attempt, nonce: Of the run.
         item: Sequence of the item that the asker was given.
@@ -25,7 +28,7 @@ class ControlRequest(Struct, frozen=True, omit_defaults=True):
         by: Who wants a run to stop.
     """
 
-    op: Literal["ping", "running", "cancel"]
+    op: Literal["ping", "running", "cancel", "lost", "inspect", "quiet", "stop"]
     task: str = ""
     attempt: int = 0
     nonce: str = ""
@@ -43,13 +46,18 @@ class ControlReply(Struct, frozen=True, omit_defaults=True):
         worker: Who answers.
         running: For ``running`` and ``cancel``: whether the run is in its table.
         item: Sequence of the item that the owner holds.
-        count: For ``ping``: tasks that run.
+        count: For ``ping``, ``inspect``, ``quiet`` and ``stop``: tasks that run.
+        state: For these as well: what it does with its queues, one of `model.running.WorkerState`; for ``quiet`` and
+            ``stop``, before it hears of that.
+        tasks: For ``inspect``: the tasks that run.
     """
 
     worker: str
     running: bool = False
     item: int = 0
     count: int = 0
+    state: str = ""
+    tasks: list[RunningTask] = []
 
 
 _encoder: Final = msgspec.json.Encoder()

@@ -43,6 +43,24 @@ def parent_values(record: TaskRecord) -> dict[str, Raw]:
         return {}
 
 
+def parents_taken(record: TaskRecord) -> set[str]:
+    """Return the parents whose results parameters take."""
+    options = record.options
+    if options is None or options.into is ABSENT:
+        return set()
+    try:
+        places = _places([*_shapes.decode(options.into).values()])
+    except _UNREADABLE:
+        return set()
+    return {parent for place, parent in enumerate(record.dependencies) if place in places}
+
+
+def _places(shape: int | str | list[Any] | None) -> set[int]:
+    if isinstance(shape, list):
+        return {place for each in shape for place in _places(each)}
+    return {shape} if isinstance(shape, int) else set()
+
+
 def _put_together(shape: int | str | list[Any] | None, given: list[Raw]) -> Any:
     if isinstance(shape, list):
         return [_put_together(each, given) for each in shape]

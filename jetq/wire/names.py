@@ -83,6 +83,10 @@ class Names(NamedTuple):
         """Name the stream of a queue."""
         return f"{self.namespace}_Q_{queue}"
 
+    def pauses(self, queue: str) -> str:
+        """Where the server tells that a queue was paused or goes on."""
+        return f"$JS.EVENT.ADVISORY.CONSUMER.PAUSE.{self.queue(queue)}.{WORKERS}"
+
     @property
     def queue_prefix(self) -> str:
         """What the stream names of queues begin with."""

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from jetq.errors import ServerError
+from jetq.errors import LeaseLostError, ServerError
 from jetq.execution.executor import Execution, Executor, time_limits
 from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.puller import Delivery
@@ -63,6 +63,8 @@ class Attempts:
         self._reports = Reports(desk, self._running, self.lose)
         self._asking: set[asyncio.Task[bool]] = set()
         self._interrupted = False
+        self.done = 0
+        """Runs that came to their end here."""
 
     @property
     def running(self) -> int:
@@ -75,6 +77,7 @@ class Attempts:
 
         What the server refuses on the way ends the attempt; its item is delivered again after the lease.
         """
+        claim = None
         with slot:
             try:
                 claim = await self._claimed(delivery, slot)
@@ -82,6 +85,15 @@ class Attempts:
                     await self._carry_out(claim)
             except ServerError as error:
                 self._desk.backend.bus.emit(AttemptFailed(queue=delivery.queue, error=str(error)))
+            except asyncio.CancelledError:  # given up as the process ends; its note outlives that
+                if claim is not None:
+                    self._desk.table.end(claim.entry)
+                    claim = None
+                raise
+            finally:
+                if claim is not None:
+                    self._desk.table.remove(claim.entry)
+                    self.done += 1
 
     async def _claimed(self, delivery: Delivery, slot: Slot) -> Claim | None:
         fault_point(Point.ITEM_DELIVERED)
@@ -112,6 +124,9 @@ class Attempts:
     async def _take_over(self, contested: Contested) -> Claim | Contested | None:
         found = await self._claims.start(contested.stored, contested.delivery, contested.queue, crashed=True)
         if found is None or isinstance(found, Claim):
+            before = contested.stored.record
+            if before.run is not None:
+                self._ownership.tell_lost(before.id, before.run)
             return found
         return await self._claims.claim(contested.delivery, anew=True)
 
@@ -160,7 +175,20 @@ class Attempts:
         """Stop the handler of a run that was lost; what it returns will be dropped."""
         execution = self._running.get(entry.run.nonce)
         if execution is not None:
-            execution.stop(Interrupted())
+            execution.stop(Interrupted(), LeaseLostError(entry.task_id))
+
+    def overdue(self) -> str:
+        """Return, in words, a handler that goes on beyond its limit and grace; nothing if there is none. Any thread."""
+        now = time.monotonic()
+        for entry in self._desk.table.entries():
+            if now > entry.ends and (execution := self._running.get(entry.run.nonce)) is not None:
+                kind = execution.context.task_type
+                return f"{kind} {entry.task_id} runs on {now - entry.ends + RUN_GRACE:.0f} s beyond its limit"
+        return ""
+
+    def executions(self) -> list[Execution]:
+        """Return the handlers that run; from any thread."""
+        return list(self._running.values())
 
     def cancel(self, entry: LeaseEntry) -> None:
         """Stop the handler of a run that somebody cancelled; one that has not begun does not begin."""

@@ -168,6 +168,7 @@ class Claims:
             return await self._end(stored, verdict, delivery)
         run = Run(self._desk.worker, record.runs + 1, new_nonce())
         entry = LeaseEntry(record.id, run, queue.name, queue.lease, delivery.sequence, delivery.reply, time.monotonic())
+        entry.task_type = record.type
         self._desk.table.add(entry)
         try:
             document = stored.document.updated(claimed(record, run, now, crashed=crashed))

@@ -1,11 +1,9 @@
 """
-fetcher: ask the queues for as many items as there are free slots.
+fetcher: deliveries come to slots.
 
-What was asked for and has not come is credit; the credit of all queues together stays within the free slots, but that
-every queue keeps at least one, so that an idle queue is noticed at once when something comes. One of several queues
-gets no more than that before a delivery has told of a backlog: what an idle queue holds is out of the others' reach
-until its request runs out. Queues that have a backlog share the rest evenly. A delivery that finds no slot waits for
-one here; when half of its lease is over it is left, since its lease is not kept before it is claimed.
+Which queue is asked for how many items is decided in `worker.asking`. A delivery that finds no slot after all, since
+somebody who had lent one took it again, waits for one here; when half of its lease is over it is left, since its lease
+is not kept before it is claimed. With several queues it is given back at once: whoever has a slot may have it.
 """
 
 import asyncio
@@ -14,6 +12,8 @@ from collections.abc import Callable, Mapping
 
 from jetq.jetstream.puller import Delivery, Puller
 from jetq.jetstream.topology import BoundQueue
+from jetq.model.sharing import Sharing
+from jetq.worker.asking import Asking, OneQueue, SeveralQueues
 from jetq.worker.slots import Slot, Slots
 
 
@@ -41,15 +41,28 @@ class Fetcher:
         self._begin = begin
         self._give_back = give_back
         self._pullers: list[Puller] = []
+        self._asking: Asking
         self._waiting: deque[Delivery] = deque()
-        self._batch = max(1, slots.capacity // 4)
+        self._several = False
         self._refilling = False
         self._quiet = False
         self._loop = asyncio.get_running_loop()
 
-    def add(self, puller: Puller) -> None:
-        """Feed from one more queue."""
-        self._pullers.append(puller)
+    async def start(self, pullers: Mapping[str, Puller], sharing: Sharing) -> None:
+        """Be ready for :meth:`refill`: feed from these queues, which *sharing* knows in this order."""
+        self._pullers = list(pullers.values())
+        self._several = len(pullers) > 1
+        if self._several:
+            self._asking = SeveralQueues(pullers, sharing, on_time=self.refill)
+        else:
+            self._asking = OneQueue(self._pullers[0], max(1, self._slots.capacity // 4))
+        for puller in self._pullers:
+            await puller.start()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no more is asked for."""
+        return self._quiet
 
     @property
     def is_dry(self) -> bool:
@@ -61,7 +74,9 @@ class Fetcher:
         if self._quiet:
             self._give_back(delivery)
         elif self._slots.free > 0 and not self._waiting:
-            self._begin(delivery, self._slots.take())
+            self._begin(delivery, self._slots.take(self._asking.arrived(delivery)))
+        elif self._several:
+            self._give_back(delivery)
         else:
             self._waiting.append(delivery)
 
@@ -79,28 +94,15 @@ class Fetcher:
             delivery = self._waiting.popleft()
             if self._loop.time() - delivery.received < self._bound[delivery.queue].lease / 2:
                 self._begin(delivery, self._slots.take())
-        if self._slots.free > len(self._waiting):
-            self._ask()
-
-    def _ask(self) -> None:
-        """Give every queue a credit, and those with a backlog an even share of the room."""
-        pullers = self._pullers
-        room = self._slots.free - len(self._waiting) - sum(puller.credit for puller in pullers)
-        busy = [puller for puller in pullers if (puller.pending or len(pullers) == 1) and puller.is_ready]
-        for puller in pullers:
-            if puller.credit == 0 and puller.is_ready:
-                count = max(1, room // len(busy)) if puller in busy else 1
-                puller.ask(count)
-                room -= count
-        if busy and room >= self._batch:
-            busy.sort(key=lambda puller: puller.credit)
-            share = max(1, room // len(busy))
-            for puller in busy[: room // share]:
-                puller.ask(share)
+        room = self._slots.free - len(self._waiting)
+        if room > 0:
+            self._asking.ask(room)
 
     async def quiet(self) -> None:
         """Ask no more, and give back what was not started."""
         self._quiet = True
+        if self._pullers:
+            self._asking.stop()
         while self._waiting:
             self._give_back(self._waiting.popleft())
         await asyncio.gather(*(puller.stop() for puller in self._pullers))

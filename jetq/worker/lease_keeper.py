@@ -6,8 +6,8 @@ it renews every run in the table and writes the worker's presence. It answers wh
 records of runs older than a lease: a renewal answered with OK proves nothing, since acknowledgements act by the item's
 sequence and are not fenced. A run whose record names another run is lost, and the worker is told.
 
-Somebody who wants a run to stop says so in its record and in a message. The message is heard here, whatever the event
-loop does; if it is lost, the request is found when the record is read.
+Somebody who wants a run to stop says so in its record and in a message, and so does whoever takes a run over. Messages
+are heard here, whatever the event loop does; if one is lost, the record says the same when it is read.
 
 It stops renewing a run at its limit and grace: a handler that cannot be stopped must not keep its task for ever.
 """
@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from jetq.errors import JetqError, MalformedRecordError, ServerError
 from jetq.jetstream.address import Address
@@ -32,9 +33,15 @@ from jetq.wire.control import ControlReply, ControlRequest, decode_control_reque
 from jetq.wire.names import Names
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
 
+Order = Literal["quiet", "stop"]
+
 IN_PROGRESS = b"+WPI"
 _JOIN_SECONDS = 5.0
 _FAREWELL_SECONDS = 1.0
+
+
+def _ignore(_order: Order) -> None:
+    """Obey nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +68,18 @@ class KeeperPlan:
     bus: Bus
 
 
+class Beside(Protocol):
+    """What else is done in the thread."""
+
+    async def run(self) -> None:
+        """Do it, until it is cancelled; from before the first connection on."""
+        ...
+
+    async def farewell(self) -> None:
+        """Come to an end, after everything else."""
+        ...
+
+
 class LeaseKeeper:
     """
     Keeps leases and presence from a thread.
@@ -72,6 +91,8 @@ class LeaseKeeper:
         on_lost: Told of a lost run; called in the thread.
         on_cancel: Told of a run that is to stop, once; called in the thread.
         on_death: Told when the thread ends by a defect; called in the thread.
+        on_order: Told of somebody who wants this worker to be quiet, or to stop; called in the thread.
+        beside: What else is done in the thread.
     """
 
     def __init__(
@@ -83,6 +104,8 @@ class LeaseKeeper:
         on_lost: Callable[[LeaseEntry], None],
         on_cancel: Callable[[LeaseEntry], None],
         on_death: Callable[[BaseException], None],
+        on_order: Callable[[Order], None] = _ignore,
+        beside: Beside | None = None,
     ) -> None:
         self._plan = plan
         self._table = table
@@ -90,6 +113,9 @@ class LeaseKeeper:
         self._on_lost = on_lost
         self._on_cancel = on_cancel
         self._on_death = on_death
+        self._on_order = on_order
+        self._announce: Callable[[], None] = lambda: None
+        self._beside = beside
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -115,10 +141,15 @@ class LeaseKeeper:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(_JOIN_SECONDS)
 
+    def announce(self) -> None:
+        """Write the presence now, since it says something new; from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._announce)
+
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._keep())
+            self._loop.run_until_complete(self._keep() if self._beside is None else self._keep_beside(self._beside))
         except BaseException as error:  # noqa: BLE001 - a worker must not go on without its leases
             self._failure = error
             if self._ready.is_set():
@@ -126,6 +157,17 @@ class LeaseKeeper:
         finally:
             self._ready.set()
             self._loop.close()
+
+    async def _keep_beside(self, beside: Beside) -> None:
+        other = self._loop.create_task(beside.run())
+        try:
+            await self._keep()
+        finally:
+            other.cancel()
+            await asyncio.wait({other})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await beside.farewell()
 
     async def _keep(self) -> None:
         plan = self._plan
@@ -144,6 +186,7 @@ class LeaseKeeper:
             topology = Topology(connection, plan.names, plan.store)
             connection.on_connected(lambda _generation: self._come_back(connection, presences, topology))
             self._renew(connection, presences)
+            self._announce = lambda: presences.write(self._presence(), plan.lease)
             self._ready.set()
             searching = self._loop.create_task(self._search(connection))
             while not await self._stopped_within(plan.lease / 3):
@@ -183,22 +226,41 @@ class LeaseKeeper:
 
     def _answer(self, connection: Connection, message: Incoming) -> None:
         request = decode_control_request(message.data)
-        if request is None or not message.reply:
-            return
-        connection.send(message.reply, encode_control(self._reply_to(request)))
+        if request is not None and request.op == "lost":
+            self._hear_of_loss(request)
+        elif request is not None and message.reply:
+            connection.send(message.reply, encode_control(self._reply_to(request)))
+
+    def _hear_of_loss(self, request: ControlRequest) -> None:
+        entry = self._table.find(Run(self._plan.worker, request.attempt, request.nonce))
+        if entry is not None and entry.task_id == request.task and entry.claimed:
+            self._lose(entry)
+
+    def _lose(self, entry: LeaseEntry) -> None:
+        if not entry.lost:
+            entry.lost = True
+            self._on_lost(entry)
 
     def _reply_to(self, request: ControlRequest) -> ControlReply:
         worker = self._plan.worker
-        if request.op == "ping":
-            return ControlReply(worker, count=len(self._table))
+        if request.op == "inspect":
+            return ControlReply(worker, count=len(self._table), state=self._state, tasks=self._table.running())
+        if request.op == "quiet" or request.op == "stop":  # noqa: PLR1714 - so that types follow
+            self._on_order(request.op)
+        if request.op in {"ping", "quiet", "stop"}:
+            return ControlReply(worker, count=len(self._table), state=self._state)
         entry = self._table.find(Run(worker, request.attempt, request.nonce))
         if entry is None or entry.task_id != request.task:
             return ControlReply(worker)
         if request.op == "cancel":
             self._cancel(entry, CancelRequest(request.by))
         if request.item and request.item != entry.item and request.queue in {"", entry.queue}:
-            entry.item, entry.reply = request.item, request.reply
+            self._table.adopt(entry, request.item, request.reply)
         return ControlReply(worker, running=True, item=entry.item)
+
+    @property
+    def _state(self) -> str:
+        return self._presence().state
 
     def _cancel(self, entry: LeaseEntry, request: CancelRequest) -> None:
         if entry.cancel is None:
@@ -229,8 +291,7 @@ class LeaseKeeper:
             if self._table.find(entry.run) is not entry:
                 continue
             if found is None or found.record.run != entry.run:
-                entry.lost = True
-                self._on_lost(entry)
+                self._lose(entry)
             elif found.record.cancel_requested is not None:
                 self._cancel(entry, found.record.cancel_requested)
 

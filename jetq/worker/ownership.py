@@ -57,7 +57,7 @@ class Ownership:
         if entry is None:
             return False
         if entry.queue == contested.queue.name:
-            entry.item, entry.reply = contested.delivery.sequence, contested.delivery.reply
+            self._desk.table.adopt(entry, contested.delivery.sequence, contested.delivery.reply)
         return True
 
     async def _ask(self, record: TaskRecord, run: Run, contested: Contested) -> bool:
@@ -92,6 +92,12 @@ class Ownership:
             return decode_control_reply(answer.data)
         except (ServerError, WireError):
             return None
+
+    def tell_lost(self, task_id: str, run: Run) -> None:
+        """Tell a worker that its run was taken over, in case it lives after all; nobody waits for an answer."""
+        backend = self._desk.backend
+        request = ControlRequest("lost", task_id, run.attempt, run.nonce)
+        backend.connection.send(backend.names.control(run.worker), encode_control(request))
 
     async def _is_gone(self, worker: str) -> bool:
         try:

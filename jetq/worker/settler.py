@@ -107,7 +107,7 @@ class Settler:
         try:
             settled = await self._close(claim, outcome, rules)
         finally:
-            self._desk.table.remove(claim.entry)
+            self._desk.table.end(claim.entry)
         if settled is None:
             self._tell_lost(claim)
             return

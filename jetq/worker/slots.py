@@ -24,10 +24,10 @@ class Slots:
         self._on_free = on_free
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def take(self) -> "Slot":
-        """Take a slot that is known to be free; it is held until its ``with`` ends."""
+    def take(self, share: "Share | None" = None) -> "Slot":
+        """Take a slot that is known to be free, for one of several shares; it is held until its ``with`` ends."""
         self.free -= 1
-        return Slot(self)
+        return Slot(self, share)
 
     def give_back(self) -> None:
         """Free one, for the longest waiter if there is one."""
@@ -54,13 +54,23 @@ class Slots:
             raise
 
 
+class Share:
+    """What one of several queues holds of the slots: those of its tasks, and those that its deliveries wait for."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = 0
+
+
 class Slot:
     """One held slot."""
 
-    __slots__ = ("_held", "_slots")
+    __slots__ = ("_held", "_share", "_slots")
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, share: Share | None) -> None:
         self._slots = slots
+        self._share = share
         self._held = True
 
     def __enter__(self) -> Self:
@@ -75,6 +85,8 @@ class Slot:
         """Let others have the slot while its holder only waits."""
         if self._held:
             self._held = False
+            if self._share is not None:
+                self._share.held -= 1
             self._slots.give_back()
 
     async def retake(self) -> None:
@@ -82,3 +94,5 @@ class Slot:
         if not self._held:
             await self._slots.wait()
             self._held = True
+            if self._share is not None:
+                self._share.held += 1

@@ -7,22 +7,18 @@ handlers and give their tasks back, at once and at no cost), then close. Leases 
 """
 
 import asyncio
-import os
-import socket
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from jetq.admin.janitor_duty import JanitorDuty
 from jetq.app.application import App
 from jetq.errors import ServerError
-from jetq.execution.executor import Executor
+from jetq.execution.process_pool import ProcessPool
 from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.presence import WorkerPresence
 from jetq.jetstream.puller import Delivery, Puller
 from jetq.model.events import (
     AttemptFailed,
@@ -32,17 +28,31 @@ from jetq.model.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from jetq.model.quantity import seconds
+from jetq.model.running import WorkerState
+from jetq.model.serving import WorkerQuieted
 from jetq.observe.bus import Bus
-from jetq.settings import Queue, WorkerSettings, seconds
+from jetq.settings import Queue, WorkerSettings
 from jetq.wire.ids import new_id
+from jetq.wire.liveness import Started
 from jetq.wire.signature import Verifier
 from jetq.worker.attempt import Attempts, Parts
+from jetq.worker.condition import Condition
 from jetq.worker.desk import Desk
 from jetq.worker.fetcher import Fetcher
+from jetq.worker.hooks import LifeHooks
+from jetq.worker.inheritance import Inheritance
 from jetq.worker.lease_keeper import KeeperPlan, LeaseKeeper
 from jetq.worker.lease_table import LeaseEntry, LeaseTable
+from jetq.worker.orders import Obeying, Orders
+from jetq.worker.pause_watch import PauseWatch
+from jetq.worker.portrait import Portrait
+from jetq.worker.process_plan import executor_for, handlers_in_processes, process_pool
+from jetq.worker.queue_choice import QueueChoice, Queues
 from jetq.worker.retention_watch import watch_retention
 from jetq.worker.slots import Slot, Slots
+from jetq.worker.supervision import Supervision
+from jetq.worker.watchdog import Watchdog
 
 SETTLE_TIMEOUT: Final = 3.0
 """Seconds that interrupted tasks have to be written back; with the shutdown time-out inside Kubernetes' 30 s."""
@@ -57,26 +67,37 @@ class Worker:
 
     Args:
         app: Whose tasks to run.
-        queues: Names of the queues to serve; none means all that the application and its handlers name.
-        settings: Slots, threads, shutdown.
+        queues: Names of the queues to serve, which get even shares of the slots, or weights by name, as
+            ``{"critical": 6, "low": 1}``; none means all that the application and its handlers name.
+        settings: Slots, threads, shutdown; ``strict`` and ``exclude``.
         version: Of the application, for the worker's presence.
+        supervision: The supervisor of this process, if there is one.
 
     Attributes:
         id: New with each start; a ULID.
+        condition: How it is; any thread may ask.
     """
 
     def __init__(
-        self, app: App, *, queues: Sequence[str] = (), settings: WorkerSettings | None = None, version: str = ""
+        self,
+        app: App,
+        *,
+        queues: Queues = (),
+        settings: WorkerSettings | None = None,
+        version: str = "",
+        supervision: Supervision | None = None,
     ) -> None:
         self.id = new_id()
-        self.settings = settings or WorkerSettings()
+        self.settings = settings or WorkerSettings.from_env()
         self._app = app
-        self._queue_names = tuple(queues)
-        self._version = version
-        self._started = datetime.now(UTC)
+        self._choice = QueueChoice.of(queues, self.settings)
         self._bus = Bus()
-        self._table = LeaseTable()
-        self._slots = Slots(self.settings.concurrency, on_free=self._on_free)
+        self.condition = Condition(self.id, self._state, self._bus)
+        self._supervision = supervision
+        self._table = LeaseTable(None if supervision is None else supervision.notes(self.id))
+        slots = self.settings.concurrency
+        self._portrait = Portrait(self.id, self._table, version=version, slots=slots, state=self._state)
+        self._slots = Slots(slots, on_free=self._on_free)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._cancel = asyncio.Event()
@@ -93,6 +114,8 @@ class Worker:
 
         Raises:
             HandlerSignatureError: A handler's annotation cannot be read from JSON.
+            AppLoadError: Processes for handlers could not find the application.
+            HookFailedError, ProcessStartError: What the application does at the start raises.
             UnusableCredentialsError: A key cannot be read, or is none.
             ServerError: No connection at the start, or the streams are not as they must be.
         """
@@ -110,6 +133,7 @@ class Worker:
         app.load()
         for handler in app.router.handlers:
             handler.prepare()
+        handlers_in_processes(app)
         declared = self._declared()
         self._verifier = Verifier.of(app.settings.signing)
         self._bus.listen(app.bus.emit)
@@ -132,6 +156,14 @@ class Worker:
         """Begin to stop: take no more tasks, and wait for those that run. From the worker's loop."""
         self._stop.set()
 
+    def quiet(self) -> None:
+        """Take no more tasks, and stay; what was not started is given back. From the worker's loop."""
+        if not self._fetcher.is_quiet:
+            self._bus.emit(WorkerQuieted(worker=self.id))
+            quieting = asyncio.get_running_loop().create_task(self._fetcher.quiet())
+            self._parts.push_async_callback(asyncio.wait, {quieting})
+            self._keeper.announce()
+
     def cancel(self) -> None:
         """Stop without waiting any longer for handlers; their tasks go back to their queues."""
         self._stop.set()
@@ -150,8 +182,7 @@ class Worker:
         for handler in self._app.router.handlers:
             if handler.options.queue is not None:
                 known.setdefault(handler.options.queue, Queue(handler.options.queue))
-        names = self._queue_names or tuple(known)
-        return {name: known.get(name) or Queue(name) for name in names}
+        return self._choice.served(known)
 
     async def _assemble(self, declared: dict[str, Queue]) -> None:
         app, backend = self._app, self._backend
@@ -163,19 +194,19 @@ class Worker:
         for queue in declared.values():
             desk.bound[queue.name] = await backend.queue(queue)
         self._parts.callback(app.clients.adopt(backend))
-        settings = self.settings
-        self._executor = Executor(
-            threads=settings.threads or settings.concurrency,
-            middleware=app.middleware,
-            logger=app.logger,
-            enqueuer=app,
-            errors=app.error_rules,
-        )
+        settings, processes = self.settings, await self._make_ready()
         self._attempts = Attempts(desk, Parts(app.router, self._executor, RetryRules(app.settings)))
+        self._fetcher = Fetcher(
+            desk.bound, self._slots, begin=self._begin, give_back=lambda delivery: desk.release(delivery.reply)
+        )
+        self._portrait.queues, self._portrait.patterns = tuple(desk.bound), app.router.patterns
         await self._keep_leases(desk)
         self._parts.push_async_callback(self._executor.close)
-        await self._start_fetching(desk)
+        if processes is not None:
+            await processes.start()
+        await self._start_fetching(desk, declared)
         self._parts.callback(asyncio.create_task(watch_retention(backend.retention)).cancel)
+        self._parts.callback(asyncio.create_task(PauseWatch(backend, self.id).follow(desk.bound)).cancel)
         if settings.janitor and not settings.burst:
             duty = JanitorDuty(backend, app.settings.janitor, name=self.id)
             duty.start()
@@ -189,17 +220,23 @@ class Worker:
             )
         )
         self._fetcher.refill()
+        self.condition.begin()
+        if self._supervision is not None:
+            self._supervision.say(Started(self.id))
 
-    async def _start_fetching(self, desk: Desk) -> None:
+    async def _make_ready(self) -> ProcessPool | None:
+        """Run the application's start hooks, and prepare what runs handlers; return the processes for some of them."""
+        app, settings = self._app, self.settings
+        hooks = LifeHooks(app.hooks, self._bus, seconds("hook_timeout", settings.hook_timeout))
+        state = await hooks.begin(app, self._parts)
+        processes = process_pool(app, settings, self.id, self._bus)
+        self._executor = executor_for(app, settings, processes, state)
+        return processes
+
+    async def _start_fetching(self, desk: Desk, declared: dict[str, Queue]) -> None:
         backend = self._backend
-        self._fetcher = Fetcher(
-            desk.bound,
-            self._slots,
-            begin=self._begin,
-            give_back=lambda delivery: desk.release(delivery.reply),
-        )
-        pullers = [
-            Puller(
+        pullers = {
+            name: Puller(
                 backend.connection,
                 backend.names,
                 name,
@@ -207,12 +244,13 @@ class Worker:
                 on_credit=self._fetcher.refill,
             )
             for name in desk.bound
-        ]
+        }
+        await self._fetcher.start(pullers, self._choice.sharing(pullers, self.settings.concurrency))
+        watchdog = Watchdog(
+            self.id, backend, slots=self._slots, pullers=pullers, declared=declared, condition=self.condition
+        )
+        self._parts.callback(asyncio.create_task(watchdog.run()).cancel)
         self._parts.push_async_callback(self._fetcher.quiet)
-        for puller in pullers:
-            self._fetcher.add(puller)
-        for puller in pullers:
-            await puller.start()
 
     async def _keep_leases(self, desk: Desk) -> None:
         loop = asyncio.get_running_loop()
@@ -230,6 +268,7 @@ class Worker:
         def on_death(error: BaseException) -> None:
             loop.call_soon_threadsafe(self._fail, error)
 
+        orders = self._orders(desk)
         self._keeper = LeaseKeeper(
             KeeperPlan(
                 address=self._app.address(),
@@ -241,13 +280,26 @@ class Worker:
                 bus=bus,
             ),
             self._table,
-            presence=lambda: self._presence(desk),
+            presence=self._portrait.presence,
             on_lost=on_lost,
             on_cancel=on_cancel,
             on_death=on_death,
+            on_order=orders.obey,
+            beside=orders.vigil(),
         )
         self._parts.push_async_callback(asyncio.to_thread, self._keeper.stop)
         await asyncio.to_thread(self._keeper.start)
+
+    def _orders(self, desk: Desk) -> Orders:
+        return Orders(
+            self.id,
+            Obeying(self.stop, self.cancel, self.quiet, self._start),
+            attempts=self._attempts,
+            inheritance=Inheritance(desk, self._app.router),
+            supervision=self._supervision,
+            condition=self.condition,
+            bus=self._bus,
+        )
 
     def _fail(self, error: BaseException) -> None:
         """Stop at once, since nothing keeps the leases any more: whatever runs is given back before they end."""
@@ -255,18 +307,10 @@ class Worker:
         self._bus.emit(AttemptFailed(queue="", error=_told(error), unexpected=True))
         self.cancel()
 
-    def _presence(self, desk: Desk) -> WorkerPresence:
-        return WorkerPresence(
-            worker=self.id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            version=self._version,
-            started=self._started,
-            queues=list(desk.bound),
-            patterns=list(self._app.router.patterns),
-            slots=self.settings.concurrency,
-            running=len(self._table),
-        )
+    def _state(self) -> WorkerState:
+        if self._stop.is_set():
+            return WorkerState.STOPPING
+        return WorkerState.QUIET if self._fetcher.is_quiet else WorkerState.WORKING
 
     # work
 
@@ -274,7 +318,10 @@ class Worker:
         self._fetcher.refill()
 
     def _begin(self, delivery: Delivery, slot: Slot) -> None:
-        task = asyncio.get_running_loop().create_task(self._attempts.run(delivery, slot))
+        self._start(self._attempts.run(delivery, slot))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -315,6 +362,7 @@ class Worker:
         try:
             await self._fetcher.quiet()
             self._attempts.leave_contested()
+            self._executor.quiet()
             await self._drain()
             released = self._attempts.interrupt()
             if self._tasks:

@@ -50,6 +50,13 @@ def test_flows_tells_what_a_hop_costs():
     assert (report["chain"], report["fan"], report["nodes"], report["repeat"]) == (5, 5, 5, 1)
 
 
+def test_pools_tells_what_a_call_costs_where_it_runs():
+    report = _run("pools", "--calls", "5")
+    assert report["start_ms"] > 0
+    assert report["call_ms"].keys() == {"async", "thread", "process"}
+    assert all(0 < told["p50"] <= told["p99"] for told in report["call_ms"].values())
+
+
 def test_imports_tells_ratios_and_what_is_heavy():
     report = _run("imports", "--repeat", "1")
     assert report.keys() == {"import_ratio", "help_ratio", "whole_ms", "heavy", "repeat"}

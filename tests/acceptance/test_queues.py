@@ -100,3 +100,37 @@ def test_bad_input_is_one_sentence(arguments: list[str], status: int, sentence: 
     assert (ended.status, ended.out) == (status, ""), ended.err
     assert sentence in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_queue_is_paused_and_resumed(shop: Folder) -> None:
+    shop.run("tasks", "add", "add", "--queue", "A")
+
+    paused = shop.run("queues", "pause", "A")
+    listed = shop.run("queues", "list").out.splitlines()
+    told = shop.run("queues", "info", "A").out.splitlines()
+    limited = shop.run("queues", "pause", "A", "--for", "1h", "--json").json
+    resumed = shop.run("queues", "resume", "A")
+
+    assert paused.out == "A is paused until it is resumed; 0 tasks of it run on\n", paused.err
+    assert listed[0].split("\t")[6] == "for good"
+    assert "Paused until\tit is resumed" in told
+    assert (limited["paused"], limited["paused_until"] is None) == (True, False)
+    assert resumed.out == "A gives its tasks to workers\n"
+    assert not shop.run("queues", "info", "A", "--json").json["paused"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["NOWHERE"], 1, "NOWHERE"),
+        (["A", "--for", "soon"], 2, "a duration such as"),
+        (["A", "--for", "0"], 2, "--for"),
+    ],
+    ids=["unknown", "no_duration", "none"],
+)
+def test_a_pause_that_cannot_be_is_explained(arguments: list[str], status: int, told: str, shop: Folder) -> None:
+    refused = shop.run("queues", "pause", *arguments)
+
+    assert refused.status == status
+    assert told in refused.err
+    assert "Traceback" not in refused.err

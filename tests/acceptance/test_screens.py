@@ -82,7 +82,12 @@ SCREENS = [
     ("queues", "list"),
     ("queues", "info", LONG_QUEUE),
     ("tasks", "view", "01M862K3TX28SZC5EXX2D2JPFC"),
+    ("queues", "pause", LONG_QUEUE, "--for", "1h"),
+    ("queues", "list"),
     ("info",),
+    ("workers", "list"),
+    ("explain", "01M862K32HATKHJDHWMCRQH0XR"),
+    ("explain", "01M862K2DK7G4P1W1QCVW8XPN3"),
     ("tasks", "retry", "--all", "--dry-run"),
     ("tasks", "retry", "--type", "a:*", "--yes"),
     ("tasks", "configure", "--retention", "48h"),
@@ -114,7 +119,20 @@ def test_a_list_of_tasks_keeps_ids_and_states_whole(width: int, busy: Folder) ->
     assert ("ValueError: no luck" in shown) == (width == 140)
 
 
-@pytest.mark.parametrize("command", [(), ("worker",), ("dev",), ("tasks",), ("tasks", "add"), ("queues", "configure")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("worker",),
+        ("dev",),
+        ("tasks",),
+        ("tasks", "add"),
+        ("queues", "configure"),
+        ("queues", "pause"),
+        ("explain",),
+        ("workers", "stop"),
+    ],
+)
 def test_help_fits(command: tuple[str, ...], shop: Folder) -> None:
     status, shown = at_terminal(shop, *command, "--help")
 
@@ -131,7 +149,7 @@ def test_help_of_operations_fits_and_nothing_of_it_is_cut(verb: str, shop: Folde
     assert "..." not in shown.replace("[ID]...", "")
 
 
-@pytest.mark.parametrize("group", ["tasks", "queues", "keys"])
+@pytest.mark.parametrize("group", ["tasks", "queues", "workers", "keys"])
 def test_the_list_of_verbs_is_not_cut(group: str, shop: Folder) -> None:
     _, shown = at_terminal(shop, group, "--help")
 

@@ -243,7 +243,13 @@ BAD_INPUT = [
     (["worker", "shop", "--store", "x"], 2, "expected store to be absent without embedded"),
     (["worker", "shop", "--uvloop", "maybe"], 2, "expected --uvloop to be one of auto, on, off"),
     (["worker", "shop", "--servers", "nats://127.0.0.1:1"], 3, "no connection to nats://127.0.0.1:1"),
-    (["workers"], 2, "No such command 'workers'"),
+    (["worker", "shop", "--strict"], 2, "expected strict to be off, or with the queues named in their order"),
+    (["worker", "shop", "--strict", "-Q", "A:6,B"], 2, "expected strict to be off with weights"),
+    (["worker", "shop", "-Q", "A:0"], 2, "expected the weight of A to be a whole number from 1 to 1000"),
+    (["worker", "shop", "-Q", "A:1,A:2"], 2, "expected --queues to be each queue once"),
+    (["worker", "shop", "--exclude", "NONE"], 2, "expected exclude to be a queue that would be served"),
+    (["worker", "shop", "--health", "here"], 2, "expected --health to be a port"),
+    (["work"], 2, "No such command 'work'"),
 ]
 
 

@@ -20,7 +20,7 @@ import jetq.settings
 from jetq.cli.main import app
 from jetq.model.operation import RULES, Effect, Operation, Rule
 from jetq.model.state import FINAL, TRANSITIONS, State, display_state
-from jetq.observe.metrics import BUCKETS, METRICS
+from jetq.observe.metrics import BUCKETS, METRICS, SUPERVISOR_METRICS, Metric
 from jetq.wire.names import Names
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -167,10 +167,13 @@ def from_where(parameter: Any) -> str:
 
 
 def metrics() -> str:
-    rows = [
-        (f"`{each.name}`", each.kind.lower(), ", ".join(f"`{label}`" for label in each.labels), each.help)
-        for each in METRICS
-    ]
+    def shown(metrics: Iterable[Metric]) -> str:
+        rows = [
+            (f"`{each.name}`", each.kind.lower(), ", ".join(f"`{label}`" for label in each.labels), each.help)
+            for each in metrics
+        ]
+        return table(("metric", "kind", "labels", "what it says"), rows)
+
     words = (
         "What `jetq worker --metrics` serves, and what a `jetq.Metrics()` counts that listens to an application's bus. "
         "Each process shows what it did itself. `type` is a handler's pattern; `outcome` is `succeeded` or how else a "
@@ -178,7 +181,12 @@ def metrics() -> str:
         "`enqueue` got."
     )
     buckets = f"Buckets of the histograms, in seconds: {', '.join(f'{bound:g}' for bound in BUCKETS)}."
-    return page("Metrics", words, table(("metric", "kind", "labels", "what it says"), rows), buckets)
+    supervisor = (
+        "## Of a supervisor\n\n`jetq worker -p N --metrics` shows the sum of its children: counters and histograms "
+        "go on when a child is replaced, gauges are added up, and of `jetq_connection_up` the lowest counts. "
+        "What a child that is killed counted in its last ten seconds may be missing. Beside that:"
+    )
+    return page("Metrics", words, shown(METRICS), buckets, supervisor, shown(SUPERVISOR_METRICS))
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jetq.errors import ConfigurationError, InvalidNameError, InvalidSettingError, UnusableCredentialsError
+from jetq.model.quantity import seconds, whole
 from jetq.model.signing import SigningSettings
 from jetq.settings import (
     DEFAULT_COMPLETE_KEPT,
@@ -21,9 +22,7 @@ from jetq.settings import (
     Settings,
     StoreSettings,
     WorkerSettings,
-    seconds,
     server_program,
-    whole,
 )
 
 BAD_DURATIONS = [-1, math.nan, math.inf, 10**400, True, None, "5", timedelta(days=-1), timedelta.max]
@@ -36,6 +35,7 @@ DURATIONS: list[tuple[Any, str, dict[str, Any]]] = [
     (StoreSettings, "complete_kept", {}),
     (StoreSettings, "ended_kept", {}),
     (WorkerSettings, "shutdown_timeout", {}),
+    (WorkerSettings, "hook_timeout", {}),
     (Settings, "enqueue_timeout", {}),
 ]
 MAY_BE_NONE = {"max_age", "lease", "complete_kept", "ended_kept"}
@@ -87,6 +87,9 @@ def test_a_duration_that_is_too_long_is_told_how_long_it_may_be(long: float | ti
         (StoreSettings, {"complete_kept": 0}, "complete_kept"),
         (WorkerSettings, {"concurrency": 0}, "concurrency"),
         (WorkerSettings, {"threads": 0}, "threads"),
+        (WorkerSettings, {"pool_processes": 0}, "pool_processes"),
+        (WorkerSettings, {"max_tasks_per_process": 0}, "max_tasks_per_process"),
+        (WorkerSettings, {"max_memory_per_process": 1000}, "max_memory_per_process"),
         (Settings, {"max_tries": -1}, "max_tries"),
         (Settings, {"max_tries": "10"}, "max_tries"),
         (Settings, {"namespace": "A:B"}, "namespace"),
@@ -238,3 +241,33 @@ def test_keys_that_cannot_be_meant_are_refused(environ: dict[str, str], setting:
 
     assert refused.value.setting == setting
     assert SEED not in str(refused.value)
+
+
+def test_a_worker_is_configured_by_the_environment() -> None:
+    environ = {
+        "JETQ_POOL_PROCESSES": "3",
+        "JETQ_MAX_TASKS_PER_PROCESS": "100",
+        "JETQ_MAX_MEMORY_PER_PROCESS": "512M",
+        "JETQ_HOOK_TIMEOUT": "2.5",
+    }
+
+    found = WorkerSettings.from_env(environ)
+
+    assert (found.pool_processes, found.max_tasks_per_process) == (3, 100)
+    assert (found.max_memory_per_process, found.hook_timeout) == (512 * 2**20, 2.5)
+    assert WorkerSettings.from_env({"JETQ_POOL_PROCESSES": ""}) == WorkerSettings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "wanted"),
+    [
+        ("JETQ_POOL_PROCESSES", "many", "a number"),
+        ("JETQ_POOL_PROCESSES", "0", "at least 1"),
+        ("JETQ_MAX_TASKS_PER_PROCESS", "1.5", "a whole number"),
+        ("JETQ_MAX_MEMORY_PER_PROCESS", "much", "a size such as 512M"),
+        ("JETQ_HOOK_TIMEOUT", "-1", "a duration"),
+    ],
+)
+def test_a_variable_that_says_nothing_usable_is_refused(variable: str, value: str, wanted: str) -> None:
+    with pytest.raises(InvalidSettingError, match=wanted):
+        WorkerSettings.from_env({variable: value})

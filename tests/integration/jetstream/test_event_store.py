@@ -10,6 +10,7 @@ from jetq.errors import InvalidSettingError, TopologyError, TopologyMismatchErro
 from jetq.jetstream.address import Address
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Connection
+from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.topology import Topology
 from jetq.model.events import Event, TopologyChanged
 from jetq.observe.bus import Bus
@@ -41,8 +42,7 @@ class Made:
 
 
 async def exists(connection: Connection, stream: str) -> bool:
-    answer = await connection.api("STREAM.NAMES")
-    return stream in answer["streams"]
+    return await find_stream(connection, stream) is not None
 
 
 async def test_events_are_not_kept_by_default(connection: Connection, namespace: str) -> None:

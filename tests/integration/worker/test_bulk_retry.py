@@ -7,6 +7,7 @@ import pytest
 
 from jetq.app.application import App
 from jetq.client.flow_handle import FlowHandle
+from jetq.errors import OperationRefusedError
 from jetq.execution.context import Context
 from jetq.jetstream.backend import Backend
 from jetq.model.operation import Effect
@@ -35,6 +36,10 @@ def app(make_app: Callable[[], App], broken: list[bool]) -> App:
     @app.task("give")
     async def give(ctx: Context) -> list[Any]:
         return [*ctx.dependency_results.values()]
+
+    @app.task("take")
+    async def take(amount: str | None) -> str | None:
+        return amount
 
     return app
 
@@ -69,7 +74,7 @@ async def test_the_unreachable_are_left_to_those_they_failed_with(
     selection = app.select(ids=ids) if by_id else app.select(flow=handle.id)
     report = await selection.aretry(dependents=True, rate=1000.0)
 
-    assert (report.effects, report.is_clean) == ({Effect.STARTED: 1, Effect.LEFT: 2}, True)
+    assert (report.effects, report.is_clean) == ({Effect.STARTED: 1, Effect.WAITS: 2}, True)
     async with Worker(app, settings=SETTINGS):
         assert await handle.aresult(20) == [["well"]]
 
@@ -79,7 +84,69 @@ async def test_an_unreachable_task_starts_whose_failed_parent_is_not_chosen(app:
 
     report = await app.select(ids=[handle["b"].id, handle["c"].id]).aretry(dependents=True)
 
-    assert report.effects == {Effect.STARTED: 1, Effect.LEFT: 1}
+    assert report.effects == {Effect.STARTED: 1, Effect.WAITS: 1}
     async with Worker(app, settings=SETTINGS):
         assert await handle["c"].aresult(20) == [[]]
     assert await handle["a"].astate() == "expired"
+
+
+# tasks that were cancelled while they waited
+
+
+@pytest.mark.parametrize("chosen", ["flow", "cancelled"])
+async def test_a_cancelled_flow_is_resumed(app: App, broken: list[bool], chosen: str) -> None:
+    broken[0] = False
+    handle = await submit(app, *CHAIN)
+    await handle.acancel()
+
+    selection = app.select(flow=handle.id) if chosen == "flow" else app.select(flow=handle.id, states="cancelled")
+    report = await selection.aretry(dependents=True)
+
+    assert report.is_clean
+    assert (await handle.astatus()).counts == {"retry": 1, "blocked": 2}
+    async with Worker(app, settings=SETTINGS):
+        assert await handle.aresult(20) == [["well"]]
+
+
+async def test_a_retried_task_takes_the_results_in_that_came_while_it_was_cancelled(
+    app: App, broken: list[bool]
+) -> None:
+    broken[0] = False
+    parent = await app.aenqueue("flaky")
+    child = await app.aenqueue("give", depends_on=[parent], load_dependencies=True)
+    await child.acancel()
+    async with Worker(app, settings=SETTINGS):
+        await parent.aresult(20)
+        done = await child.aretry()
+
+        assert done.effect is Effect.STARTED
+        assert await child.aresult(20) == ["well"]
+
+
+async def test_a_retried_task_waits_for_those_that_go_on(app: App, broken: list[bool]) -> None:
+    broken[0] = False
+    parent = await app.aenqueue("flaky")
+    child = await app.aenqueue("give", depends_on=[parent], load_dependencies=True)
+    await child.acancel()
+
+    done = await child.aretry()
+
+    assert (done.effect, done.after) == (Effect.WAITS, "blocked")
+    assert await (await backend_of(app)).links.marker(child.id) is not None
+    async with Worker(app, settings=SETTINGS):
+        assert await child.aresult(20) == ["well"]
+
+
+async def test_a_task_that_takes_the_result_of_one_that_failed_does_not_start_alone(app: App) -> None:
+    parent = await app.aenqueue("flaky")
+    child = await app.aenqueue("take", depends_on=[parent], into="amount")
+    await child.acancel()
+    async with Worker(app, settings=SETTINGS):
+        await parent.await_end(20)
+
+    with pytest.raises(OperationRefusedError) as refused:
+        await child.aretry()
+
+    assert f"task {parent.id}, which it depends on, ended expired" in refused.value.reason
+    assert "retry that one, with its dependents" in refused.value.reason
+    assert await child.astate() == "cancelled"

@@ -2,8 +2,9 @@
 
 import pytest
 
-from jetq.cli.durations import format_duration, parse_duration
+from jetq.cli.durations import parse_duration
 from jetq.errors import InvalidSettingError
+from jetq.model.span import format_duration
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_the_moves_are_these_and_no_others() -> None:
         "active": "active complete expired retry terminated",
         "blocked": "active expired new unreachable",
         "complete": "retry",
-        "expired": "retry",
+        "expired": "blocked retry",
         "terminated": "retry",
         "unreachable": "blocked retry",
     }
@@ -38,13 +38,14 @@ def test_what_ended_and_what_may_run() -> None:
     assert {"", "new", "retry", "queue_error"} == RUNNABLE
 
 
-@pytest.mark.parametrize("state", sorted(FINAL - {State.UNREACHABLE}))
+@pytest.mark.parametrize("state", sorted(FINAL - {State.UNREACHABLE, State.EXPIRED}))
 def test_only_a_retry_leaves_a_final_state(state: State) -> None:
     assert TRANSITIONS[state] == {State.RETRY}
 
 
-def test_what_is_unreachable_may_wait_again_for_a_retried_parent() -> None:
-    assert TRANSITIONS[State.UNREACHABLE] == {State.RETRY, State.BLOCKED}
+@pytest.mark.parametrize("state", [State.UNREACHABLE, State.EXPIRED])
+def test_what_ended_while_it_waited_may_wait_again(state: State) -> None:
+    assert TRANSITIONS[state] == {State.RETRY, State.BLOCKED}
 
 
 @given(st.data())
@@ -56,7 +57,8 @@ def test_no_walk_leaves_a_final_state_except_by_a_retry(data: st.DataObject) -> 
             found = advance("A1", state, target)
         except IllegalTransitionError:
             continue
-        assert state not in FINAL or found is State.RETRY or (state, found) == (State.UNREACHABLE, State.BLOCKED)
+        waits_again = state in {State.UNREACHABLE, State.EXPIRED} and found is State.BLOCKED
+        assert state not in FINAL or found is State.RETRY or waits_again
         state = found
 
 

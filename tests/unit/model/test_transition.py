@@ -16,7 +16,9 @@ from jetq.model.transition import (
     claimed,
     closed,
     counted,
+    ended,
     refused,
+    rejoined,
     released,
     renewed,
     replaced,
@@ -302,6 +304,16 @@ def test_only_what_is_blocked_counts_parents_and_ends_with_them(state: State) ->
     ):
         with pytest.raises(IllegalTransitionError):
             move()
+
+
+def test_a_task_that_was_cancelled_while_it_waited_may_wait_again() -> None:
+    before = record(State.BLOCKED, pending=("P", "Q"))
+
+    again = rejoined(ended(before, End.CANCELLED, "cancelled"), ("Q",))
+
+    assert changes(before, again) == {"pending": ("Q",)}
+    with pytest.raises(IllegalTransitionError):
+        rejoined(record(State.COMPLETE), ("Q",))
 
 
 def test_a_retried_task_waits_for_nobody() -> None:

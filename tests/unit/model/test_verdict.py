@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from jetq.model.outcome import (
     Cancelled,
+    Crashed,
     Expired,
     Failed,
     GivenUp,
@@ -33,7 +34,7 @@ from jetq.model.record import CancelRequest, ErrorInfo, Run, TaskRecord
 from jetq.model.retry import MAX_WAIT, Custom, Exponential, Fixed, RetryPolicy
 from jetq.model.state import State
 from jetq.model.transition import claimed, closed
-from jetq.model.verdict import MAX_CRASHES, Rules, Settlement, Verdict, judge, max_tries, refusal
+from jetq.model.verdict import MAX_CRASHES, Rules, Settlement, Verdict, crashed, judge, max_tries, refusal
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 EARLIER = ErrorInfo("OldError", "of an earlier try")
@@ -57,6 +58,7 @@ OUTCOMES: list[Row] = [
     (Succeeded(b"1"),          COMPLETE,   COMPLETE,   COMPLETE,   COMPLETE),
     (Failed(BOOM),             CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (TimedOut(30),             CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
+    (Crashed(BOOM),            CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (Retried(None, "again"),   CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (Retried(60, "again"),     CANCELLED,  EXHAUSTED,  LATE,       AGAIN),
     (Retried(60, "", "BULK"),  CANCELLED,  EXHAUSTED,  LATE,       ELSEWHERE),
@@ -143,6 +145,27 @@ def test_an_outcome_leads_where_the_table_says(row: Row, situation: Situation) -
         expected = else_
 
     assert in_words(verdict_of(outcome, situation.record(), situation.limit)) == expected
+
+
+def test_the_death_of_a_process_counts_as_a_crash_whatever_follows() -> None:
+    for situation in SITUATIONS:
+        assert verdict_of(Crashed(BOOM), situation.record(), situation.limit).crashed
+
+
+def test_the_third_process_that_dies_ends_the_task() -> None:
+    record = replace(SITUATIONS[0].record(), crashes=MAX_CRASHES - 1)
+
+    verdict = verdict_of(Crashed(BOOM), record)
+
+    assert in_words(verdict) == "terminated crash"
+    assert (verdict.crashed, verdict.error) == (True, BOOM)
+    assert verdict.last_err == "ValueError: boom (3 runs of this task killed what ran them)"
+
+
+def test_a_task_that_somebody_cancelled_ends_cancelled_when_its_process_dies() -> None:
+    record = replace(SITUATIONS[0].record(), crashes=MAX_CRASHES - 1, cancel_requested=CancelRequest("me"))
+
+    assert in_words(verdict_of(Crashed(BOOM), record)) == CANCELLED
 
 
 def test_the_table_has_a_row_for_every_outcome() -> None:
@@ -420,3 +443,41 @@ def test_a_claim_that_was_allowed_runs_out_of_tries_at_its_end() -> None:
             break
 
     assert (runs, record.tries, record.end) == (2, 2, "max_tries")
+
+
+DEATH = "the worker's process was killed by SIGKILL"
+DIED = ErrorInfo("WorkerDied", DEATH)
+
+
+def running(**changes: Any) -> TaskRecord:
+    record = TaskRecord(id="T1", type="a", created=NOW)
+    return replace(claimed(record, Run("W", 1, "n"), NOW), **changes)
+
+
+def test_the_death_of_a_worker_costs_a_try_and_a_crash_and_is_told() -> None:
+    record = running()
+    verdict = crashed(record, limit=0, now=NOW, death=DEATH)
+    after = closed(record, verdict, NOW)
+
+    assert (verdict.state, verdict.settlement, verdict.due) == (State.RETRY, Settlement.RELEASE, None)
+    assert (after.tries, after.crashes, after.error) == (1, 1, DIED)
+    assert after.last_err == f"WorkerDied: {DEATH}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        ({"crashes": MAX_CRASHES - 1}, "crash"),
+        ({"tries": 5}, "max_tries"),
+        ({"deadline": NOW}, "deadline"),
+        ({"cancel_requested": CancelRequest("ops")}, "cancelled"),
+    ],
+    ids=["crashes", "tries", "deadline", "cancelled"],
+)
+def test_a_task_that_may_not_run_again_ends_with_its_workers_death(changes: dict[str, Any], end: str) -> None:
+    record = running(**changes)
+    verdict = crashed(record, limit=5, now=NOW, death=DEATH)
+    after = closed(record, verdict, NOW)
+
+    assert (verdict.settlement, after.end, after.error) == (Settlement.ACK, end, DIED)
+    assert after.crashes == record.crashes + 1

@@ -41,7 +41,21 @@ from jetq.model.events import (
 )
 from jetq.model.progress import make_progress
 from jetq.model.record import ErrorInfo
+from jetq.model.serving import FetchingRestored, FetchingStalled, QueuePaused, QueueResumed, WorkerQuieted
 from jetq.model.state import State
+from jetq.model.supervision import (
+    ChildEnded,
+    ChildReady,
+    ChildReplaced,
+    ChildStarted,
+    LoopBlocked,
+    ReloadEnded,
+    Replacement,
+    RestartDelayed,
+    RunsHandedOver,
+    SupervisorLost,
+)
+from jetq.model.surroundings import HookFailed, ProcessNotStarted
 from jetq.observe.logs import EventLog, Line, Log, LogFormat, configure
 from jetq.observe.scope import TaskScope, current_scope
 
@@ -151,13 +165,39 @@ OTHERS: list[tuple[Event, str, str]] = [
     (JanitorPassed(records=1, repairs={"item": 1}, missed=0, complete=True, duration=0.1), "info", "janitor passed"),
     (JanitorPassed(records=1, repairs={}, missed=1, complete=True, duration=0.1), "info", "janitor passed"),
     (JanitorPassed(records=1, repairs={}, missed=0, complete=False, duration=0.1), "info", "janitor passed"),
+    (HookFailed(hook="lifespan", function="shop:life", error="it took longer than 5 s"), "warning", "a hook failed"),
+    (ProcessNotStarted(worker="W1", error="x"), "warning", "a process for handlers did not start"),
     (JanitorFailed(error="no answer"), "warning", "janitor's pass failed"),
     (JanitorFailed(error="denied", final=True), "info", "no janitor here, this user may not"),
     (TopologyChanged(name="S", change="x was added"), "info", "topology"),
     (TopologyChanged(name="S", change="x is missing", failed=True), "warning", "topology"),
+    (ChildStarted(pid=7, place=1), "debug", "child started"),
+    (ChildReady(pid=7, place=1, worker="W1", after=0.5), "info", "child ready"),
+    (ChildReplaced(pid=7, place=1, reason=Replacement.CRASH, detail="x"), "warning", "child is replaced"),
+    (ChildReplaced(pid=7, place=1, reason=Replacement.MAX_TASKS), "info", "child is replaced"),
+    (ChildEnded(pid=7, place=1, worker="W1", how="ended", uptime=1.0), "info", "child ended"),
+    (ChildEnded(pid=7, place=1, worker="", how="was killed", uptime=1.0, orderly=False), "error", "child ended"),
+    (RestartDelayed(place=1, after=2.0), "warning", "child crashes again and again"),
+    (ReloadEnded(), "info", "rolling restart done"),
+    (ReloadEnded(error="it did not start"), "error", "rolling restart given up"),
+    (RunsHandedOver(dead_worker="W1", runs=0, heir="W2"), "debug", "runs of a dead child handed over"),
+    (RunsHandedOver(dead_worker="W1", runs=2, heir="W2"), "warning", "runs of a dead child handed over"),
+    (RunsHandedOver(dead_worker="W1", runs=2), "warning", "runs of a dead child wait for their leases to end"),
+    (LoopBlocked(worker="W1", seconds=1.5, task_id="T1", stack="here"), "warning", "event loop is blocked"),
+    (SupervisorLost(worker="W1"), "warning", "the supervisor is gone; this worker stops"),
     (WorkerStarted(worker="W1", queues=("Q",), patterns=("a",), slots=3), "info", "worker started"),
     (WorkerStopping(worker="W1", running=2), "info", "worker stopping"),
     (WorkerStopped(worker="W1", released=1), "info", "worker stopped"),
+    (QueuePaused(worker="W1", queue="Q", until=None), "info", "queue paused"),
+    (QueuePaused(worker="W1", queue="Q", until=NOW), "info", "queue paused"),
+    (QueueResumed(worker="W1", queue="Q"), "info", "queue resumed"),
+    (WorkerQuieted(worker="W1"), "info", "worker takes no more tasks"),
+    (
+        FetchingStalled(worker="W1", queue="Q", reason="it is gone", seconds=10.0),
+        "error",
+        "tasks wait, slots are free, and nothing arrives; asking anew",
+    ),
+    (FetchingRestored(worker="W1", queue="Q"), "warning", "tasks arrive again"),
 ]
 
 

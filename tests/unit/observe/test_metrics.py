@@ -12,6 +12,7 @@ from jetq.model.events import (
     DeliveryDiscarded,
     EnqueueFailed,
     Event,
+    ListenerFailed,
     RunLost,
     SignatureRefused,
     TaskRepaired,
@@ -21,8 +22,9 @@ from jetq.model.events import (
     WorkerStarted,
 )
 from jetq.model.state import State
+from jetq.model.supervision import ChildEnded, ChildReady, ChildReplaced, Replacement
 from jetq.observe.bus import Bus
-from jetq.observe.metrics import BUCKETS, METRICS, Metrics
+from jetq.observe.metrics import BUCKETS, METRICS, SUPERVISOR_METRICS, Metrics, SupervisorMetrics
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -203,3 +205,24 @@ def test_metrics_listen_to_a_bus(page: Page) -> None:
     bus.emit(changed(State.NEW))
 
     assert page.value("jetq_tasks_enqueued_total", queue="Q") == 1
+
+
+def test_a_supervisor_counts_its_children_and_why_they_were_replaced() -> None:
+    registry = CollectorRegistry()
+    metrics = SupervisorMetrics(registry)
+    for pid in (1, 2):
+        metrics(ChildReady(pid=pid, place=1, worker="W", after=0.1))
+    metrics(ChildReplaced(pid=1, place=1, reason=Replacement.SILENT))
+    metrics(ChildEnded(pid=1, place=1, worker="W", how="", uptime=1.0))
+    metrics(ListenerFailed(listener="x", error="y"))
+
+    assert registry.get_sample_value("jetq_children") == 1
+    assert registry.get_sample_value("jetq_child_restarts_total", {"reason": "silent"}) == 1
+    assert {
+        registry.get_sample_value("jetq_child_restarts_total", {"reason": reason})
+        for reason in set(Replacement) - {"silent"}
+    } == {0}
+
+
+def test_the_supervisors_metrics_are_not_the_processes() -> None:
+    assert not {metric.name for metric in SUPERVISOR_METRICS} & {metric.name for metric in METRICS}

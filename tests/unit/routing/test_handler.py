@@ -55,15 +55,27 @@ def test_sync_functions_run_in_threads() -> None:
 @pytest.mark.parametrize(
     ("function", "pool", "sentence"),
     [
-        (in_thread, "process", "this version does not support 'process' yet"),
-        (on_loop, "process", "this version does not support 'process' yet"),
-        (in_thread, "gevent", "expected pool to be 'thread', got: 'gevent'"),
+        (in_thread, "gevent", "expected pool to be 'thread' or 'process', got: 'gevent'"),
         (on_loop, "thread", "an async def runs on the event loop"),
+        (on_loop, "process", "an async def runs on the event loop"),
     ],
 )
 def test_other_pools_are_refused(function: Callable[..., Any], pool: str, sentence: str) -> None:
     with pytest.raises(InvalidSettingError, match=sentence):
         make_handler(function, "a", pool=pool)
+
+
+def test_a_sync_function_may_run_in_a_process() -> None:
+    assert make_handler(in_thread, "a", pool="process").kind == "process"
+
+
+def test_what_another_process_cannot_find_does_not_run_there() -> None:
+    def inner() -> None: ...
+
+    with pytest.raises(HandlerSignatureError, match="move it to the top of a module"):
+        make_handler(inner, "a", pool="process")
+    with pytest.raises(HandlerSignatureError, match="a lambda cannot be found by another process"):
+        make_handler(lambda: None, "a", pool="process")
 
 
 def test_a_plain_wrapper_of_an_async_function_is_async_unless_it_says_otherwise() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import os
 from datetime import timedelta
 
 import pytest
@@ -160,3 +161,24 @@ async def test_progress_and_extensions_work_inline() -> None:
     assert run.result() > 29
     assert [(said.current, said.total, said.text) for said in run.progress] == [(1, 2, "half")]
     assert (await arun_inline(own, soft.s())).result() is True
+
+
+def in_a_process(name: str) -> str:
+    return f"{name} {os.getpid()}"
+
+
+def test_a_handler_of_a_process_runs_here() -> None:
+    own = App("own")
+    own.task("cpu", pool="process")(in_a_process)
+
+    assert run_inline(own, "cpu", {"name": "it"}).result() == f"it {os.getpid()}"
+
+
+def test_a_handler_gets_the_state_that_the_test_gives() -> None:
+    own = App("own")
+
+    @own.task("ask")
+    def ask(ctx: Context) -> str:
+        return str(ctx.state["database"])
+
+    assert run_inline(own, ask.s(), state={"database": "a fake"}).result() == "a fake"
