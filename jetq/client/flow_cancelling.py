@@ -22,12 +22,14 @@ from msgspec import Struct
 
 from jetq.client.operations import Operations
 from jetq.errors import InvalidSettingError, OperationRefusedError, TaskNotFoundError
+from jetq.jetstream.abandoning import abandon
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.gathering import together
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.task_store import Stored
 from jetq.model.dependency import MOST_DEPENDENTS
 from jetq.model.events import state_change
+from jetq.model.flow import FlowState
 from jetq.model.operation import Effect
 from jetq.model.record import CancelRequest, TaskRecord
 from jetq.model.state import End, State
@@ -46,7 +48,7 @@ class CancelledFlow(Struct, frozen=True):
     What became of the tasks of a flow that was cancelled, and of those that they enqueued.
 
     Attributes:
-        cancelled: They had not run, or wait for another try, and are cancelled now.
+        cancelled: They had not run, or wait for another try, and are cancelled now; or their flow was not stored yet.
         requested: They run, and their workers were asked to stop them.
         running: They run, and go on.
         ended: They had ended before.
@@ -77,6 +79,8 @@ async def cancel_flow(
     """
     if len(by) > LONGEST_NAME:
         raise InvalidSettingError("by", by, f"at most {LONGEST_NAME} characters")
+    if await _is_aborted(backend, flow):
+        return CancelledFlow(cancelled=len(flow.nodes))
     ids = dict.fromkeys([*(node.id for node in flow.nodes), *await backend.flows.members(flow.id)])
     found = await backend.tasks.read_each([*ids], _if_open)
     open_tasks = [stored for stored in found if stored is not None]
@@ -131,6 +135,19 @@ async def _end_blocked(backend: Backend, tasks: Sequence[Stored], by: str) -> se
         await backend.links.unmark_many(written)
         done.update(written)
     return done
+
+
+async def _is_aborted(backend: Backend, flow: FlowDocument) -> bool:
+    """Abort a flow that is not committed; whether it was that."""
+    if flow.state is not FlowState.BUILDING:
+        return False
+    stored = await backend.flows.read(flow.id)
+    decided = None if stored is None else await backend.flows.decide(stored, FlowState.ABORTED)
+    if decided is None or decided.state is not FlowState.ABORTED:
+        return False
+    await backend.know_store()
+    await abandon(backend, decided.document)
+    return True
 
 
 def _levels(tasks: Sequence[Stored]) -> Iterator[list[TaskRecord]]:

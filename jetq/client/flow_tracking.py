@@ -108,7 +108,7 @@ class FlowTracker(Generic[_T]):
             await self._read()
             if is_done() or not self._left:
                 return True
-            if self._heard:
+            if self._heard and (deadline is None or loop.time() < deadline):
                 continue
             pause = RESULT_POLL if deadline is None else min(RESULT_POLL, deadline - loop.time())
             if pause <= 0:

@@ -32,6 +32,7 @@ from jetq.errors import (
 from jetq.execution.context import Context
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Connection
+from jetq.jetstream.flow_store import StoredFlow
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.stream_message import purge_subject
 from jetq.model.dependency import MOST_DEPENDENTS
@@ -298,6 +299,47 @@ async def test_cancel_cancels_all_that_has_not_run(app: App) -> None:
         await handle.aresult(5)
     assert await has_no_marker(await backend_of(app))
     assert (await handle.acancel()).ended == 4
+
+
+@pytest.mark.parametrize("point", [Point.FLOW_CREATED, Point.FLOW_PART_STORED, Point.FLOW_STORED])
+async def test_cancel_of_a_flow_that_is_being_stored_lets_nothing_of_it_run(
+    app: App, point: Point, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = await backend_of(app)
+    cancelling: list[asyncio.Task[Any]] = []
+
+    async def cancel() -> None:
+        ((flow_id,), _) = await backend.flows.listed()
+        found = await backend.flows.read(flow_id)
+        assert found is not None
+        handle: FlowHandle[Any] = FlowHandle(found, clients=app.clients)
+        assert (await handle.acancel()).cancelled == 4
+
+    def begin() -> None:
+        if not cancelling:
+            cancelling.append(asyncio.ensure_future(cancel()))
+
+    disarm = arm(point, begin)
+    before = backend.flows.decide
+
+    async def decide(flow: StoredFlow, state: FlowState, **limits: Any) -> StoredFlow | None:
+        if state is FlowState.COMMITTED:
+            await asyncio.gather(*cancelling)
+        return await before(flow, state, **limits)
+
+    monkeypatch.setattr(backend.flows, "decide", decide)  # the submitter is slower than who cancels
+    try:
+        with pytest.raises(FlowAbandonedError):
+            await submit(app, *DIAMOND)
+    finally:
+        disarm()
+    ((flow_id,), _) = await backend.flows.listed()
+    found = await backend.flows.read(flow_id)
+    assert found is not None
+    for entry in found.document.nodes:
+        stored = await backend.tasks.read(entry.id)
+        assert stored is not None
+        assert (stored.record.state, stored.record.end) == (State.EXPIRED, "abandoned")
 
 
 async def test_cancel_leaves_what_runs_alone_unless_it_is_asked_for(app: App) -> None:
