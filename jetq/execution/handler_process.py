@@ -72,6 +72,10 @@ class Launch:
     begin: Begin
 
 
+class CallNotReadError(Exception):
+    """A process died before it read the call that it was given: nothing of it has run."""
+
+
 class HandlerProcess(asyncio.Protocol):
     """
     A process for handlers. Made by :meth:`start`, in the worker's loop.
@@ -170,7 +174,7 @@ class HandlerProcess(asyncio.Protocol):
 
     def call(self, handler: Handler, ctx: Context, record: bytes) -> asyncio.Future[Ended]:
         """
-        Let it run a handler; the future's exception may be :class:`ProcessDiedError`.
+        Let it run a handler; the future's exception may be :class:`ProcessDiedError` or :class:`CallNotReadError`.
 
         Args:
             handler: What runs.
@@ -228,11 +232,15 @@ class HandlerProcess(asyncio.Protocol):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - there is one reason
-        """Find out how it died."""
-        self._burial = self._loop.create_task(self._bury())
+    def connection_lost(self, exc: Exception | None) -> None:
+        """
+        Find out how it died.
 
-    async def _bury(self) -> None:
+        Linux fails the connection, instead of ending it, when what was written to it last has not been read.
+        """
+        self._burial = self._loop.create_task(self._bury(is_read=exc is None))
+
+    async def _bury(self, *, is_read: bool) -> None:
         """
         End what it left behind, and learn how it died.
 
@@ -246,7 +254,7 @@ class HandlerProcess(asyncio.Protocol):
             self._ready.set_exception(error)
         call = self._ended()
         if call is not None:
-            call.set_exception(error)
+            call.set_exception(error if is_read else CallNotReadError())
         self._gone.set_result(None)
         self._on_gone(self)
 

@@ -11,7 +11,8 @@ it can clean up, and its process is killed a second later if it has not. In any 
 process is started in place of one that was killed, and no other task is concerned.
 
 A process that dies by itself (out of memory, a crash in C, ``os._exit``) costs its task a try and counts as a crash
-(`model.verdict`): what kills three processes is not run a fourth time.
+(`model.verdict`): what kills three processes is not run a fourth time. One that dies before it has read its call costs
+nothing: the next process gets the call.
 
 Middleware runs in the worker. With it, what a handler returns is seen as plain JSON values, and what it raises as
 `HandlerFailedError`; the rules about exceptions were applied in the process by then.
@@ -27,7 +28,7 @@ from typing import Any, Final
 from jetq.errors import HandlerFailedError, OutsideTaskError, ProcessStartError, Retry, Snooze, SoftTimeout, Terminate
 from jetq.execution.context import Context
 from jetq.execution.deciding import RanElsewhere
-from jetq.execution.handler_process import HandlerProcess, Launch
+from jetq.execution.handler_process import CallNotReadError, HandlerProcess, Launch
 from jetq.execution.middleware import CallNext
 from jetq.execution.pools import HandlerStopped
 from jetq.model.outcome import (
@@ -47,7 +48,7 @@ from jetq.model.record import ErrorInfo
 from jetq.routing.handler import Handler
 from jetq.routing.values import decode_value
 from jetq.wire.codec import new_document
-from jetq.wire.process_call import outcome_of
+from jetq.wire.process_call import Ended, outcome_of
 
 GRACE: Final = 1.0
 """Seconds that a handler may take to end after it was told to, before its process is killed."""
@@ -141,12 +142,17 @@ class ProcessPool:
 
     async def _run(self, handler: Handler, ctx: Context) -> Outcome:
         record = new_document(ctx.task).encode()
-        process = self._take() or await self._wait(ctx)
+        while True:
+            process = self._take() or await self._wait(ctx)
+            with contextlib.suppress(CallNotReadError):
+                return outcome_of(await self._run_in(process, handler, ctx, record))
+
+    async def _run_in(self, process: HandlerProcess, handler: Handler, ctx: Context, record: bytes) -> Ended:
         soft, call = ctx.soft_limit, process.call(handler, ctx, record)
         if soft is not None:
             soft.interrupt = process.soften
         try:
-            ended = await asyncio.shield(call)
+            return await asyncio.shield(call)
         except asyncio.CancelledError:
             runner = ctx.runner
             at_once = runner is not None and runner.timed_out
@@ -161,7 +167,6 @@ class ProcessPool:
             else:
                 call.exception()  # whoever was cancelled does not look at it
             self._give_back(process)
-        return outcome_of(ended)
 
     # who is free
 

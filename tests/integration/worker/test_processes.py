@@ -76,6 +76,10 @@ async def noted(path: Path) -> None:
     await eventually(true_that(lambda: path.exists() and path.read_text()))
 
 
+def states_of(told: list[Event]) -> list[State]:
+    return [event.state for event in told if isinstance(event, TaskStateChanged)]
+
+
 async def death_of(pid: int) -> None:
     """Return when a process is no more, or nobody's to wait for."""
 
@@ -366,6 +370,18 @@ async def test_an_idle_process_that_was_killed_is_not_given_a_task(app: App) -> 
         handle = await pool_app.where.aenqueue()
         assert (await handle.aresult(10))["pid"] != pid
         assert (await handle.arecord()).crashes == 0
+
+
+async def test_a_process_that_dies_before_it_reads_its_call_costs_no_try(app: App, told: list[Event]) -> None:
+    async with Worker(app, settings=ONE) as worker:
+        [pid] = pool_of(worker).pids
+        os.kill(pid, signal.SIGSTOP)
+        handle = await pool_app.where.aenqueue()
+        await eventually(true_that(lambda: State.ACTIVE in states_of(told)))
+        os.kill(pid, signal.SIGKILL)
+        assert (await handle.aresult(10))["pid"] != pid
+        record = await handle.arecord()
+        assert (record.tries, record.crashes) == (1, 0)
 
 
 async def test_a_process_that_is_killed_while_it_starts_costs_no_task_a_try(app: App, tmp_path: Path) -> None:
