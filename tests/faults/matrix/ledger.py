@@ -9,7 +9,7 @@ machine share and which no step of the wall clock moves.
 offered TASK                       a producer is about to enqueue it
 acknowledged TASK DELAY            the server has it; it is due after so many seconds
 refused TASK ERROR                 the producer got this error
-start TASK ATTEMPT WORKER          a handler begins; WORKER is the process whose lease it is
+start TASK ATTEMPT WORKER          a handler begins; WORKER is the process whose lease it is, or WORKER+PROCESS
 end, failed, cut                   it returned, raised as it was told to, was cancelled; fields as of start
 died WORKER                        somebody killed this process, or froze it until it was given up
 lost TASK                          a worker said that this run was taken from it
@@ -174,6 +174,9 @@ class Account:
         """Return the runs of a task after which there was another that no failure explains."""
         return [run for run in self.runs.get(task, ())[:-1] if "failed" not in run.words]
 
+    def _died(self, run: Run) -> bool:
+        return not self._dead.isdisjoint(run.worker.split("+"))
+
     def doubled(self) -> int:
         """Count the runs beyond those that were needed."""
         return sum(len(self._extra(task)) for task in self.runs)
@@ -182,7 +185,7 @@ class Account:
         """Name the runs that were repeated though nobody died or lost its lease."""
         for task in self.runs:
             for run in self._extra(task):
-                if run.worker not in self._dead and "cut" not in run.words and task not in self._robbed:
+                if not self._died(run) and "cut" not in run.words and task not in self._robbed:
                     yield f"{task} ran again, and attempt {run.attempt} in {run.worker} was neither killed nor robbed"
 
     def unfounded(self) -> Iterator[str]:
@@ -190,7 +193,7 @@ class Account:
         for task in self.acknowledged:
             record = self._records.get(task)
             if record is not None and record.is_final and record.state is not State.COMPLETE:
-                died = sum(run.worker in self._dead for run in self.runs.get(task, ()))
+                died = sum(map(self._died, self.runs.get(task, ())))
                 if record.end != "crash" or died < record.crashes:
                     yield f"{task} is {record.display_state} ({record.end}), and its workers died {died} times"
 

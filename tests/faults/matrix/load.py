@@ -34,7 +34,7 @@ ledger = Ledger(Path(os.environ.get(LEDGER, os.devnull)))
 
 
 @contextmanager
-def noted(ctx: Context, worker: int) -> Iterator[None]:
+def noted(ctx: Context, worker: object) -> Iterator[None]:
     """Note the start and the end of a run."""
     run = (ctx.task_id, ctx.attempt, worker)
     ledger.note("start", *run)
@@ -75,5 +75,5 @@ def thread(ctx: Context) -> None:
 @app.task("process", pool="process")
 def process(ctx: Context) -> None:
     """Run in a process of its own, whose worker is its parent."""
-    with noted(ctx, os.getppid()):
+    with noted(ctx, f"{os.getppid()}+{os.getpid()}"):
         time.sleep(RUN)

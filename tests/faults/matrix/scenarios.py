@@ -1,5 +1,5 @@
 """All rows of the matrix, in the order of the page."""
 
-from tests.faults.matrix import single_server
+from tests.faults.matrix import absences, clusters, deaths
 
-SCENARIOS = (*single_server.SCENARIOS,)
+SCENARIOS = (*deaths.SCENARIOS, *absences.SCENARIOS, *clusters.SCENARIOS)

@@ -46,7 +46,11 @@ RATE = 40.0
 KINDS = ("plain", "plain", "thread", "plain", "plain", "retried", "plain", "plain", "thread", "delayed")
 FIRST = 20
 """Tasks that are completed before anything is broken."""
-WORKER = ("-m", "jetq", "worker", "tests.faults.matrix.load:app", "-c", "20", "--log-format", "json")
+Program = tuple[str, ...]
+APP = "tests.faults.matrix.load:app"
+WORKER = ("-m", "jetq", "worker", APP, "-c", "20", "--log-format", "json")
+SWIFT = ("-m", "tests.faults.supervisor_program")
+"""A supervisor that waits less before it replaces children that crash again and again."""
 _AT_ONCE = 200
 """Records that are read at one time."""
 
@@ -93,7 +97,7 @@ class Scene:
         self.environment = os.environ | {"JETQ_NAMESPACE": namespace, load.LEDGER: str(self.ledger.path)}
         self._producers: list[subprocess.Popen[bytes]] = []
         self._stack = contextlib.ExitStack()
-        self._own = ""
+        self._own: Address | None = None
 
     def span(self, short: float, long: float) -> float:
         """Return a number for the form that is played."""
@@ -107,24 +111,21 @@ class Scene:
         self.at(server.url)
         return server
 
-    def at(self, url: str, *, own: str = "") -> None:
+    def at(self, url: str, *, own: Address | None = None) -> None:
         """Say where workers and producers go, and where the scene itself reads records, if that is another way."""
         self.environment["JETQ_NATS_URL"] = url
-        self._own = own or url
+        self._own = own or Address.of(url)
 
     def keep(self, closing: contextlib.AbstractContextManager[object]) -> None:
         """Enter what is to be closed when the scene ends."""
         self._stack.enter_context(closing)
 
     async def hire(
-        self,
-        *options: str,
-        processes: int = 2,
-        program: tuple[str, ...] = WORKER,
-        more: Mapping[str, str] | None = None,
+        self, *options: str, processes: int = 2, program: Program = WORKER, more: Mapping[str, str] | None = None
     ) -> Service:
         """Start workers under a supervisor, and wait until they take tasks."""
-        service = Service((*program, "-p", str(processes), *options), self.environment | (more or {}))
+        size = (str(processes), APP) if program is SWIFT else ("-p", str(processes), *options)
+        service = Service((*program, *size), self.environment | (more or {}))
         self.services.append(service)
         await service.ready(processes)
         return service
@@ -134,11 +135,11 @@ class Scene:
         command = [sys.executable, "-m", "tests.faults.matrix.producer", str(rate), *kinds]
         self._producers.append(subprocess.Popen(command, cwd=ROOT, env=self.environment))
 
-    async def begin(self, *, services: int = 2, processes: int = 2, rate: float = RATE) -> None:
+    async def begin(self, *, services: int = 2, processes: int = 2) -> None:
         """Start services and a producer, and wait until tasks are being completed."""
         await asyncio.gather(*(self.hire(processes=processes) for _ in range(services)))
-        self.produce(rate=rate)
-        await self.goes_on(FIRST)
+        self.produce()
+        await self.goes_on()
 
     # What happens
 
@@ -217,13 +218,14 @@ class Scene:
                     settled = (records[task].is_final for task in account.acknowledged if task in records)
                     if is_stuck or all(settled):
                         return records
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)  # nothing tells of rest
 
     def _reader(self) -> App:
         """Return the scene's own application, which reads records."""
         app = load.new_app()
         app.reconfigure(replace(app.settings, namespace=self.namespace))
-        app.connect_to(Address.of(self._own))
+        assert self._own is not None
+        app.connect_to(self._own)
         return app
 
     def __enter__(self) -> Self:
