@@ -235,7 +235,12 @@ class Link:
         except (TimeoutError, OSError, nats.errors.Error):
             pass
         finally:
-            self._client.abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once. The owner is not told. Idempotent."""
+        self.is_over = True
+        self._client.abort()
 
 
 def _describe(error: Exception | None) -> str:
