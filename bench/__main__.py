@@ -1,10 +1,10 @@
 """
-bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|flows|pools|imports|idle``.
+bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|flows|pools|imports|idle|soak``.
 """
 
 import argparse
 
-from bench import flows, idle, imports, limit, pools
+from bench import flows, idle, imports, limit, pools, soak
 
 
 def main() -> None:
@@ -17,6 +17,7 @@ def main() -> None:
         ("pools", pools, "what calling a handler costs: on the loop, in a thread, in a process"),
         ("imports", imports, "what starting costs, beside import nats"),
         ("idle", idle, "processor and memory of a worker without work"),
+        ("soak", soak, "whether memory stays flat over many tasks"),
     ):
         command = commands.add_parser(name, help=about, description=module.__doc__)
         module.add_arguments(command)

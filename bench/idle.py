@@ -66,7 +66,7 @@ def measure(seconds: float) -> Report:
             began = _cpu_seconds(process.pid)
             time.sleep(seconds)
             used = _cpu_seconds(process.pid) - began
-            return Report(cpu_percent=used / seconds * 100, rss_mib=_rss_mib(process.pid), seconds=seconds)
+            return Report(cpu_percent=used / seconds * 100, rss_mib=rss_mib(process.pid), seconds=seconds)
         finally:
             process.terminate()
             process.wait()
@@ -84,7 +84,8 @@ def _cpu_seconds(pid: int) -> float:
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
-def _rss_mib(pid: int) -> float:
+def rss_mib(pid: int) -> float:
+    """Return the memory that a process holds, in MiB."""
     resident_pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
