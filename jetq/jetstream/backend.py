@@ -18,6 +18,7 @@ from jetq.jetstream.link_store import LinkStore
 from jetq.jetstream.publisher import Publisher
 from jetq.jetstream.queue_store import QueueStore
 from jetq.jetstream.retention import StoreRetention
+from jetq.jetstream.source_links import SourceLinks
 from jetq.jetstream.task_store import TaskStore
 from jetq.jetstream.topology import BoundQueue, Topology
 from jetq.model.quantity import seconds
@@ -64,6 +65,7 @@ class Backend:
         self._knows_store = False
         bus.listen(EventFeed(connection, self.names))
         connection.on_connected(self._on_connected)
+        self._links = SourceLinks(connection, self.names)
         self._restoring: asyncio.Task[None] | None = None
 
     @classmethod
@@ -137,9 +139,18 @@ class Backend:
         self._restoring = asyncio.get_running_loop().create_task(self._restore())
 
     async def _restore(self) -> None:
-        """Make again what a restarted server forgot; who then misses something is told by what it does."""
+        """Make again what a restarted server forgot, and link what it left unlinked; who misses more is told later."""
         with contextlib.suppress(ServerError, UnknownQueueError):
             await self.topology.restore()
+        await self._link()
+
+    def link_sources(self) -> None:
+        """Begin to look after what feeds the queues, as after a reconnect: the server may have started just now."""
+        self._restoring = asyncio.get_running_loop().create_task(self._link())
+
+    async def _link(self) -> None:
+        with contextlib.suppress(ServerError):
+            await self._links.mend(self._bound)
 
     async def close(self) -> None:
         """Close the connection. Idempotent."""

@@ -141,6 +141,7 @@ class Worker:
             app.address(), app.settings, name=f"{app.name} worker", bus=self._bus, queues=declared.values()
         )
         self._parts.push_async_callback(self._backend.close)
+        self._backend.link_sources()
         try:
             await self._assemble(declared)
         except BaseException:
