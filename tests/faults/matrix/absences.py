@@ -49,7 +49,7 @@ async def credentials_rotated(scene: Scene) -> None:
     """Revoke the credentials in use: once after new ones were written, as one should, and once before."""
     operator, file, context = Operator(), scene.folder / "user.creds", scene.folder / "context.json"
     used = issue(operator, file)
-    server = scene.serve(operator.configuration(), user_part="")
+    server = scene.serve(operator.configuration())
     context.write_text(json.dumps({"url": server.url, "creds": str(file)}))
     scene.environment["JETQ_CONTEXT"] = str(context)
     scene.at(server.url, own=find_address(ConnectionSettings(context=str(context))))

@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+from jetq.worker.ownership import SETTLE_DOWN
 from tests.faults.matrix.scene import SWIFT, Scenario, Scene
 from tests.faults.process_table import lives, parent_of, running
 from tests.faults.service import PATIENCE, Service

@@ -11,21 +11,27 @@ from pathlib import Path
 from jetq.app.application import App
 from jetq.execution.context import Context
 from jetq.model.retry import Fixed
-from jetq.settings import Queue, Settings, StoreSettings
+from jetq.settings import JanitorSettings, Queue, Settings, StoreSettings
 from tests.faults.matrix.ledger import Ledger
 from tests.faults.program import LEASE
 
 LEDGER = "FAULTS_LOG"
 REPLICAS = "FAULTS_REPLICAS"
+QUICK = "FAULTS_QUICK_JANITOR"
 """Variables of the environment."""
+JANITOR_EVERY = 3.0
+"""Seconds, of a quick janitor; the others would come too late to hide what is wrong."""
 RUN = 0.1
 """Seconds that a handler takes."""
+SLOW, SLOW_RUN = "slow", 4 * LEASE
+"""A task that outlasts its lease, and the seconds that it takes."""
 
 
 def new_app() -> App:
     """Return an application without handlers, for the environment's server, namespace and number of replicas."""
     store = StoreSettings(replicas=int(os.environ.get(REPLICAS, "1")))
-    settings = replace(Settings.from_env(), store=store)
+    janitor = JanitorSettings(every=JANITOR_EVERY, patience=JANITOR_EVERY) if QUICK in os.environ else JanitorSettings()
+    settings = replace(Settings.from_env(), store=store, janitor=janitor)
     return App("matrix", queues=[Queue("DEFAULT", lease=LEASE)], retry=Fixed(0.3), settings=settings)
 
 
@@ -54,6 +60,14 @@ async def plain(ctx: Context) -> None:
     """Run in the loop, as most tasks do."""
     with noted(ctx, os.getpid()):
         await asyncio.sleep(RUN)
+
+
+@app.task(SLOW)
+async def slow(ctx: Context) -> None:
+    """Outlast the lease."""
+    ledger.note("slow", ctx.task_id, ctx.attempt, os.getpid())
+    with noted(ctx, os.getpid()):
+        await asyncio.sleep(SLOW_RUN)
 
 
 @app.task("retried")

@@ -1,5 +1,11 @@
 """All rows of the matrix, in the order of the page."""
 
-from tests.faults.matrix import absences, clusters, deaths
+from tests.faults.matrix import absences, clusters, deaths, partitions, shortages
 
-SCENARIOS = (*deaths.SCENARIOS, *absences.SCENARIOS, *clusters.SCENARIOS)
+SCENARIOS = (
+    *deaths.SCENARIOS,
+    *absences.SCENARIOS,
+    *shortages.SCENARIOS,
+    *clusters.SCENARIOS,
+    *partitions.SCENARIOS,
+)

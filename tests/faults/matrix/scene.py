@@ -28,7 +28,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from jetq.app.application import App
 from jetq.errors import TaskNotFoundError
@@ -46,6 +46,7 @@ RATE = 40.0
 KINDS = ("plain", "plain", "thread", "plain", "plain", "retried", "plain", "plain", "thread", "delayed")
 FIRST = 20
 """Tasks that are completed before anything is broken."""
+_T = TypeVar("_T")
 Program = tuple[str, ...]
 APP = "tests.faults.matrix.load:app"
 WORKER = ("-m", "jetq", "worker", APP, "-c", "20", "--log-format", "json")
@@ -105,9 +106,9 @@ class Scene:
 
     # Setting
 
-    def serve(self, extra: str | None = None, *, user_part: str | None = None) -> TestServer:
+    def serve(self, extra: str | None = None, *, store: Path | None = None, limits: str = "") -> TestServer:
         """Start a server of the scene's own, where workers and producers go."""
-        server = self._stack.enter_context(TestServer.start(extra, user_part=user_part))
+        server = self._stack.enter_context(TestServer.start(extra, store=store, limits=limits))
         self.at(server.url)
         return server
 
@@ -116,9 +117,17 @@ class Scene:
         self.environment["JETQ_NATS_URL"] = url
         self._own = own or Address.of(url)
 
-    def keep(self, closing: contextlib.AbstractContextManager[object]) -> None:
-        """Enter what is to be closed when the scene ends."""
-        self._stack.enter_context(closing)
+    def keep(self, closing: contextlib.AbstractContextManager[_T]) -> _T:
+        """Enter what is to be left when the scene ends, and return what that gives."""
+        return self._stack.enter_context(closing)
+
+    def app(self) -> App:
+        """Return an application of the scene's own, without handlers."""
+        app = load.new_app()
+        app.reconfigure(replace(app.settings, namespace=self.namespace))
+        assert self._own is not None
+        app.connect_to(self._own)
+        return app
 
     async def hire(
         self, *options: str, processes: int = 2, program: Program = WORKER, more: Mapping[str, str] | None = None
@@ -206,7 +215,7 @@ class Scene:
     async def _rest(self) -> dict[str, TaskRecord]:
         """Wait until every acknowledged task is final, or nothing has happened for longer than it may; return all."""
         lines, since = 0, time.monotonic()
-        async with self._reader() as app:
+        async with self.app() as app:
             while True:
                 account = Account(self.ledger.entries(), {})
                 open_ones = await _read(app, account.acknowledged.keys() - account.ended.keys())
@@ -219,14 +228,6 @@ class Scene:
                     if is_stuck or all(settled):
                         return records
                 await asyncio.sleep(0.2)  # nothing tells of rest
-
-    def _reader(self) -> App:
-        """Return the scene's own application, which reads records."""
-        app = load.new_app()
-        app.reconfigure(replace(app.settings, namespace=self.namespace))
-        assert self._own is not None
-        app.connect_to(self._own)
-        return app
 
     def __enter__(self) -> Self:
         return self
