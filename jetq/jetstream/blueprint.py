@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jetq.errors import TopologyMismatchError
-from jetq.jetstream.due_source import Config, due_source, is_sourced, sources
+from jetq.jetstream.due_source import due_source, is_sourced, sources
 from jetq.model.quantity import seconds
 from jetq.settings import Queue, Storage, StoreSettings
 from jetq.wire.names import (
@@ -25,6 +25,8 @@ from jetq.wire.names import (
     WORKERS,
     Names,
 )
+
+Config = dict[str, Any]
 
 NANOSECONDS: Final = 1_000_000_000
 ELECTION_TTL: Final = 10.0

@@ -9,34 +9,34 @@ from typing import Any
 
 from jetq.wire.names import Names
 
-Config = dict[str, Any]
+_Config = dict[str, Any]
 
 
-def due_source(names: Names, queue: str) -> Config:
+def due_source(names: Names, queue: str) -> _Config:
     """Plan the source, as streams are made with it."""
     return _spelled(names, names.due_subject(queue), names.items_subject(queue))
 
 
-def _spellings(names: Names, queue: str) -> tuple[Config, Config]:
+def _spellings(names: Names, queue: str) -> tuple[_Config, _Config]:
     due, items = names.due_subject(queue).removesuffix(">"), names.items_subject(queue).removesuffix(">")
     return due_source(names, queue), _spelled(names, f"{due}*", f"{items}{{{{wildcard(1)}}}}")
 
 
-def _spelled(names: Names, src: str, dest: str) -> Config:
+def _spelled(names: Names, src: str, dest: str) -> _Config:
     return {"name": names.schedules, "subject_transforms": [{"src": src, "dest": dest}]}
 
 
-def sources(config: Config) -> list[Config]:
+def sources(config: _Config) -> list[_Config]:
     """Return all sources of a stream."""
     return config.get("sources") or []
 
 
-def is_sourced(names: Names, queue: str, config: Config) -> bool:
+def is_sourced(names: Names, queue: str, config: _Config) -> bool:
     """Tell whether the due tasks of a queue come into its stream."""
     return respelled(names, queue, config) is not None
 
 
-def respelled(names: Names, queue: str, config: Config) -> Config | None:
+def respelled(names: Names, queue: str, config: _Config) -> _Config | None:
     """Return the configuration of a queue's stream with its source in the other spelling; None if it has none."""
     first, second = _spellings(names, queue)
     for place, source in enumerate(sources(config)):

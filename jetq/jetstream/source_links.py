@@ -28,9 +28,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from jetq.errors import PermissionDeniedError
-from jetq.jetstream.blueprint import NANOSECONDS
+from jetq.jetstream.blueprint import NANOSECONDS, Config
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.due_source import Config, is_sourced, respelled
+from jetq.jetstream.due_source import is_sourced, respelled
 from jetq.jetstream.lookup import find_stream
 from jetq.wire.names import Names
 
@@ -113,8 +113,8 @@ class SourceLinks:
         return found
 
     def _is_ours(self, queue: str, found: Config) -> bool:
-        clustered = (found.get("cluster") or {}).get("name")
-        return not clustered and is_sourced(self._names, queue, found["config"])
+        cluster: Config = found.get("cluster") or {}  # a single server has one as well, without a name
+        return not cluster.get("name") and is_sourced(self._names, queue, found["config"])
 
     def _is_broken(self, found: Config, *, mute: bool, waited: float) -> bool:
         """
