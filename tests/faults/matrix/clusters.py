@@ -86,9 +86,9 @@ SCENARIOS = (
     Scenario(
         "stream-leader-killed",
         "the leader of a stream is killed (3 servers)",
-        "`SIGKILL` to the server that leads the stream of the tasks; in the long form then to that of the queue, and of "
-        "the schedules. The two that are left elect another, which takes nats-server 4 to 9 s in which nothing can be "
-        "written; handlers go on. jetq goes on at once when there is a leader.",
+        "`SIGKILL` to the server that leads the stream of the tasks; in the long form then to that of the queue, and "
+        "of the schedules. The two that are left elect another, which takes nats-server 4 to 9 s in which nothing can "
+        "be written; handlers go on. jetq goes on at once when there is a leader.",
         stream_leader_killed,
     ),
     Scenario(
@@ -107,8 +107,8 @@ SCENARIOS = (
     Scenario(
         "rolling-restart-of-servers",
         "three servers are restarted, one after the other",
-        "As an upgrade does it: `SIGTERM`, start again, wait for `/healthz`, then the next. A server that stops in order "
-        "hands over what it leads, so nothing waits longer than a moment.",
+        "As an upgrade does it: `SIGTERM`, start again, wait for `/healthz`, then the next. A server that stops in "
+        "order hands over what it leads, so nothing waits longer than a moment.",
         rolling_restart,
     ),
 )
