@@ -76,6 +76,22 @@ async def store_full(scene: Scene) -> None:
 
 
 SCENARIOS = (
-    Scenario("disk-full", "the server's disk is full", "", disk_full),
-    Scenario("store-full", "the limit of the server's store is reached", "", store_full),
+    Scenario(
+        "disk-full",
+        "the server's disk is full",
+        "Another program fills the disk of the store, and removes its file some seconds later. nats-server 2.15 "
+        "answers no publish then, logs `no space left on device`, and must be restarted once there is space. Until "
+        "then `aenqueue` raises an `EnqueueTimeoutError` that names the disk; handlers that run go on, and their "
+        "results are written after that. Keep an eye on the disk, and set `max_file_store` to less than it holds.",
+        disk_full,
+    ),
+    Scenario(
+        "store-full",
+        "the limit of the server's store is reached",
+        "Tasks that wait reach `max_file_store`, and are deleted some seconds later. `aenqueue` raises "
+        "`StoreFullError`; workers log `delivery left` and try again. nats-server 2.15 forgets the delayed tasks and "
+        "retries that fall due meanwhile: the janitor brings them with its next pass (a quick one here, else within "
+        "ten minutes), or `jetq tasks repair` after half a minute.",
+        store_full,
+    ),
 )
