@@ -29,7 +29,7 @@ from jetq.wire.flows import flow_of_marker
 
 _AT_ONCE: Final = 50
 _OLD_MARKER: Final = timedelta(seconds=60)
-"""A younger marker without a record may be of an enqueue that is under way."""
+"""A younger marker may be of an enqueue, or of a retry, that has not written the blocked record yet."""
 
 
 class BlockedPass:
@@ -94,6 +94,8 @@ class BlockedPass:
                 await links.unmark(task_id, through=marker.seq)
         elif stored.record.state is not State.BLOCKED:
             await dependents.settle(task_id)
+            if stored.record.is_final and self._age(marker) > _OLD_MARKER:
+                await links.unmark(task_id, through=marker.seq)
         elif flow is FlowState.ABORTED:
             await abandon_one(self._backend, task_id, flow_id)
         elif flow_id and flow_id in stored.record.pending:
