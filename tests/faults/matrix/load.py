@@ -12,6 +12,7 @@ from jetq.app.application import App
 from jetq.execution.context import Context
 from jetq.model.retry import Fixed
 from jetq.settings import JanitorSettings, Queue, Settings, StoreSettings
+from tests.faults.matrix.clock import follow_if_told
 from tests.faults.matrix.ledger import Ledger
 from tests.faults.program import LEASE
 
@@ -23,6 +24,8 @@ JANITOR_EVERY = 3.0
 """Seconds, of a quick janitor; the others would come too late to hide what is wrong."""
 RUN = 0.1
 """Seconds that a handler takes."""
+BLOCKED = 3.0
+"""Seconds that one takes which blocks the loop; longer than the lease."""
 SLOW, SLOW_RUN = "slow", 4 * LEASE
 """A task that outlasts its lease, and the seconds that it takes."""
 
@@ -35,6 +38,7 @@ def new_app() -> App:
     return App("matrix", queues=[Queue("DEFAULT", lease=LEASE)], retry=Fixed(0.3), settings=settings)
 
 
+follow_if_told()
 app = new_app()
 ledger = Ledger(Path(os.environ.get(LEDGER, os.devnull)))
 
@@ -56,7 +60,7 @@ def noted(ctx: Context, worker: object) -> Iterator[None]:
 
 
 @app.task("plain")
-async def plain(ctx: Context) -> None:
+async def plain(ctx: Context, ballast: str = "") -> None:  # noqa: ARG001 - it is carried, and of no use
     """Run in the loop, as most tasks do."""
     with noted(ctx, os.getpid()):
         await asyncio.sleep(RUN)
@@ -77,6 +81,13 @@ async def retried(ctx: Context) -> None:
         await asyncio.sleep(RUN)
         if ctx.tries == 1:
             raise ValueError("as asked")
+
+
+@app.task("block")
+async def block(ctx: Context) -> None:
+    """Keep the loop from everything else, reading included."""
+    with noted(ctx, os.getpid()):
+        time.sleep(BLOCKED)  # noqa: ASYNC251 - that is the point
 
 
 @app.task("thread")

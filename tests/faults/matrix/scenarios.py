@@ -1,6 +1,6 @@
 """All rows of the matrix, in the order of the page."""
 
-from tests.faults.matrix import absences, clusters, deaths, partitions, shortages
+from tests.faults.matrix import absences, clusters, deaths, disturbances, partitions, shortages
 
 SCENARIOS = (
     *deaths.SCENARIOS,
@@ -8,4 +8,5 @@ SCENARIOS = (
     *shortages.SCENARIOS,
     *clusters.SCENARIOS,
     *partitions.SCENARIOS,
+    *disturbances.SCENARIOS,
 )
