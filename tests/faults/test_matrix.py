@@ -13,7 +13,7 @@ from tests.faults.matrix.scene import Scenario
 pytestmark = pytest.mark.faults
 
 FORMS = [
-    pytest.param(False, marks=pytest.mark.timeout(60), id="short"),
+    pytest.param(False, marks=pytest.mark.timeout(90), id="short"),
     pytest.param(True, marks=[pytest.mark.nightly, pytest.mark.timeout(600)], id="long"),
 ]
 

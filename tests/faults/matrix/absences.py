@@ -1,6 +1,7 @@
 """Scenarios in which the one server is restarted, killed, away for a while, or lets nobody in."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,10 @@ from jetq.jetstream.address import find_address
 from jetq.settings import ConnectionSettings
 from tests.authorities import Operator, creds_text, user_key
 from tests.faults.matrix.scene import Scenario, Scene
-from tests.servers import TestServer
+from tests.servers import TestServer, until
+
+BALLAST = 60_000
+"""Bytes; more than that does not travel with the item."""
 
 
 async def gone_and_back(scene: Scene, server: TestServer, go: Callable[[], None], *, away: float = 0.0) -> None:
@@ -70,6 +74,31 @@ async def revoked(scene: Scene, server: TestServer, extra: str, then: Callable[[
     await scene.goes_on()
 
 
+async def slow_consumer(scene: Scene) -> None:
+    """Let a handler block a worker's loop while more arrives than the sockets hold, so that the server cuts it off."""
+    server = scene.serve('write_deadline: "300ms"')
+    await scene.hire("-c", "300", processes=1)
+    scene.produce(rate=20.0)
+    await scene.goes_on()
+    async with scene.app() as app:
+        for number in range(1, 1 + int(scene.span(1, 5))):
+            for _ in range(5):  # it is cut off the first time unless the machine is very busy
+                await scene.enqueue(app, "block")
+                await scene.enqueue(app, "plain", {"ballast": "." * BALLAST}, count=300)
+                with contextlib.suppress(TimeoutError):
+                    await until(lambda count=number: cut_off(server) >= count, 6)
+                    break
+            assert cut_off(server) >= number
+            scene.fault("cut")
+            await scene.goes_on()
+
+
+def cut_off(server: TestServer) -> int:
+    """Return how often the server gave up a slow consumer."""
+    assert server.process is not None
+    return server.process.log().count("Slow Consumer")
+
+
 def issue(operator: Operator, file: Path) -> str:
     """Write a creds file of a new user, in one step, and return the user's public key."""
     key, fresh = user_key(), file.with_suffix(".new")
@@ -89,16 +118,16 @@ SCENARIOS = (
     Scenario(
         "server-killed",
         "nats-server is killed",
-        "`SIGKILL`, and a new process on the same store. What was acknowledged is there. What it had handed to workers "
-        "comes a second time, and they know it as theirs.",
+        "`SIGKILL`, and a new process on the same store. What was acknowledged is there. What it had handed to "
+        "workers comes a second time, and they know it as theirs.",
         server_killed,
     ),
     Scenario(
         "server-away",
         "nats-server is away for a minute (5 s in the short form)",
-        "Killed, and started only later, with producers and workers running. Workers try to reconnect without an end, "
-        "at most 2 s apart; `aenqueue` raises `EnqueueTimeoutError` after `enqueue_timeout`. The longest stall is the "
-        "time that it is away, and a little.",
+        "Killed, and started only later, with producers and workers running. Workers try to reconnect without an "
+        "end, at most 2 s apart; `aenqueue` raises `EnqueueTimeoutError` after `enqueue_timeout`. The longest stall "
+        "is the time that it is away, and a little.",
         server_away,
     ),
     Scenario(
@@ -108,5 +137,13 @@ SCENARIOS = (
         "holds a new user already, once before. jetq reads the file for every attempt to connect, so nothing need be "
         "restarted. Meanwhile the log says `connection lost` with the server's reason.",
         credentials_rotated,
+    ),
+    Scenario(
+        "slow-consumer",
+        "a worker reads too slowly",
+        "A handler blocks the event loop for 3 s while 300 tasks of 60 kB arrive; the server (`write_deadline` 0.3 s "
+        "here, 10 s by default) calls the worker a slow consumer and cuts it off. The worker connects again when its "
+        "loop is free; what it had is delivered anew. The log names the handler in `event loop is blocked`.",
+        slow_consumer,
     ),
 )

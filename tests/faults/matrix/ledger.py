@@ -188,6 +188,13 @@ class Account:
                 if not self._died(run) and "cut" not in run.words and task not in self._robbed:
                     yield f"{task} ran again, and attempt {run.attempt} in {run.worker} was neither killed nor robbed"
 
+    def uncounted(self) -> Iterator[str]:
+        """Name the tasks whose records count fewer deaths of workers than made them run again."""
+        for task, record in self._records.items():
+            died = sum(map(self._died, self._extra(task)))
+            if record.crashes < died:
+                yield f"{task} ran again after {died} deaths, and its record counts {record.crashes}"
+
     def unfounded(self) -> Iterator[str]:
         """Name the tasks that ended without success though no worker died three times under them."""
         for task in self.acknowledged:
@@ -280,7 +287,7 @@ class Account:
             recovery=recovery,
             wait=max(waits.values(), default=0.0),
             errors=tuple(sorted(set(self._refused.values()))),
-            problems=(*silent, *lost, *self.unexcused(), *self.unfounded(), *hung, *stalled),
+            problems=(*silent, *lost, *self.unexcused(), *self.uncounted(), *self.unfounded(), *hung, *stalled),
         )
 
 

@@ -34,6 +34,7 @@ from jetq.app.application import App
 from jetq.errors import TaskNotFoundError
 from jetq.jetstream.address import Address
 from jetq.model.record import TaskRecord
+from jetq.wire.ids import new_id
 from tests.faults.conftest import ROOT
 from tests.faults.matrix import load
 from tests.faults.matrix.ledger import PATIENCE, Account, Ledger, Verdict
@@ -149,6 +150,15 @@ class Scene:
         await asyncio.gather(*(self.hire(processes=processes) for _ in range(services)))
         self.produce()
         await self.goes_on()
+
+    async def enqueue(self, app: App, kind: str, payload: object = None, *, count: int = 1) -> None:
+        """Enqueue tasks together, beside those of the producers."""
+        tasks = [new_id() for _ in range(count)]
+        for task in tasks:
+            self.ledger.note("offered", task)
+        await app.aenqueue_many(app.s(kind, payload, id=task) for task in tasks)
+        for task in tasks:
+            self.ledger.note("acknowledged", task, 0)
 
     # What happens
 

@@ -83,9 +83,13 @@ def test_a_second_run_without_a_death_is_a_problem() -> None:
 
 @pytest.mark.parametrize("excuse", ["died 3.5 77", "cut 3.5 a 1 77", "lost 6 a"])
 def test_a_second_run_is_counted_and_excused_by_a_death_or_a_lost_lease(excuse: str) -> None:
-    verdict = account(f"{AGAIN}{excuse}\n", record()).verdict()
+    verdict = account(f"{AGAIN}{excuse}\n", record(crashes=1)).verdict()
 
     assert (verdict.problems, verdict.doubled) == ((), 1)
+
+
+def test_a_second_run_after_a_death_that_the_record_does_not_count_is_a_problem() -> None:
+    assert "ran again after 1 deaths, and its record counts 0" in problems(f"{AGAIN}died 3.5 77\n", record())
 
 
 @pytest.mark.parametrize("stranger", ["died 3.5 78", "cut 3.5 b 1 77", "lost 6 b"])
@@ -97,8 +101,8 @@ def test_a_run_in_a_process_is_excused_by_the_death_of_the_process_or_of_its_wor
     ledger = AGAIN.replace("77", "76+77")
 
     assert "ran again" in problems(ledger, record())
-    assert problems(f"{ledger}died 4 76\n", record()) == ""
-    assert problems(f"{ledger}died 4 77\n", record()) == ""
+    assert problems(f"{ledger}died 4 76\n", record(crashes=1)) == ""
+    assert problems(f"{ledger}died 4 77\n", record(crashes=1)) == ""
 
 
 def test_the_run_after_one_that_failed_as_told_is_not_doubled() -> None:
