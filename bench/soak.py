@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -138,7 +138,7 @@ def measure(tasks: int, generations: int, tell: Callable[[str], None]) -> Report
 
 
 @contextmanager
-def _supervisor(url: str, log: Path, max_tasks: int) -> Iterator["subprocess.Popen[bytes]"]:
+def _supervisor(url: str, log: Path, max_tasks: int) -> Generator["subprocess.Popen[bytes]", None, None]:
     options = ("-p", str(PROCESSES), "--max-tasks-per-child", str(max_tasks), "--metrics", "127.0.0.1:0")
     command = [sys.executable, "-m", "jetq", "worker", "bench.soak:app", *options, "--log-level", "error"]
     environment = os.environ | {"BENCH_URL": url, "BENCH_LOG": str(log)}
@@ -168,7 +168,7 @@ class Watch:
         self._over = threading.Event()
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self) -> Generator[None, None, None]:
         """Watch from a thread."""
         thread = threading.Thread(target=self._watch)
         thread.start()
