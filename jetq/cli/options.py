@@ -54,7 +54,7 @@ Exclude = Annotated[
     typer.Option("--exclude", metavar="NAME", help="Queues not to serve, repeated or comma-separated."),
 ]
 Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", help="Tasks that run at one time.")]
-Burst = Annotated[bool, typer.Option("--burst", help="Exit when the queues are empty.")]
+Burst = Annotated[bool, typer.Option("--burst", help="Exit when the queues are empty, or paused.")]
 ShutdownTimeout = Annotated[
     str,
     typer.Option("--shutdown-timeout", metavar="TIME", help="What running tasks get to end once the worker stops."),
