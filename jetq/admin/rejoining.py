@@ -4,9 +4,9 @@ rejoining: start a task again that ended before all of its parents were counted.
 It was cancelled while it waited, or became unreachable; its ``pending`` says which parents it had not counted. Unless
 one of these failed it, it is blocked again, and what follows is that of an enqueue (`jetstream.dependents`): marker →
 blocked record → a look at the parents, of which those that have not ended learn of it, and those that have give their
-results. Who dies in between leaves a marker without a blocked record, which the pass over the markers removes once it is
-old, or a blocked record that this pass looks after. The old end of the task is there until the blocked record is, and
-whoever concludes something from it leaves the marker, since that is younger.
+results. Who dies in between leaves a marker without a blocked record, which the pass over the markers removes once it
+is old, or a blocked record that this pass looks after. The old end of the task is there until the blocked record is,
+and whoever concludes something from it leaves the marker, since that is younger.
 
 A task that a parent failed runs alone, without that parent's result. One with a parameter that takes this result would
 get nothing in its place, so that is refused.
