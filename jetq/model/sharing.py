@@ -72,7 +72,9 @@ class Fair:
         self._back = _ROUND // min(weights, default=1)
 
     def share_out(self, room: int, held: Sequence[int], wanted: Sequence[int]) -> list[int]:
-        """Share out one slot after the other."""
+        """Share out one slot after the other, unless there is enough for all."""
+        if sum(wanted) <= room:
+            return list(wanted)
         has, given, wishes = list(held), [0] * len(self._weights), list(wanted)
         turns, last = list(self._turns), list(self._last)
         for step in range(min(room, sum(wishes))):
