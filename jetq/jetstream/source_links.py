@@ -20,14 +20,22 @@ lost, whenever whoever does this dies: it is one update of a stream, which the s
 Every process that is connected does this after it has reconnected, for the queues that it uses. Two that do it at one
 time write the same, since both have read the same. One request tells of all queues that are well.
 
-A queue in a cluster is left alone: there the consumer is another server's and is found again by other means.
+In a cluster there is no restart of all, but streams and consumers get other leaders. After more than half of the
+servers were away, every second time the queue's new leader asks for the consumer before somebody leads that one, gets
+no answer that it can use, and asks again only after up to 40 s. So it is looked at from when a server refuses to
+deliver, since nobody leads, until the consumer has a listener; and as soon as the consumer has a leader and still no
+listener for a few seconds, the source is set up anew in the same way. How many seconds is drawn by lot, and begins
+again when somebody else was first: many who set it up at one time would keep each other from it.
 """
 
 import asyncio
+import random
 from collections.abc import Iterable
 from typing import Final
 
-from jetq.errors import PermissionDeniedError
+from msgspec import Struct
+
+from jetq.errors import PermissionDeniedError, ServerTimeoutError
 from jetq.jetstream.blueprint import NANOSECONDS, Config
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.due_source import is_sourced, respelled
@@ -36,6 +44,8 @@ from jetq.wire.names import Names
 
 _WATCHED: Final = 6.0
 """Seconds for which sources are looked at after a reconnect."""
+_WATCHED_IN_CLUSTER: Final = 60.0
+"""The same in a cluster, where elections come first; begun anew by each refusal."""
 _FIRST_LOOK: Final = 0.1
 """Seconds between the first two looks. It doubles with each, up to :data:`_LAST_LOOK`."""
 _LAST_LOOK: Final = 0.5
@@ -43,6 +53,29 @@ _SET_UP: Final = 1.0
 """Seconds in which a server that sets a source up has done so; it takes up to 0.2 before it begins."""
 _HEARTBEATS: Final = 2.5
 """Seconds without any sign of a source after which it is not linked; it gives one every second."""
+_PATIENCE: Final = (2.0, 5.0)
+"""Seconds, at least and at most, for which the leaders of a cluster may link a source by themselves."""
+
+
+class _Doubt(Struct):
+    """
+    A queue whose source may not be linked.
+
+    Attributes:
+        since: When the server began to have time for it.
+        mute: The source's consumer was there in the last look, and nobody listened to it.
+        spelling: Of its sources, in the last look.
+        patience: Seconds for the leaders of a cluster.
+    """
+
+    since: float
+    mute: bool = False
+    spelling: object = None
+    patience: float = 0.0
+
+    def begin_anew(self, since: float) -> None:
+        """Give the server time."""
+        self.since, self.mute, self.patience = since, False, random.uniform(*_PATIENCE)  # noqa: S311 - no secret
 
 
 class SourceLinks:
@@ -58,44 +91,59 @@ class SourceLinks:
         self._connection = connection
         self._names = names
         self._denied = False
+        self._in_cluster = False
+        self._until = 0.0
+        self._is_watching = False
 
     async def mend(self, queues: Iterable[str]) -> None:
         """
         Link the sources of queues again if the server has not, and return when they are, or when it has had its time.
 
-        A user who may not look or change a stream leaves that to others, and to the server.
+        A user who may not look or change a stream leaves that to others, and to the server. While this is under way, a
+        second call only makes it last longer.
 
         Raises:
             ServerError: No answer, or a refusal.
         """
-        if self._denied:
+        self._until = _now() + (_WATCHED_IN_CLUSTER if self._in_cluster else _WATCHED)
+        if self._denied or self._is_watching:
             return
+        self._is_watching = True
         try:
-            await self._mend(set(queues))
+            await self._watch({queue: _Doubt(_now()) for queue in queues})
         except PermissionDeniedError:
             self._denied = True
+        finally:
+            self._is_watching = False
 
-    async def _mend(self, queues: set[str]) -> None:
-        loop = asyncio.get_running_loop()
-        until, rest = loop.time() + _WATCHED, _FIRST_LOOK
-        changed = dict.fromkeys(queues, loop.time())
-        mute = set[str]()
-        while changed and loop.time() < until:
-            consumers = await self._consumers()
-            for queue, since in list(changed.items()):
-                bound = consumers.get(self._names.due_subject(queue))
-                found = None if bound else await find_stream(self._connection, self._names.queue(queue))
-                if found is None or not self._is_ours(queue, found):
-                    del changed[queue]
-                elif self._is_broken(found, mute=queue in mute and bound is False, waited=loop.time() - since):
-                    await self._change(queue, found["config"])
-                    changed[queue] = loop.time()
-                    mute.discard(queue)
-                elif bound is False:
-                    mute.add(queue)
-            if changed:
+    async def _watch(self, doubts: dict[str, _Doubt]) -> None:
+        rest = _FIRST_LOOK
+        while doubts and _now() < self._until:
+            try:
+                await self._look(doubts)
+            except ServerTimeoutError:
+                if not self._in_cluster:
+                    raise
+            if doubts:
                 await asyncio.sleep(rest)
                 rest = min(2 * rest, _LAST_LOOK)
+
+    async def _look(self, doubts: dict[str, _Doubt]) -> None:
+        """Look at those in doubt, set up anew what is not linked, and leave out who is well."""
+        consumers = await self._consumers()
+        for queue, doubt in list(doubts.items()):
+            bound = consumers.get(self._names.due_subject(queue))
+            found = None if bound else await find_stream(self._connection, self._names.queue(queue))
+            if found is None or not is_sourced(self._names, queue, found["config"]):
+                del doubts[queue]
+            elif self._in_cluster and (bound is None or found["config"]["sources"] != doubt.spelling):
+                doubt.spelling = found["config"]["sources"]  # nobody leads the consumer, or somebody else was first
+                doubt.begin_anew(_now())
+            elif self._is_broken(found, doubt, is_mute=bound is False):
+                await self._change(queue, found["config"])
+                doubt.begin_anew(_now())
+            elif bound is False:
+                doubt.mute = True
 
     async def _consumers(self) -> dict[str, bool]:
         """Return the due subjects of the consumers that feed queues, and whether anybody listens to each."""
@@ -109,31 +157,36 @@ class SourceLinks:
                 if subject.endswith(".*"):
                     subject = f"{subject[:-1]}>"
                 found[subject] = bool(consumer.get("push_bound"))
+                cluster: Config = consumer.get("cluster") or {}
+                self._in_cluster = bool(cluster.get("name"))
             offset, total = offset + max(len(consumers), 1), page.get("total", 0)
         return found
 
-    def _is_ours(self, queue: str, found: Config) -> bool:
-        cluster: Config = found.get("cluster") or {}  # a single server has one as well, without a name
-        return not cluster.get("name") and is_sourced(self._names, queue, found["config"])
-
-    def _is_broken(self, found: Config, *, mute: bool, waited: float) -> bool:
+    def _is_broken(self, found: Config, doubt: _Doubt, *, is_mute: bool) -> bool:
         """
         Whether the server will not link a source soon.
 
         Args:
             found: What it says of the queue's stream.
-            mute: The source's consumer was there in the last look and is there now, and nobody listens to it.
-            waited: Seconds since this began, or since the source's words were changed.
+            doubt: What is known of it.
+            is_mute: The source's consumer is there, and nobody listens to it.
         """
         source = next((one for one in found.get("sources") or () if one["name"] == self._names.schedules), None)
         if source is None:
             return False
-        silent = source.get("active", -1) / NANOSECONDS
-        if silent < 0 or source.get("error"):
+        silent, waited = source.get("active", -1) / NANOSECONDS, _now() - doubt.since
+        is_unlinked = silent < 0 or bool(source.get("error"))
+        if self._in_cluster:
+            return waited > doubt.patience and (is_unlinked or silent > _HEARTBEATS)
+        if is_unlinked:
             return waited > _SET_UP
-        return mute or silent > _HEARTBEATS
+        return (is_mute and doubt.mute) or silent > _HEARTBEATS
 
     async def _change(self, queue: str, config: Config) -> None:
         changed = respelled(self._names, queue, config)
         if changed is not None:
             await self._connection.api(f"STREAM.UPDATE.{self._names.queue(queue)}", changed)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -244,6 +244,7 @@ class Worker:
                 name,
                 on_delivery=self._fetcher.on_delivery,
                 on_credit=self._fetcher.refill,
+                on_leaderless=backend.link_sources,
             )
             for name in desk.bound
         }
