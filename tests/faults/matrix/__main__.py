@@ -15,6 +15,9 @@ from pathlib import Path
 from tests.faults.matrix.page import PAGE, figures_of, play, text
 from tests.faults.matrix.scenarios import SCENARIOS
 
+SHOWN = 20
+"""Problems of one scenario that are printed."""
+
 
 def main(names: list[str]) -> int:
     """Play, print and write."""
@@ -29,7 +32,7 @@ def main(names: list[str]) -> int:
         with tempfile.TemporaryDirectory() as folder:
             namespace = f"T{secrets.token_hex(4).upper()}"
             row = asyncio.run(play(scenario, Path(folder), namespace, long=True))
-        print(row.line(), *row.verdict.problems, sep="\n  ", flush=True)  # noqa: T201 - a program
+        print(row.line(), *row.verdict.problems[:SHOWN], sep="\n  ", flush=True)  # noqa: T201 - a program
         if row.verdict.problems:
             status = 1
             continue

@@ -5,12 +5,9 @@ import random
 
 from jetq.worker.ownership import SETTLE_DOWN
 from tests.faults.matrix.scene import SWIFT, Scenario, Scene
-from tests.faults.process_table import lives, parent_of, running
-from tests.faults.service import PATIENCE, Service
+from tests.faults.process_table import lives
+from tests.faults.service import PATIENCE
 from tests.integration.watching import eventually
-
-POOL = b"jetq.runtime.pool_program"
-"""What the command line of a process for handlers holds."""
 
 
 async def nothing(scene: Scene) -> None:
@@ -58,27 +55,29 @@ async def has_ended(family: list[int]) -> None:
 
 
 async def pool_processes_killed(scene: Scene) -> None:
-    """Kill processes of handlers at random."""
+    """Kill processes of handlers while handlers run in them."""
     scene.serve()
-    service = await scene.hire("--pool-processes", "2")
+    await scene.hire("--pool-processes", "2")
     scene.produce(rate=20.0, kinds=("process", "process", "plain"))
     await scene.goes_on()
     for _ in range(int(scene.span(5, 50))):
-        await asyncio.sleep(random.uniform(0.2, 0.6))  # noqa: S311 - no secret
-        scene.kill(random.choice(await handler_processes(service)))  # noqa: S311 - as above
-    await scene.goes_on()
+        scene.kill(await busy_process(scene))
+        await scene.goes_on(6)  # a process needs a moment to start: the fault is to be its death, not a lack of them
 
 
-async def handler_processes(service: Service) -> list[int]:
-    """Return the processes for handlers; there are some, or will be soon."""
-    found: list[int] = []
+async def busy_process(scene: Scene) -> int:
+    """Return a process in which a handler has just begun."""
+    begin, found = scene.ledger.size(), [0]
 
-    async def are_there() -> bool:
-        found[:] = [pid for pid in running(POOL) if parent_of(pid) in service.children()]
-        return bool(found)
+    async def is_there() -> bool:
+        seen = scene.ledger.entries(begin)
+        over = {entry.fields for entry in seen if entry.word == "end"}
+        busy = [entry.fields for entry in seen if entry.word == "start" and entry.fields not in over]
+        found[0] = max((int(run[2].partition("+")[2] or 0) for run in busy), default=0)
+        return found[0] > 0
 
-    await eventually(are_there)
-    return found
+    await eventually(is_there)
+    return found[0]
 
 
 SCENARIOS = (
@@ -91,23 +90,23 @@ SCENARIOS = (
     Scenario(
         "children-killed",
         "processes of a worker are killed",
-        "`SIGKILL` to one of three children of `jetq worker -p 3`, at random, again and again (as the kernel does when "
-        "memory is short). The supervisor knows what the dead one had in flight and gives it to a sibling at once; "
-        "those runs are repeated, and cost their tasks a try each. A user sees `child is replaced` in the log.",
+        "`SIGKILL` to one of three children of `jetq worker -p 3`, at random, again and again (as the kernel does "
+        "when memory is short). The supervisor knows what the dead one had in flight and gives it to a sibling at "
+        "once; those runs are repeated, and cost their tasks a try each. A user sees `child is replaced` in the log.",
         children_killed,
     ),
     Scenario(
         "supervisor-killed",
         "a supervisor and a child of it are killed",
-        "`SIGKILL` to both at one moment, so that nobody hands over what the child had. Its tasks run elsewhere after "
-        "the lease; the orphaned child finishes what it runs, and ends; a new service takes its place.",
+        "`SIGKILL` to both at one moment, so that nobody hands over what the child had. Its tasks run elsewhere "
+        "after the lease; the orphaned child finishes what it runs, and ends; a new service takes its place.",
         supervisor_killed,
     ),
     Scenario(
         "pool-processes-killed",
         'processes of `pool="process"` are killed',
-        "`SIGKILL` to processes in which handlers run, at random. Each costs the task in it a try; the worker makes a "
-        "new process, and no other task notices.",
+        "`SIGKILL` to processes in which handlers run. Each costs the task in it a try; the worker makes a new "
+        "process, and no other task notices.",
         pool_processes_killed,
     ),
 )

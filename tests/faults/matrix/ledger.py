@@ -59,9 +59,15 @@ class Ledger:
         """Append a line, whole."""
         os.write(self._stream, f"{word} {time.monotonic():.6f} {' '.join(map(str, fields))}\n".encode())
 
-    def entries(self) -> list[Entry]:
-        """Read all of it."""
-        return [Entry.of(line) for line in self.path.read_text().splitlines()]
+    def size(self) -> int:
+        """Return how many bytes were written so far."""
+        return self.path.stat().st_size
+
+    def entries(self, begin: int = 0) -> list[Entry]:
+        """Read all of it, or what was written behind so many bytes."""
+        with self.path.open() as file:
+            file.seek(begin)
+            return [Entry.of(line) for line in file]
 
     def close(self) -> None:
         """Close the file."""

@@ -187,12 +187,14 @@ class Scene:
 
     async def goes_on(self, count: int = FIRST, *, within: float = 60.0) -> None:
         """Wait until so many tasks were completed that were acknowledged after this call."""
-        begin = time.monotonic()
+        begin = self.ledger.size()
 
         async def enough() -> bool:
-            account = Account(self.ledger.entries(), {})
-            fresh = {task for task, due in account.acknowledged.items() if due >= begin}
-            return len(fresh & account.ended.keys()) >= count
+            seen = self.ledger.entries(begin)
+            fresh, ended = (
+                {entry.fields[0] for entry in seen if entry.word == word} for word in ("acknowledged", "end")
+            )
+            return len(fresh & ended) >= count
 
         await eventually(enough, within=within)
 
