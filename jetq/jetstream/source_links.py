@@ -22,10 +22,10 @@ time write the same, since both have read the same. One request tells of all que
 
 In a cluster there is no restart of all, but streams and consumers get other leaders. After more than half of the
 servers were away, every second time the queue's new leader asks for the consumer before somebody leads that one, gets
-no answer that it can use, and asks again only after up to 40 s. So it is looked at from when a server refuses to
-deliver, since nobody leads, until the consumer has a listener; and as soon as the consumer has a leader and still no
-listener for a few seconds, the source is set up anew in the same way. How many seconds is drawn by lot, and begins
-again when somebody else was first: many who set it up at one time would keep each other from it.
+no answer that it can use, and asks again only after up to 40 s. So it is looked at from when the server refuses to
+deliver, since nobody leads, or falls silent, until the consumer has a listener; and as soon as it has a leader, and
+still no listener for a few seconds, the source is set up anew in the same way. How many seconds is drawn by lot,
+and begins again when somebody else was first: many who set it up at one time would keep each other from it.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ _SET_UP: Final = 1.0
 """Seconds in which a server that sets a source up has done so; it takes up to 0.2 before it begins."""
 _HEARTBEATS: Final = 2.5
 """Seconds without any sign of a source after which it is not linked; it gives one every second."""
-_PATIENCE: Final = (2.0, 5.0)
+_PATIENCE: Final = (1.0, 3.0)
 """Seconds, at least and at most, for which the leaders of a cluster may link a source by themselves."""
 
 

@@ -244,7 +244,7 @@ class Worker:
                 name,
                 on_delivery=self._fetcher.on_delivery,
                 on_credit=self._fetcher.refill,
-                on_leaderless=backend.link_sources,
+                on_trouble=backend.link_sources,
             )
             for name in desk.bound
         }
