@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +44,7 @@ ledger = Ledger(Path(os.environ.get(LEDGER, os.devnull)))
 
 
 @contextmanager
-def noted(ctx: Context, worker: object) -> Iterator[None]:
+def noted(ctx: Context, worker: object) -> Generator[None]:
     """Note the start and the end of a run."""
     run = (ctx.task_id, ctx.attempt, worker)
     ledger.note("start", *run)

@@ -78,8 +78,8 @@ class Row(NamedTuple):
             f"{said.stall:.1f} s",
             f"{said.recovery:.1f} s",
             f"{said.wait:.1f} s",
-            str(said.unacknowledged),
-            str(said.stored),
+            f"{said.unacknowledged:,}",
+            f"{said.stored:,}",
         )
 
     def line(self) -> str:
@@ -103,7 +103,7 @@ def table(rows: Iterable[Sequence[str]]) -> str:
 def figures_of(page: str) -> dict[str, Figures]:
     """Read the figures of a page, by the fault."""
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
-    return {fault: tuple(cells) for fault, *cells in rows[2:]}
+    return {fault: tuple(cells) for fault, *cells in rows[2:] if len(cells) == len(HEAD) - 1 and all(cells)}
 
 
 async def play(scenario: Scenario, folder: Path, namespace: str, *, long: bool) -> Row:

@@ -135,7 +135,7 @@ class Scene:
     ) -> Service:
         """Start workers under a supervisor, and wait until they take tasks."""
         size = (str(processes), APP) if program is SWIFT else ("-p", str(processes), *options)
-        service = Service((*program, *size), self.environment | (more or {}))
+        service = Service((*program, *size), {**self.environment, **(more or {})})
         self.services.append(service)
         await service.ready(processes)
         return service
