@@ -58,16 +58,17 @@ async def back(cluster: TestCluster, *servers: TestServer) -> None:
 async def two_killed(scene: Scene) -> None:
     """Kill two of three, so that nobody may lead, and start them again."""
     cluster = await at_work(scene)
-    first = cluster.named(cluster.leaders()[META])
-    second = next(server for server in cluster.servers if server is not first)
-    scene.down("majority")
-    for server in (first, second):
-        await asyncio.to_thread(server.kill)
-    await asyncio.sleep(scene.span(2, 40))
-    await back(cluster, first, second)
-    await cluster.is_led()
-    scene.up("majority")
-    await scene.goes_on()
+    for away in (2.0, 10.0, 40.0)[: int(scene.span(1, 3))]:
+        first = cluster.named(cluster.leaders()[META])
+        second = next(server for server in cluster.servers if server is not first)
+        scene.down("majority")
+        for server in (first, second):
+            await asyncio.to_thread(server.kill)
+        await asyncio.sleep(away)
+        await back(cluster, first, second)
+        await cluster.is_led()
+        scene.up("majority")
+        await scene.goes_on()
 
 
 async def rolling_restart(scene: Scene) -> None:
