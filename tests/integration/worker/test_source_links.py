@@ -133,6 +133,24 @@ async def test_a_restart_amid_many_delayed_tasks_loses_none_and_runs_none_twice(
 
 
 @RESTARTS
+async def test_what_came_to_its_queue_right_before_a_restart_runs_once(
+    ran: Ran, own_server: TestServer, namespace: str, restart: Restart
+) -> None:
+    async with AsyncExitStack() as workers:
+        for _ in range(2):
+            await workers.enter_async_context(Worker(ran.app, settings=WorkerSettings(concurrency=4)))
+        handles = [await ran.app.aenqueue("note", {"number": n, "seconds": 0.8 * n}, delay=0.2) for n in range(4)]
+        await ran.saw(*range(4))
+        await asyncio.to_thread(restart, own_server)
+        await asyncio.gather(*(handle.aresult(20) for handle in handles))
+        async with await Connection.open(own_server.address, name="test") as connection:
+            await nothing_waits(connection, Names(namespace).schedules)
+            await nothing_waits(connection, Names(namespace).queue("DEFAULT"))
+
+    assert ran.counts == dict.fromkeys(range(4), 1)
+
+
+@RESTARTS
 async def test_each_idle_worker_takes_a_task_soon_after_a_restart(
     ran: Ran, own_server: TestServer, restart: Restart
 ) -> None:
