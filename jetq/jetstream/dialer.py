@@ -3,7 +3,7 @@ dialer: finds a server that takes us, the first time and every time after.
 
 The first time, each server is tried once within the connect time-out, and a failure is an error: somebody waits for
 it. Later it tries for ever, with short waits that no two clients share, and also on servers of the cluster that it
-was told of.
+was told of; first on others than the last one.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class Dialer:
         while True:
             await asyncio.sleep(self._wait * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
             self._wait = min(self._wait * 2, _LONGEST_WAIT)
-            for server in _shuffled((*self._address.servers, *self._discovered())):
+            for server in self._candidates():
                 failures: list[Failure] = []
                 link = await self._try(server, self._timeout, failures)
                 if link is not None:
@@ -94,17 +94,27 @@ class Dialer:
         self._last, self._last_began = link, self._now()
         return link
 
+    def _candidates(self) -> list[ServerUrl]:
+        """
+        Return all servers in any order, that of the last link at the end.
+
+        It may take connections and be of no use: cut off from the others of its cluster, or frozen.
+        """
+        last = None if self._last is None else _place(self._last.server)
+        found = _shuffled((*self._address.servers, *self._discovered()))
+        return sorted(found, key=lambda server: _place(server) == last)
+
     def _discovered(self) -> list[ServerUrl]:
         """Return the other servers of the cluster; they take the credentials and the certificate name of the last."""
         if self._last is None:
             return []
-        known = {(server.host, server.port) for server in self._address.servers}
+        known = set(map(_place, self._address.servers))
         last = self._last.server
         found: list[ServerUrl] = []
         for text in self._last.info.get("connect_urls") or ():
             host, _, port = str(text).rpartition(":")
             other = ServerUrl(last.scheme, host.strip("[]"), int(port), last.credentials, last.tls_name or last.host)
-            if (other.host, other.port) not in known:
+            if _place(other) not in known:
                 found.append(other)
         return found
 
@@ -115,6 +125,10 @@ class Dialer:
 
 def _shuffled(servers: tuple[ServerUrl, ...]) -> list[ServerUrl]:
     return random.sample(servers, len(servers))
+
+
+def _place(server: ServerUrl) -> tuple[str, int]:
+    return server.host, server.port
 
 
 def _telling(failure: Failure) -> int:

@@ -257,6 +257,16 @@ async def test_another_server_of_the_cluster_takes_over() -> None:
             assert connection.server == f"nats://127.0.0.1:{second.port}"
 
 
+async def test_a_server_that_was_of_no_use_is_the_last_to_be_tried_again(own_server: TestServer, watch: Watch) -> None:
+    with TestServer.start(own_server.extra, user_part=own_server.user_part) as other:
+        watched = await watch(Address.of(f"{own_server.url},{other.url}"))
+        for generation in range(2, 8):
+            before = watched.connection.server
+            watched.connection.rebuild("it is of no use")
+            assert await watched.restored.get() == generation
+            assert watched.connection.server != before
+
+
 async def test_closing_while_it_is_lost(own_server: TestServer) -> None:
     bus, lost = Bus(), asyncio.Event()
     bus.listen_to(ConnectionLost, lambda _: lost.set())
