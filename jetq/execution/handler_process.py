@@ -22,9 +22,10 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, cast
+
+from msgspec import Struct
 
 from jetq.errors import JetqError, ProcessDiedError, ProcessStartError, WireError
 from jetq.execution.context import Context
@@ -60,8 +61,7 @@ _REAP_EVERY: Final = 0.002
 """Seconds; a process is dead by the time that its sockets are closed, or a moment later."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Launch:
+class Launch(Struct, frozen=True, kw_only=True):
     """
     How a process is started.
 

@@ -17,8 +17,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from jetq.errors import JetqError, MalformedRecordError, ServerError
 from jetq.jetstream.address import Address
@@ -44,8 +45,7 @@ def _ignore(_order: Order) -> None:
     """Obey nobody."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeeperPlan:
+class KeeperPlan(Struct, frozen=True, kw_only=True):
     """
     What a keeper keeps.
 

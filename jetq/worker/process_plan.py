@@ -16,7 +16,7 @@ from jetq.execution.process_pool import ProcessPool
 from jetq.jetstream.server_clock import ServerClock
 from jetq.model.quantity import seconds
 from jetq.observe.bus import Bus
-from jetq.observe.logs import configured
+from jetq.observe.log_setup import configured
 from jetq.routing.handler import Handler
 from jetq.settings import WorkerSettings
 from jetq.wire.process_call import Begin
