@@ -57,14 +57,6 @@ _FAR: Final = 10 * 365 * 24 * 3600.0
 """Seconds: the time limit of a run that waits for a process."""
 
 
-class _TooLateError(Exception):
-    """The deadline passed while a task waited for a process."""
-
-    def __init__(self, deadline: datetime) -> None:
-        super().__init__(deadline)
-        self.deadline = deadline
-
-
 def _utc() -> datetime:
     return datetime.now(UTC)
 
@@ -109,7 +101,7 @@ class ProcessPool:
         self._free: list[HandlerProcess] = []
         self._unborn: set[HandlerProcess] = set()
         self._members: set[HandlerProcess] = set()
-        self._waiting: deque[asyncio.Future[HandlerProcess]] = deque()
+        self._waiting: deque[asyncio.Future[HandlerProcess | datetime]] = deque()
         self._tell = tell
         self._now = now
         self._worker = launch.begin.worker
@@ -158,10 +150,9 @@ class ProcessPool:
     async def _run(self, handler: Handler, ctx: Context) -> Outcome:
         record = new_document(ctx.task).encode()
         while True:
-            try:
-                process = self._take() or await self._wait(ctx)
-            except _TooLateError as late:
-                return Expired(late.deadline)
+            process = self._take() or await self._wait(ctx)
+            if isinstance(process, datetime):
+                return Expired(process)
             with contextlib.suppress(CallNotReadError):
                 return outcome_of(await self._run_in(process, handler, ctx, record))
 
@@ -195,11 +186,11 @@ class ProcessPool:
                 return process
         return None
 
-    async def _wait(self, ctx: Context) -> HandlerProcess:
-        """Wait for a free process, while the clock of the run stands still."""
+    async def _wait(self, ctx: Context) -> HandlerProcess | datetime:
+        """Wait for a free process, while the clock of the run stands still; return the deadline if it passes first."""
         if self._quiet:
             raise HandlerStopped
-        waiter: asyncio.Future[HandlerProcess] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[HandlerProcess | datetime] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._tell_waiting()
         self._start_more()
@@ -212,14 +203,16 @@ class ProcessPool:
             process = await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._give_back(waiter.result())
+                process = waiter.result()
+                if isinstance(process, HandlerProcess):
+                    self._give_back(process)
             waiter.cancel()
             raise
         finally:
             if alarm is not None:
                 alarm.cancel()
             self._tell_waiting()
-        if runner is not None:
+        if runner is not None and isinstance(process, HandlerProcess):
             with contextlib.suppress(OutsideTaskError):
                 ctx.extend(limit)
             runner.began(limit)
@@ -228,7 +221,7 @@ class ProcessPool:
         return process
 
     def _set_alarm(
-        self, waiter: asyncio.Future[HandlerProcess], deadline: datetime | None
+        self, waiter: asyncio.Future[HandlerProcess | datetime], deadline: datetime | None
     ) -> asyncio.TimerHandle | None:
         """Let one wait no longer than until a deadline."""
         if deadline is None:
@@ -236,7 +229,7 @@ class ProcessPool:
 
         def ring() -> None:
             if not waiter.done():
-                waiter.set_exception(_TooLateError(deadline))
+                waiter.set_result(deadline)
 
         left = (deadline - self._now()).total_seconds()
         return asyncio.get_running_loop().call_later(max(0.0, left), ring)
@@ -266,7 +259,7 @@ class ProcessPool:
         waiting = sum(not waiter.done() for waiter in self._waiting)
         self._tell(CallsWaiting(worker=self._worker, waiting=waiting))
 
-    def _next_waiter(self) -> asyncio.Future[HandlerProcess] | None:
+    def _next_waiter(self) -> asyncio.Future[HandlerProcess | datetime] | None:
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
