@@ -30,7 +30,7 @@ from jetq.jetstream.address import Address
 from jetq.jetstream.api_call import call_api
 from jetq.jetstream.dialer import Dialer
 from jetq.jetstream.floor import check_api_level, check_version
-from jetq.jetstream.link import Link
+from jetq.jetstream.link import PING_INTERVAL, Link
 from jetq.jetstream.message import Incoming, encode_headers
 from jetq.jetstream.outbox import Outbox
 from jetq.jetstream.renewal import Renewal
@@ -64,7 +64,14 @@ class Connection:
     """
 
     def __init__(
-        self, address: Address, *, name: str, connect_timeout: float, request_timeout: float, bus: Bus
+        self,
+        address: Address,
+        *,
+        name: str,
+        connect_timeout: float,
+        request_timeout: float,
+        ping_interval: float,
+        bus: Bus,
     ) -> None:
         self.generation = 0
         self.connected_at = 0.0
@@ -74,7 +81,7 @@ class Connection:
         self.api_level = 0
         self.api_prefix = address.api_prefix
         self._address = address
-        self._dialer = Dialer(address, self, name=name, timeout=connect_timeout)
+        self._dialer = Dialer(address, self, name=name, timeout=connect_timeout, ping_interval=ping_interval)
         self._request_timeout = request_timeout
         self._purpose = name.rpartition(" ")[2]
         self._bus = bus
@@ -99,6 +106,7 @@ class Connection:
         name: str,
         connect_timeout: float = 5.0,
         request_timeout: float = 5.0,
+        ping_interval: float = PING_INTERVAL,
         bus: Bus | None = None,
     ) -> Self:
         """
@@ -109,6 +117,7 @@ class Connection:
             name: Of the connection, as the server's monitoring shows it; its last word is what the connection is for.
             connect_timeout: Seconds for all of this, and later for each dialling.
             request_timeout: Seconds until a request must be answered that names no other time.
+            ping_interval: Seconds between two pings; a dead link is noticed within four of them.
             bus: Hears of losses and renewals.
 
         Raises:
@@ -120,7 +129,12 @@ class Connection:
             ServerTooOldError: The server is older than `settings.SERVER_FLOOR`.
         """
         connection = cls(
-            address, name=name, connect_timeout=connect_timeout, request_timeout=request_timeout, bus=bus or Bus()
+            address,
+            name=name,
+            connect_timeout=connect_timeout,
+            request_timeout=request_timeout,
+            ping_interval=ping_interval,
+            bus=bus or Bus(),
         )
         try:
             async with asyncio.timeout(connect_timeout):

@@ -16,7 +16,7 @@ import nats.errors
 from jetq.errors import AuthenticationError, ConnectionFailedError, SecureConnectionError, UnusableCredentialsError
 from jetq.jetstream.address import Address, ServerUrl
 from jetq.jetstream.faults import failure_of
-from jetq.jetstream.link import Link, LinkOwner
+from jetq.jetstream.link import PING_INTERVAL, Link, LinkOwner
 
 _FIRST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 2.0
@@ -36,13 +36,17 @@ class Dialer:
         owner: Of the links.
         name: Of the connection, as the server's monitoring shows it.
         timeout: Seconds for the first link, and later for each server that is tried.
+        ping_interval: Seconds between two pings on a link.
     """
 
-    def __init__(self, address: Address, owner: LinkOwner, *, name: str, timeout: float) -> None:
+    def __init__(
+        self, address: Address, owner: LinkOwner, *, name: str, timeout: float, ping_interval: float = PING_INTERVAL
+    ) -> None:
         self._address = address
         self._owner = owner
         self._name = name
         self._timeout = timeout
+        self._ping_interval = ping_interval
         self._wait = _FIRST_WAIT
         self._last: Link | None = None
         self._last_began = 0.0
@@ -87,7 +91,14 @@ class Dialer:
 
     async def _try(self, server: ServerUrl, timeout: float, failures: list[Failure]) -> Link | None:
         try:
-            link = await Link.dial(server, self._address, self._owner, name=self._name, timeout=timeout)
+            link = await Link.dial(
+                server,
+                self._address,
+                self._owner,
+                name=self._name,
+                timeout=timeout,
+                ping_interval=self._ping_interval,
+            )
         except (OSError, UnicodeError, nats.errors.Error, UnusableCredentialsError) as error:
             failures.append(failure_of(f"{server} ({self._address.source})", error))
             return None

@@ -37,6 +37,7 @@ class Strait:
         self._beyond = port
         self._loop = asyncio.new_event_loop()
         self._open: dict[str, asyncio.Event] = {}
+        self._free: list[asyncio.Event] = []
         self._links: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._main, name="strait", daemon=True)
@@ -65,6 +66,10 @@ class Strait:
         for way, is_cut in (("there", there), ("back", back)):
             if is_cut:
                 self._run(self._open[way].clear)
+
+    def strand(self, number: int) -> None:
+        """Let nothing more through on one connection, for ever; they are numbered from 0 in the order they came."""
+        self._run(self._free[number].clear)
 
     def heal(self, *, forgotten: bool = False) -> None:
         """Let all through again, the connections of before as if nothing had been, or with a reset."""
@@ -116,6 +121,9 @@ class Strait:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._links.add(writer)
+        free = asyncio.Event()
+        free.set()
+        self._free.append(free)
         try:
             await self._open["there"].wait()
             beyond, onward = await asyncio.open_connection("127.0.0.1", self._beyond)
@@ -125,7 +133,9 @@ class Strait:
         self._links.add(onward)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(
-                self._carry("there", reader, onward), self._carry("back", beyond, writer), return_exceptions=True
+                self._carry(reader, onward, self._open["there"], free),
+                self._carry(beyond, writer, self._open["back"], free),
+                return_exceptions=True,
             )
         self._drop(writer, onward)
 
@@ -134,14 +144,17 @@ class Strait:
             self._links.discard(link)
             link.transport.abort()
 
-    async def _carry(self, way: str, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    @staticmethod
+    async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter, *open_ways: asyncio.Event) -> None:
         """Carry what comes from one side to the other; its end as well, but neither while the way is cut."""
         try:
             while data := await source.read(_CHUNK):
-                await self._open[way].wait()
+                for way in open_ways:
+                    await way.wait()
                 target.write(data)
                 await target.drain()
         except OSError:
             pass
-        await self._open[way].wait()
+        for way in open_ways:
+            await way.wait()
         target.close()
