@@ -27,18 +27,18 @@ async def clock_set(scene: Scene) -> None:
     await scene.goes_on()
     for _ in range(int(scene.span(1, 5))):
         for ahead in (HOUR, 0.0, -HOUR, 0.0):
-            service.told.clear()
+            since = len(service.told)
             scene.fault("clock")
             clock.set(ahead)
             await scene.goes_on()
-            await noticed(service, DIFFERS if ahead else AGREES)
+            await noticed(service, since, DIFFERS if ahead else AGREES)
 
 
-async def noticed(service: Service, words: str) -> None:
-    """Wait until all its processes have said so, which they do once they read something."""
+async def noticed(service: Service, since: int, words: str) -> None:
+    """Wait until all its processes have said so since that line, which they do once they read something."""
 
     async def all_said_so() -> bool:
-        return len(service.events(words)) >= len(service.children())
+        return sum(line["event"] == words for line in service.told[since:]) >= len(service.children())
 
     await eventually(all_said_so)
 

@@ -63,11 +63,11 @@ class Apart:
 
         await eventually(all_cut)
 
-    async def found_out(self) -> None:
-        """Wait until each of its processes has noticed that both of its connections are dead."""
+    async def finds_out(self, since: int) -> None:
+        """Wait until each of its processes has said, since that line, that both of its connections are dead."""
 
         async def all_lost() -> bool:
-            told = self.service.events("connection lost")
+            told = [line for line in self.service.told[since:] if line["event"] == "connection lost"]
             lost = Counter(line["connection"] for line in told if not line["reason"].startswith("no connection"))
             return all(lost[connection] >= len(self.pids) for connection in CONNECTIONS)
 
@@ -122,10 +122,10 @@ async def worker_half_cut_off(scene: Scene) -> None:
 
 async def noticed(far: Apart, *, there: bool = True, back: bool = True) -> None:
     """Cut a service off until it has found out."""
-    far.service.told.clear()
+    since = len(far.service.told)
     far.scene.down("network")
     far.strait.cut(there=there, back=back)
-    await far.found_out()
+    await far.finds_out(since)
     far.strait.heal(forgotten=True)
     far.scene.up("network")
     await far.scene.goes_on()

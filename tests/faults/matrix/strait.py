@@ -77,7 +77,8 @@ class Strait:
         def mend() -> None:
             if forgotten:
                 for link in self._links:
-                    link.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    with contextlib.suppress(OSError):  # it was closed meanwhile
+                        link.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                     link.transport.abort()
             for way in self._open.values():
                 way.set()
