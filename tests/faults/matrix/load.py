@@ -24,8 +24,6 @@ JANITOR_EVERY = 3.0
 """Seconds, of a quick janitor; the others would come too late to hide what is wrong."""
 RUN = 0.1
 """Seconds that a handler takes."""
-BLOCKED = 3.0
-"""Seconds that one takes which blocks the loop; longer than the lease."""
 SLOW, SLOW_RUN = "slow", 4 * LEASE
 """A task that outlasts its lease, and the seconds that it takes."""
 
@@ -81,13 +79,6 @@ async def retried(ctx: Context) -> None:
         await asyncio.sleep(RUN)
         if ctx.tries == 1:
             raise ValueError("as asked")
-
-
-@app.task("block")
-async def block(ctx: Context) -> None:
-    """Keep the loop from everything else, reading included."""
-    with noted(ctx, os.getpid()):
-        time.sleep(BLOCKED)  # noqa: ASYNC251 - that is the point
 
 
 @app.task("thread")
