@@ -29,6 +29,7 @@ from jetq.model.state import FINAL, State
 from jetq.model.unique import KeyEntry
 from jetq.model.upkeep import Horizon, Need, need_of
 from jetq.wire.keys import decode_key
+from jetq.wire.unreadable import UNREADABLE
 
 MOST_KEPT: Final = 10_000
 """Records without a time to live that one pass gives one; a store that Go made is caught up with over some passes."""
@@ -220,7 +221,7 @@ class _Reader:
         census.records += 1
         try:
             glance = _glance(scanned.data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             self._pass_over(task_id)
             return
         state, queue = glance.state, glance.queue
