@@ -19,8 +19,8 @@ from jetq.jetstream.faults import failure_of
 from jetq.jetstream.link import PING_INTERVAL, Link, LinkOwner
 
 _FIRST_WAIT: Final = 0.05
-_LONGEST_WAIT: Final = 2.0
-"""Seconds; a worker's lease must not be lost over a wait."""
+_LONGEST_WAIT: Final = 1.0
+"""Seconds; a worker is to take a task within two after its server is back, however long that was away."""
 _LASTING: Final = 5.0
 """Seconds after which a link has proved itself."""
 

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.timeout(60)
 
 QUICKLY = 2.0
 """Seconds from when the server takes connections again until all goes on."""
+AWAY = 4.0
+"""Seconds after which who connects again has come to the longest wait between two attempts."""
 IDLE = 8
 MANY = 2000
 ENOUGH = 6.0
@@ -34,6 +36,12 @@ def _stop(server: TestServer) -> None:
 
 def _kill(server: TestServer) -> None:
     server.kill()
+    server.run()
+
+
+def _stay_away(server: TestServer) -> None:
+    server.kill()
+    time.sleep(AWAY)
     server.run()
 
 
@@ -150,7 +158,7 @@ async def test_what_came_to_its_queue_right_before_a_restart_runs_once(
     assert ran.counts == dict.fromkeys(range(4), 1)
 
 
-@RESTARTS
+@pytest.mark.parametrize("restart", [_stop, _kill, _stay_away], ids=["stopped", "killed", "away"])
 async def test_each_idle_worker_takes_a_task_soon_after_a_restart(
     ran: Ran, own_server: TestServer, restart: Restart
 ) -> None:
