@@ -29,7 +29,7 @@ async def gone_and_back(scene: Scene, server: TestServer, go: Callable[[], None]
 async def server_restarted(scene: Scene) -> None:
     """Restart the server in order."""
     server = scene.serve()
-    await scene.begin()
+    await scene.begin(services=1)
     for _ in range(int(scene.span(1, 10))):
         await gone_and_back(scene, server, server.stop)
 
@@ -37,7 +37,7 @@ async def server_restarted(scene: Scene) -> None:
 async def server_killed(scene: Scene) -> None:
     """Kill the server, and start it again."""
     server = scene.serve()
-    await scene.begin()
+    await scene.begin(services=1)
     for _ in range(int(scene.span(1, 10))):
         await gone_and_back(scene, server, server.kill)
 
@@ -45,7 +45,7 @@ async def server_killed(scene: Scene) -> None:
 async def server_away(scene: Scene) -> None:
     """Let workers and producers be without a server for a while."""
     server = scene.serve()
-    await scene.begin()
+    await scene.begin(services=1)
     await gone_and_back(scene, server, server.kill, away=scene.span(5, 60))
 
 
@@ -57,7 +57,7 @@ async def credentials_rotated(scene: Scene) -> None:
     context.write_text(json.dumps({"url": server.url, "creds": str(file)}))
     scene.environment["JETQ_CONTEXT"] = str(context)
     scene.at(server.url, own=find_address(ConnectionSettings(context=str(context))))
-    await scene.begin()
+    await scene.begin(services=1)
     new = issue(operator, file)
     await revoked(scene, server, operator.configuration(revoked=[used]))
     await revoked(scene, server, operator.configuration(revoked=[used, new]), then=lambda: issue(operator, file))

@@ -13,7 +13,7 @@ from tests.integration.watching import eventually
 async def nothing(scene: Scene) -> None:
     """Break nothing."""
     scene.serve()
-    await scene.begin()
+    await scene.begin(services=1)
     await asyncio.sleep(scene.span(2, 30))
 
 

@@ -48,7 +48,7 @@ async def disk_full(scene: Scene) -> None:
     """Let something else fill the disk of the store, then make room, and restart the server."""
     disk = scene.keep(small_disk(scene.folder / "disk"))
     server = scene.serve(store=disk / "store", limits="max_file_store: 1GB")
-    await scene.begin()
+    await scene.begin(services=1)
     other = disk / "other"
     scene.down("disk")
     await asyncio.to_thread(fill, other)
@@ -63,7 +63,7 @@ async def store_full(scene: Scene) -> None:
     """Let waiting tasks reach the limit of the server's store, then delete them."""
     scene.environment[load.QUICK] = "1"
     scene.serve(limits="max_file_store: 8MB")
-    await scene.begin()
+    await scene.begin(services=1)
     scene.down("space")
     async with scene.app() as app:
         with contextlib.suppress(JetqError):
