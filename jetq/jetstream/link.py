@@ -98,7 +98,7 @@ class _Client(Client):
         try:
             await super()._read_loop()
         finally:
-            self._link.end("nats-py stopped reading")
+            self._link.end("nats-py stopped reading" if self.last_error is None else _describe(self.last_error))
 
     @property
     def socket(self) -> asyncio.WriteTransport | None:
@@ -256,6 +256,8 @@ def _describe(error: Exception | None) -> str:
     """Say why a link ended."""
     if error is None or isinstance(error, nats.errors.UnexpectedEOF):
         return "the server closed the connection"
+    if isinstance(error, nats.errors.StaleConnectionError):
+        return "no answer to pings"
     if isinstance(error, OSError) and error.errno:
         return "the connection was reset" if error.errno == errno.ECONNRESET else str(error.strerror).lower()
     return str(error).removeprefix("nats: ")

@@ -47,8 +47,11 @@ async def test_a_dead_lease_connection_is_replaced_before_a_lease_ends(
     async def runs() -> bool:
         return bool(attempts)
 
+    def reasons() -> list[str]:
+        return [event.reason for event in told if isinstance(event, ConnectionLost) and event.connection == "lease"]
+
     async def is_noticed() -> bool:
-        return any(isinstance(event, ConnectionLost) and event.connection == "lease" for event in told)
+        return bool(reasons())
 
     with Strait(own_server.port) as strait:
         far = Address.of(f"nats://{own_server.user_part}@127.0.0.1:{strait.port}")
@@ -66,5 +69,6 @@ async def test_a_dead_lease_connection_is_replaced_before_a_lease_ends(
                 go_on.touch()
                 record = await handle.await_end(10)
 
+    assert reasons() == ["no answer to pings"]
     assert (record.state, record.crashes, attempts) == ("complete", 0, [1])
     assert not any(isinstance(event, TaskTakenOver) for event in told)

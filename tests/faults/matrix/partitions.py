@@ -18,6 +18,8 @@ FOUND_OUT = 45.0
 """Seconds in which a dead connection is found out: 30 for pings, 25 for questions, and some for a busy machine."""
 CONNECTIONS = {"worker", "lease"}
 """Of a worker process."""
+FAILED = "no connection"
+"""How the reason begins if none came about; a connection that ended has another one."""
 TIMED_OUT = "EnqueueTimeoutError"
 
 
@@ -63,13 +65,27 @@ class Apart:
 
         await eventually(all_cut)
 
-    async def finds_out(self, since: int) -> None:
-        """Wait until each of its processes has said, since that line, that both of its connections are dead."""
+    def lost(self) -> Counter[str]:
+        """Count its dead connections that have no successor, by what they are for."""
+        ends = [line for line in self.service.events("connection lost") if not line["reason"].startswith(FAILED)]
+        counts = Counter(line["connection"] for line in ends)
+        counts.subtract(line["connection"] for line in self.service.events("connection restored"))
+        return counts
+
+    async def is_connected(self) -> None:
+        """Wait until none of its connections is known to be dead."""
+
+        async def none_lost() -> bool:
+            return not any(self.lost().values())
+
+        await eventually(none_lost)
+
+    async def finds_out(self) -> None:
+        """Wait until each of its processes knows that both of its connections are dead."""
 
         async def all_lost() -> bool:
-            told = [line for line in self.service.told[since:] if line["event"] == "connection lost"]
-            lost = Counter(line["connection"] for line in told if not line["reason"].startswith("no connection"))
-            return all(lost[connection] >= len(self.pids) for connection in CONNECTIONS)
+            lost = self.lost()
+            return all(lost[connection] == len(self.pids) for connection in CONNECTIONS)
 
         await eventually(all_lost, within=FOUND_OUT)
 
@@ -122,10 +138,10 @@ async def worker_half_cut_off(scene: Scene) -> None:
 
 async def noticed(far: Apart, *, there: bool = True, back: bool = True) -> None:
     """Cut a service off until it has found out."""
-    since = len(far.service.told)
+    await far.is_connected()
     far.scene.down("network")
     far.strait.cut(there=there, back=back)
-    await far.finds_out(since)
+    await far.finds_out()
     far.strait.heal(forgotten=True)
     far.scene.up("network")
     await far.scene.goes_on()
