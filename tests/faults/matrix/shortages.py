@@ -21,14 +21,12 @@ SIZE = 48 * 1024 * 1024
 def small_disk(folder: Path) -> Generator[Path]:
     """Mount a small file system in memory; where that is not permitted, the test is skipped."""
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)],  # noqa: S607 - where it is varies
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as failed:
+        why = failed.stderr if isinstance(failed, subprocess.CalledProcessError) else failed
+        pytest.skip(f"a small disk cannot be mounted here: {str(why).strip()}")
     try:
         yield folder
     finally:
