@@ -15,12 +15,10 @@ from datetime import timedelta
 from typing import Final
 
 from jetq.admin.flow_pass import LATE, FlowPass
-from jetq.errors import MalformedRecordError
 from jetq.jetstream.abandoning import abandon_one
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.gathering import together
 from jetq.jetstream.stream_message import StreamMessage
-from jetq.jetstream.task_store import Stored
 from jetq.model.dependency import GONE, ParentEnd
 from jetq.model.flow import FlowState
 from jetq.model.record import TaskRecord
@@ -89,7 +87,7 @@ class BlockedPass:
         flow = await self._flows.state(flow_id) if flow_id else FlowState.COMMITTED
         if flow is FlowState.BUILDING:
             return
-        stored = await self._read(task_id)
+        stored = await self._backend.tasks.read_sound(task_id)
         if stored is None:
             if age > (LATE if flow is FlowState.ABORTED else _OLD_MARKER):
                 await links.unmark(task_id, through=marker.seq)
@@ -125,9 +123,3 @@ class BlockedPass:
 
     def _age(self, marker: StreamMessage) -> timedelta:
         return self._backend.connection.clock.now() - marker.time
-
-    async def _read(self, task_id: str) -> Stored | None:
-        try:
-            return await self._backend.tasks.read(task_id)
-        except MalformedRecordError:
-            return None

@@ -20,7 +20,7 @@ from jetq.admin.rejoining import MAY_REJOIN
 from jetq.admin.task_filter import TaskFilter
 from jetq.admin.task_operations import TaskOperations
 from jetq.admin.time_bounds import bounded
-from jetq.errors import MalformedRecordError, RequestRefusedError
+from jetq.errors import RequestRefusedError
 from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.task_store import Stored
 from jetq.model.name import is_name
@@ -97,9 +97,7 @@ class _RetryWithDependents:
         if not is_name(task_id):
             return None
         try:
-            return await self._backend.tasks.read(task_id)
-        except MalformedRecordError:
-            return None
+            return await self._backend.tasks.read_sound(task_id)
         except RequestRefusedError as refused:
             if refused.code == STREAM_NOT_FOUND:
                 return None

@@ -8,7 +8,7 @@ from typing import Final
 
 from jetq.admin.inspector import Inspector, TaskView
 from jetq.admin.workers import WorkerDirectory, WorkerInfo
-from jetq.errors import MalformedFlowError, MalformedRecordError, TaskNotFoundError, UnknownQueueError
+from jetq.errors import MalformedFlowError, TaskNotFoundError, UnknownQueueError
 from jetq.jetstream.backend import Backend
 from jetq.model.dependency import GONE
 from jetq.model.explanation import Explanation, Facts, ParentFacts, QueueFacts, WorkerFacts, explain, explain_missing
@@ -97,10 +97,7 @@ class Explainer:
         return await asyncio.gather(*(self._parent(parent) for parent in record.pending[:_MOST_PARENTS]))
 
     async def _parent(self, task_id: str) -> ParentFacts:
-        try:
-            found = await self._backend.tasks.read(task_id)
-        except MalformedRecordError:
-            found = None
+        found = await self._backend.tasks.read_sound(task_id)
         return ParentFacts(task_id, GONE if found is None else found.record.display_state)
 
     async def _flow(self, record: TaskRecord) -> FlowState | None:

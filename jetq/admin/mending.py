@@ -16,7 +16,6 @@ from jetq.admin.census import HeldKey, QueueFacts, Suspect
 from jetq.admin.placement import Placement
 from jetq.errors import (
     LimitReachedError,
-    MalformedRecordError,
     MessageTooLargeError,
     RequestRefusedError,
     SequenceConflictError,
@@ -81,7 +80,7 @@ class Mender:
         """
         if await self._is_placed(suspect):
             return False
-        stored = await self._read(suspect.task_id)
+        stored = await self._backend.tasks.read_sound(suspect.task_id)
         if stored is None or stored.sequence != suspect.sequence or stored.written is None:
             return False
         record = stored.record
@@ -212,7 +211,7 @@ class Mender:
         Raises:
             ServerError: No answer, or a refusal.
         """
-        stored = await self._read(task_id)
+        stored = await self._backend.tasks.read_sound(task_id)
         if stored is not None and stored.record.is_final and await self._write_expiring(stored):
             self._repaired(Repair.TTL, task_id, stored.record.queue)
 
@@ -225,7 +224,7 @@ class Mender:
         Raises:
             ServerError: No answer, or a refusal.
         """
-        stored = await self._read(task_id)
+        stored = await self._backend.tasks.read_sound(task_id)
         if stored is None or stored.record.state is not State.QUEUE_ERROR or stored.written is None:
             return
         record = stored.record
@@ -291,7 +290,7 @@ class Mender:
     async def _is_superfluous(self, found: StreamMessage, queue: str, task_id: str) -> bool:
         if await self._is_gone(task_id):
             return True
-        stored = await self._read(task_id)
+        stored = await self._backend.tasks.read_sound(task_id)
         if stored is None or stored.record.is_waiting:
             return False
         if stored.record.is_final:
@@ -306,8 +305,12 @@ class Mender:
         Raises:
             ServerError: No answer, or a refusal.
         """
-        entry, stored = held.entry, await self._read(held.entry.task)
-        if entry.after and (other := await self._read(entry.after)) is not None and not other.record.is_final:
+        entry, stored = held.entry, await self._backend.tasks.read_sound(held.entry.task)
+        if (
+            entry.after
+            and (other := await self._backend.tasks.read_sound(entry.after)) is not None
+            and not other.record.is_final
+        ):
             return
         if stored is None and not await self._is_gone(entry.task):
             return
@@ -324,13 +327,6 @@ class Mender:
         self._repaired(Repair.KEY, entry.task, "")
 
     # reading
-
-    async def _read(self, task_id: str) -> Stored | None:
-        """Read a record; None if there is none, or none that can be read."""
-        try:
-            return await self._backend.tasks.read(task_id)
-        except MalformedRecordError:
-            return None
 
     async def _is_gone(self, task_id: str) -> bool:
         """Whether there is nothing where the record belongs."""

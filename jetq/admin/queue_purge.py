@@ -155,7 +155,7 @@ class QueuePurge:
         """End a task by its record as it stands now, or see to it that it needs no item."""
         backend, doubt = self._backend, None
         for _ in range(_TRIES):
-            stored = await self._record(item.job)
+            stored = await self._backend.tasks.read_sound(item.job)
             document = self._ended(_Found(item, stored), stored)
             if stored is None or stored.record.is_final or stored.record.queue != self._queue:
                 return
@@ -177,12 +177,6 @@ class QueuePurge:
             await self._backend.queues.schedule(stored)
         elif stored.record.state is State.ACTIVE:
             self._running.append(stored)
-
-    async def _record(self, task_id: str) -> Stored | None:
-        try:
-            return await self._backend.tasks.read(task_id)
-        except MalformedRecordError:
-            return None
 
 
 def _read(message: StreamMessage, task_id: str) -> _Found | None:

@@ -11,10 +11,9 @@ markers looks after, and tasks that are unreachable still, and can be retried on
 from collections import deque
 from typing import Final
 
-from jetq.errors import MalformedRecordError, SequenceConflictError
+from jetq.errors import SequenceConflictError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.gathering import together
-from jetq.jetstream.task_store import Stored
 from jetq.model.dependency import MOST_DEPENDENTS
 from jetq.model.events import state_change
 from jetq.model.name import is_name
@@ -58,7 +57,7 @@ async def unstick(backend: Backend, parent: TaskRecord) -> int:
 async def _block(backend: Backend, child_id: str, parent_id: str) -> TaskRecord | None:
     """Block a task again if it is unreachable, and waited for this parent."""
     for _ in range(_TRIES):
-        child = await _read(backend, child_id)
+        child = await backend.tasks.read_sound(child_id)
         if child is None or child.record.state not in _STUCK or parent_id not in child.record.pending:
             return None
         document = child.document
@@ -82,10 +81,3 @@ async def _look(backend: Backend, child: TaskRecord) -> None:
     ends = await backend.dependents.ends_of_parents(child.pending)
     if ended := [end for end in ends.values() if end is not None]:
         await backend.dependents.settle(child.id, ended)
-
-
-async def _read(backend: Backend, task_id: str) -> Stored | None:
-    try:
-        return await backend.tasks.read(task_id)
-    except MalformedRecordError:
-        return None

@@ -12,7 +12,7 @@ that marker (`admin.blocked_pass`) does all this again.
 from collections.abc import Callable
 from typing import Final
 
-from jetq.errors import MalformedRecordError, SequenceConflictError
+from jetq.errors import SequenceConflictError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.dependents import nothing
 from jetq.jetstream.gathering import together
@@ -58,10 +58,7 @@ async def abandon_one(backend: Backend, task_id: str, flow_id: str) -> None:
 async def _end(backend: Backend, task_id: str, reason: str) -> None:
     tasks = backend.tasks
     for _ in range(_TRIES):
-        try:
-            stored = await tasks.read(task_id)
-        except MalformedRecordError:
-            return
+        stored = await tasks.read_sound(task_id)
         if stored is None:
             return
         if stored.record.state is not State.BLOCKED:

@@ -53,7 +53,6 @@ from msgspec.structs import replace
 
 from jetq.errors import (
     LimitReachedError,
-    MalformedRecordError,
     MessageTooLargeError,
     SequenceConflictError,
     ServerError,
@@ -217,7 +216,7 @@ class Dependents:
         doubt: ServerError = SequenceConflictError("", 0, "")
         unfit: list[MessageTooLargeError] = []
         for _ in range(_TRIES):
-            child = await self._read(child_id)
+            child = await self._tasks.read_sound(child_id)
             if child is None:
                 return None
             if child.record.state is not State.BLOCKED:
@@ -333,13 +332,6 @@ class Dependents:
     async def ends_of_parents(self, parents: Sequence[str]) -> dict[str, ParentEnd | None]:
         """Return what each came to; None for one that has not ended."""
         return await self._parents.ends(parents)
-
-    async def _read(self, task_id: str) -> Stored | None:
-        """Read a record; one that cannot be read is as good as none."""
-        try:
-            return await self._tasks.read(task_id)
-        except MalformedRecordError:
-            return None
 
     def _tell(self, stored: Stored) -> None:
         self._bus.emit(state_change(stored.record, self._connection.clock.now(), sequence=stored.sequence))

@@ -210,10 +210,7 @@ class KeyStore:
         cancel) comes first; the record is read again then.
         """
         for _ in range(_TRIES):
-            try:
-                waiting = await self._tasks.read(task_id)
-            except MalformedRecordError:
-                return
+            waiting = await self._tasks.read_sound(task_id)
             if waiting is None or not waiting.record.is_waiting or waiting.record.after != after:
                 return
             try:

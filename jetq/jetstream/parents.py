@@ -11,7 +11,6 @@ from typing import Final
 from msgspec.structs import replace
 
 from jetq.errors import (
-    MalformedRecordError,
     MessageTooLargeError,
     SequenceConflictError,
     ServerError,
@@ -64,7 +63,7 @@ class Parents:
 
     async def end(self, parent_id: str) -> ParentEnd | None:
         """Return what a parent came to; None if it has not ended."""
-        parent = await self._read(parent_id) if is_name(parent_id) else None
+        parent = await self._tasks.read_sound(parent_id) if is_name(parent_id) else None
         if parent is None:
             return gone(parent_id)
         return end_of(parent.record) if parent.record.is_final else None
@@ -87,13 +86,6 @@ class Parents:
         now = await self._looking.join(end.id, None)
         return end if now is not None and now.state == GONE else now
 
-    async def _read(self, task_id: str) -> Stored | None:
-        """Read a record; one that cannot be read is as good as none."""
-        try:
-            return await self._tasks.read(task_id)
-        except MalformedRecordError:
-            return None
-
     # what is left with them
 
     async def inform(self, parent_id: str, child_id: str) -> ParentEnd | None:
@@ -109,7 +101,7 @@ class Parents:
         """Write children into the record of a parent; return what that came to if it has ended."""
         doubt: ServerError = SequenceConflictError("", 0, "")
         for _ in range(_TRIES):
-            parent = await self._read(parent_id)
+            parent = await self._tasks.read_sound(parent_id)
             if parent is None:
                 return gone(parent_id)
             if parent.record.is_final:

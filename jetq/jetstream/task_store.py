@@ -133,12 +133,16 @@ class TaskStore:
         """
         found: list[_T] = []
         for start in range(0, len(task_ids), _AT_ONCE):
-            found += map(
-                keep, await together([self._read_if_sound(each) for each in task_ids[start : start + _AT_ONCE]])
-            )
+            found += map(keep, await together([self.read_sound(each) for each in task_ids[start : start + _AT_ONCE]]))
         return found
 
-    async def _read_if_sound(self, task_id: str) -> Stored | None:
+    async def read_sound(self, task_id: str) -> Stored | None:
+        """
+        Read a record from the leader; one that cannot be read is as good as none.
+
+        Raises:
+            ServerTimeoutError: No answer.
+        """
         try:
             return await self.read(task_id)
         except MalformedRecordError:

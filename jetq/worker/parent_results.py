@@ -7,7 +7,7 @@ after its end, but somebody may have deleted it, or started it again.
 
 from typing import Final
 
-from jetq.errors import MalformedRecordError, ServerError
+from jetq.errors import ServerError
 from jetq.execution.failure import shorten
 from jetq.jetstream.gathering import together
 from jetq.jetstream.task_store import TaskStore
@@ -55,8 +55,5 @@ class ParentResults:
         return with_results(record, ends)
 
     async def _read(self, parent: str) -> ParentEnd | None:
-        try:
-            stored = await self._tasks.read(parent)
-        except MalformedRecordError:
-            return None
+        stored = await self._tasks.read_sound(parent)
         return None if stored is None else end_of(stored.record)

@@ -15,7 +15,7 @@ or half a minute is over and nothing was heard. Looking decides, so it makes no 
 from datetime import timedelta
 from typing import Final
 
-from jetq.errors import MalformedRecordError, SequenceConflictError
+from jetq.errors import SequenceConflictError
 from jetq.jetstream.task_store import Stored
 from jetq.model.name import is_name
 from jetq.model.state import End, State
@@ -49,10 +49,7 @@ class Turns:
         if not is_name(after):
             return True
         for _ in range(_TRIES):
-            try:
-                other = await self._tasks.read(after)
-            except MalformedRecordError:
-                return True
+            other = await self._tasks.read_sound(after)
             if other is None or other.record.is_final:
                 return True
             if other.record.state is State.ACTIVE:
