@@ -9,6 +9,9 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── InvalidNameError             task type, task id, queue, schedule
     │   ├── InvalidPatternError
     │   ├── DuplicateHandlerError
+    │   ├── InvalidScheduleError         a spec that says no times; names the field
+    │   │   └── UnknownZoneError             a time zone that this machine does not know
+    │   ├── DuplicateScheduleError
     │   ├── HandlerSignatureError
     │   ├── NatsContextError
     │   ├── InvalidFlowError             tasks cannot be put together so
@@ -54,6 +57,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     ├── WireError
     │   ├── MalformedRecordError
     │   ├── MalformedFlowError
+    │   ├── MalformedScheduleError
     │   └── MalformedItemError
     ├── TaskError                    about one task; carries its id
     │   ├── TaskNotFoundError
@@ -166,6 +170,31 @@ class DuplicateHandlerError(ConfigurationError):
         self.pattern, self.other, self.where = pattern, other, where
         what = f"is registered already, by {where}" if pattern == other else f"ties with {other!r} of {where}"
         super().__init__(f"the pattern {pattern!r} {what}; give each handler its own pattern")
+
+
+class InvalidScheduleError(ConfigurationError):
+    """The spec of a schedule cannot be used; *field* says which part of it, such as ``hour``."""
+
+    def __init__(self, spec: object, field: str, reason: str) -> None:
+        self.spec, self.field, self.reason = spec, field, reason
+        super().__init__(f"{spec!r} is not a schedule ({field}): {reason}")
+
+
+class UnknownZoneError(InvalidScheduleError):
+    """There is no such time zone, or this machine does not know it."""
+
+    def __init__(self, spec: object, zone: str, near: Sequence[str] = ()) -> None:
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "use a name such as 'Europe/Malta' or 'UTC'"
+        super().__init__(spec, "time zone", f"there is no time zone {zone!r} here; {hint}")
+        self.zone, self.near = zone, tuple(near)
+
+
+class DuplicateScheduleError(ConfigurationError):
+    """Two schedules of an application have one name."""
+
+    def __init__(self, name: str, other: str) -> None:
+        self.name, self.other = name, other
+        super().__init__(f"a schedule {name!r} is declared already ({other}); give each schedule its own name")
 
 
 class HandlerSignatureError(ConfigurationError):
@@ -586,6 +615,16 @@ class MalformedFlowError(WireError):
     """What describes a flow cannot be read."""
 
     what = "malformed flow"
+
+
+class MalformedScheduleError(WireError):
+    """A stored schedule, or the state of one, cannot be understood."""
+
+    what = "malformed schedule"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name!r} cannot be understood: {reason}; store it again, or delete it")
+        self.name, self.reason = name, reason
 
 
 class MalformedItemError(WireError):
