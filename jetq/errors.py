@@ -29,8 +29,9 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── ServerStartError             the embedded server did not come up
     │   ├── StoreInUseError              another embedded server holds the store folder
     │   ├── ServerTimeoutError           no answer in time; the effect is unknown
-    │   │   └── AnswerLostError              the connection was lost before the answer
-    │   │       └── ConnectionClosedError        this program closed it
+    │   │   ├── AnswerLostError              the connection was lost before the answer
+    │   │   │   └── ConnectionClosedError        this program closed it
+    │   │   └── NoLeaderError                the cluster had no leader for it
     │   ├── NoResponderError             nobody listens on the subject of a request
     │   ├── PermissionDeniedError        the user may not publish to, or read, a subject
     │   ├── RequestRefusedError          an error of the JetStream API, with its code
@@ -361,6 +362,15 @@ class ConnectionClosedError(AnswerLostError):
         self.args = (
             f"{what} was cut short: this program closed the connection meanwhile; close it when nothing waits any more",
         )
+
+
+class NoLeaderError(ServerTimeoutError):
+    """The cluster, or a stream in it, had no leader for too long; the request took no effect."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(what, seconds)
+        lack = f"nobody could answer {what} for {seconds:g} s, since the cluster has no leader for it"
+        self.args = (f"{lack}; more than half of its servers must be up and see each other",)
 
 
 class NoResponderError(ServerError):

@@ -2,18 +2,14 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -21,63 +17,16 @@ from jetq.app.application import App
 from jetq.client.handle import TaskHandle
 from jetq.model.state import State
 from jetq.worker.ownership import SETTLE_DOWN
-from tests.faults.conftest import ROOT
 from tests.faults.program import LEASE, make_app
+from tests.faults.service import PATIENCE, Service
 from tests.integration.watching import eventually
 from tests.servers import TestServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
-PATIENCE = 60.0
 SUPERVISOR = ("-m", "tests.faults.supervisor_program")
 COMMAND = ("-m", "jetq", "worker", "tests.faults.supervised_app", "-c", "20", "--log-format", "json")
 _T = TypeVar("_T")
-
-
-class Service:
-    """A supervisor with its children."""
-
-    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-
-    def events(self, event: str) -> list[dict[str, Any]]:
-        told = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
-        return [line for line in told if line["event"] == event]
-
-    def children(self) -> list[int]:
-        """Return the processes that are ready and not gone."""
-        gone = {event["pid"] for event in self.events("child ended")}
-        return [event["pid"] for event in self.events("child ready") if event["pid"] not in gone]
-
-    async def ready(self, count: int) -> None:
-        async def are_ready() -> bool:
-            return len(self.children()) >= count
-
-        await eventually(are_ready, within=PATIENCE)
-
-    async def stop(self) -> int:
-        self.process.terminate()
-        return await asyncio.to_thread(self.process.wait, PATIENCE)
-
-    def kill(self) -> None:
-        for pid in self.children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.kill()
-        self.process.wait()
-        self._reader.join(PATIENCE)
-        if self.process.stderr is not None:
-            self.process.stderr.close()
 
 
 class Site:
