@@ -20,7 +20,8 @@ from structlog.stdlib import ProcessorFormatter
 
 from jetq.model.events import Event, TaskStateChanged
 from jetq.observe.scope import current_scope
-from jetq.observe.words import one_line, told, words_of
+from jetq.observe.saying import one_line
+from jetq.observe.words import told, words_of
 
 LogFormat = Literal["console", "json"]
 Fields = MutableMapping[str, Any]
