@@ -10,7 +10,7 @@ As in Go's cron library a field is open when one of its parts is ``*`` or ``?``,
 """
 
 from bisect import bisect_left
-from calendar import monthrange
+from calendar import month_name, monthrange
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -186,5 +186,5 @@ def _check_days(spec: str, cron: Cron) -> None:
     if cron.days & ((1 << (longest + 1)) - 1):
         return
     day = (cron.days & -cron.days).bit_length() - 1
-    months = ", ".join(MONTH.spell(month) for month in cron.months)
+    months = " or ".join(month_name[month] for month in cron.months)
     raise InvalidScheduleError(spec, "day of the month", f"there is no day {day} in {months}")

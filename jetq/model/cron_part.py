@@ -180,4 +180,5 @@ def _shapeless(field: Field, text: str) -> str:
         return f"{text.upper()} means a number drawn by the program, which jetq does not do; name one, or use jitter="
     if _NEAREST.fullmatch(text):
         return "W, the nearest weekday, is not known here; name the days"
-    return f"{text!r} is none; write *, a number, a range a-b, or one with a step, as */5 ({field.low} to {field.high})"
+    shapes = f"write *, a number, a range a-b, or one with a step, as */5 ({field.low} to {field.high})"
+    return f"{text!r} is no {field.name}; {shapes}"

@@ -6,6 +6,7 @@ It shares no line with `jetq.model`: it knows no offsets and no gaps, and only s
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 Watched = list[tuple[datetime, datetime]]
@@ -40,7 +41,7 @@ def _found(seen: Watched, firsts: dict[datetime, datetime], target: datetime) ->
     if target in firsts:
         yield firsts[target]
         return
-    for (_, before), (moment, shown) in zip(seen, seen[1:], strict=False):
+    for (_, before), (moment, shown) in pairwise(seen):
         if before < target < shown:
             yield moment
             return
