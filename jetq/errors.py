@@ -53,6 +53,11 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── FlowAbandonedError           its submission took too long; nothing of it runs
     │   └── EnqueueTimeoutError          the task may have been stored
     │       └── FlowSubmitTimeoutError       all of the flow runs, or nothing of it
+    ├── ScheduleError                about one stored schedule; carries its name
+    │   ├── UnknownScheduleError         there is none of this name
+    │   ├── ScheduleExistsError          there is one of this name
+    │   ├── ScheduleOwnedError           an application keeps it
+    │   └── ScheduleChangedError         others change it all the time
     ├── UnknownFlowError             there is no flow with this id (any more)
     ├── UnknownWorkerError           no worker with this id lives
     ├── WireError
@@ -603,6 +608,49 @@ class EnqueueManyError(EnqueueError):
 
 
 # The wire
+
+
+class ScheduleError(JetqError):
+    """About one stored schedule; *name* says which."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name = name
+        super().__init__(message)
+
+
+class UnknownScheduleError(ScheduleError):
+    """There is no stored schedule of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, f"there is no schedule {name}; jetq cron list shows those that are stored")
+
+
+class ScheduleExistsError(ScheduleError):
+    """A schedule of this name is stored already; *origin* says by whom, and is empty for people and other programs."""
+
+    def __init__(self, name: str, origin: str) -> None:
+        self.origin = origin
+        whose = f" (from {origin})" if origin else ""
+        super().__init__(name, f"there is a schedule {name} already{whose}; replace it, or choose another name")
+
+
+class ScheduleOwnedError(ScheduleError):
+    """A schedule is declared by an application, which would undo the change; *origin* says by which one."""
+
+    def __init__(self, name: str, origin: str, operation: str) -> None:
+        self.origin, self.operation = origin, operation
+        super().__init__(
+            name,
+            f"{operation} of schedule {name} is refused: it comes from {origin}, whose next deployment would undo it; "
+            "change it there, or disable it",
+        )
+
+
+class ScheduleChangedError(ScheduleError):
+    """Somebody else changed the schedule at the same time, again and again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, f"schedule {name} was not changed, since others change it at the same time; try again")
 
 
 class WireError(JetqError):

@@ -19,8 +19,8 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from jetq.model.events import Event, TaskStateChanged
-from jetq.observe.scope import current_scope
 from jetq.observe.saying import one_line
+from jetq.observe.scope import current_scope
 from jetq.observe.words import told, words_of
 
 LogFormat = Literal["console", "json"]
