@@ -30,7 +30,9 @@ from jetq.model.stored_schedule import Misfire, StoredSchedule
 GRACE: Final = 15.0
 """Seconds; a new leader acts within the 10 s of an election's TTL and 2 s."""
 _BELIEVED: Final = timedelta(days=1)
-_COUNTED: Final = 1000
+_COUNTED: Final = 100
+"""How far what is skipped is counted."""
+_UNBOUNDED: Final = 10**9
 
 
 class Occurrence(NamedTuple):
@@ -54,7 +56,7 @@ class Due(NamedTuple):
 
     Attributes:
         occurrences: To be made, in order.
-        skipped: How many are not made; counted up to 1,000.
+        skipped: How many are not made; where they are more than 100, not all of them are counted.
         until: What is dealt with then: the planned time of the last one that was due, made or not. None if none was.
     """
 
@@ -112,9 +114,8 @@ class Timetable:
         record = self.record
         oldest = now - timedelta(seconds=record.max_late)
         is_missed = first < now - timedelta(seconds=grace)
-        wanted = (
-            {Misfire.SKIP: 0, Misfire.LATEST: 1, Misfire.ALL: record.limit}[record.misfire] if is_missed else _COUNTED
-        )
+        policy = {Misfire.SKIP: 0, Misfire.LATEST: 1, Misfire.ALL: record.limit}
+        wanted = policy[record.misfire] if is_missed else _UNBOUNDED
         start = since if record.start is None else max(since, record.start - timedelta(microseconds=1))
         end = now if record.end is None else min(now, record.end - timedelta(microseconds=1))
         listed = self.schedule.newest(max(wanted, _COUNTED), after=start, until=end, anchor=record.created_at)
