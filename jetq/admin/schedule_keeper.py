@@ -34,6 +34,7 @@ from jetq.model.record import TaskRecord
 from jetq.model.scheduling import SchedulesDeployed
 from jetq.model.stored_schedule import StoredSchedule, check_schedule_name, reconciled
 from jetq.model.timetable import Occurrence, Timetable
+from jetq.settings import Queue
 from jetq.wire.ids import new_id
 from jetq.wire.schedules import ScheduleDocument, decode_schedule, new_schedule_document
 from jetq.wire.signature import Signer
@@ -164,7 +165,7 @@ class ScheduleKeeper:
         Store a schedule.
 
         Args:
-            record: It; its queue must exist.
+            record: It; its queue must exist, unless it is the default one.
             replace_it: One of this name takes over what *record* says, and keeps when it was created.
 
         Returns:
@@ -180,7 +181,9 @@ class ScheduleKeeper:
         Timetable.of(record, strict=True)
         backend = self._backend
         await backend.topology.ensure(())
-        if await find_stream(backend.connection, backend.names.queue(record.queue)) is None:
+        if record.queue == backend.settings.default_queue:
+            await backend.queue(Queue(record.queue))
+        elif await find_stream(backend.connection, backend.names.queue(record.queue)) is None:
             raise UnknownQueueError(record.queue)
         for _ in range(_TRIES):
             entry = await self._store.read(check_schedule_name(record.name))

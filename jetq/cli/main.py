@@ -11,6 +11,7 @@ import typer
 
 from jetq.cli import (
     beat,
+    cron,
     explaining,
     flows,
     keys,
@@ -49,6 +50,7 @@ tasks.commands.command("init", hidden=True)(stores.initialize)
 tasks.commands.command("configure")(stores.configure)
 tasks.commands.command("repair")(repairing.repair)
 app.add_typer(beat.commands, name="beat")
+app.add_typer(cron.commands, name="cron")
 app.add_typer(tasks.commands, name="tasks")
 app.add_typer(flows.commands, name="flow")
 app.add_typer(queues.commands, name="queues")
