@@ -15,6 +15,7 @@ from jetq.app.flow import Flow
 from jetq.app.group import Tasks
 from jetq.app.node import Node
 from jetq.app.options import CallOptions
+from jetq.app.schedules import DeclaredSchedule
 from jetq.app.selection import TaskSelection
 from jetq.app.task import Task
 from jetq.client.event_stream import EventStream
@@ -58,6 +59,7 @@ from jetq.model.retention import Retention
 from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy, Steps
 from jetq.model.signing import SigningSettings
 from jetq.model.state import State
+from jetq.model.stored_schedule import Misfire
 from jetq.model.unique import Unique, UniqueMode
 from jetq.observe.metrics import Metrics
 from jetq.routing.payload import Payload
@@ -81,6 +83,7 @@ __all__ = [
     "Chain",
     "ConnectionSettings",
     "Context",
+    "DeclaredSchedule",
     "Dependency",
     "DuplicateTaskError",
     "EmbeddedServer",
@@ -103,6 +106,7 @@ __all__ = [
     "Linear",
     "Metrics",
     "Middleware",
+    "Misfire",
     "Node",
     "OperatedTask",
     "OperationRefusedError",

@@ -21,7 +21,7 @@ async def deploy(app: App, backend: Backend) -> SchedulesDeployed:
         ServerError: No answer, or a refusal.
     """
     now = backend.connection.clock.now()
-    declared = [schedule.stored(now) for schedule in getattr(app, "schedules", {}).values()]
+    declared = [schedule.stored(now, app=app.name) for schedule in app.schedules.values()]
     done = await ScheduleKeeper(backend).deploy(code_origin(app.name), declared)
     if done.written or done.removed or done.refused:
         backend.bus.emit(done)

@@ -111,7 +111,7 @@ def test_ten_thousand_schedules_start_at_once() -> None:
     agenda, start = Agenda(), process_time()
     for record in records:
         agenda.put(Timetable.of(record), CREATED, CREATED)
-    assert process_time() - start < 2  # measured: 0.4
+    assert process_time() - start < 4  # 0.4 on a machine of its own
     start = process_time()
     assert sum(len(agenda.due(CREATED)) for _ in range(10_000)) == 0
     assert process_time() - start < 0.5
