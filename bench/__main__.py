@@ -1,10 +1,10 @@
 """
-bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|flows|pools|imports|idle``.
+bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|flows|pools|imports|idle|beat``.
 """
 
 import argparse
 
-from bench import flows, idle, imports, limit, pools
+from bench import beat, flows, idle, imports, limit, pools
 
 
 def main() -> None:
@@ -16,6 +16,7 @@ def main() -> None:
         ("flows", flows, "what waiting for others costs"),
         ("pools", pools, "what calling a handler costs: on the loop, in a thread, in a process"),
         ("imports", imports, "what starting costs, beside import nats"),
+        ("beat", beat, "a scheduler with ten thousand schedules"),
         ("idle", idle, "processor and memory of a worker without work"),
     ):
         command = commands.add_parser(name, help=about, description=module.__doc__)

@@ -40,7 +40,11 @@ class Blackhole:
         self._through.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_server = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            to_server = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()
+            return
         for source, sink in ((reader, to_server[1]), (to_server[0], writer)):
             task = asyncio.create_task(self._pump(source, sink))
             self._tasks.add(task)
