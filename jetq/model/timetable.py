@@ -118,7 +118,11 @@ class Timetable:
         wanted = policy[record.misfire] if is_missed else _UNBOUNDED
         start = since if record.start is None else max(since, record.start - timedelta(microseconds=1))
         end = now if record.end is None else min(now, record.end - timedelta(microseconds=1))
-        listed = self.schedule.newest(max(wanted, _COUNTED), after=start, until=end, anchor=record.created_at)
+        following = self.after(first)
+        if following is None or following > now:  # the usual case, for which there is no need to search
+            listed = [first]
+        else:
+            listed = self.schedule.newest(max(wanted, _COUNTED), after=start, until=end, anchor=record.created_at)
         made = [planned for planned in listed[len(listed) - min(wanted, len(listed)) :] if planned >= oldest]
         return Due(tuple(map(self.occurrence, made)), len(listed) - len(made), listed[-1])
 
