@@ -5,6 +5,7 @@ This module is the public API; everything that is not in ``__all__`` may change.
 """
 
 from jetq.admin.bulk_report import BulkReport
+from jetq.admin.schedule_keeper import ScheduleView
 from jetq.admin.workers import WorkerInfo
 from jetq.app.application import App
 from jetq.app.call import TaskCall
@@ -59,7 +60,7 @@ from jetq.model.retention import Retention
 from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy, Steps
 from jetq.model.signing import SigningSettings
 from jetq.model.state import State
-from jetq.model.stored_schedule import Misfire
+from jetq.model.stored_schedule import Misfire, StoredSchedule
 from jetq.model.unique import Unique, UniqueMode
 from jetq.observe.metrics import Metrics
 from jetq.routing.payload import Payload
@@ -121,6 +122,7 @@ __all__ = [
     "Retention",
     "Retry",
     "RetryPolicy",
+    "ScheduleView",
     "ServerError",
     "Settings",
     "SigningSettings",
@@ -129,6 +131,7 @@ __all__ = [
     "State",
     "Steps",
     "StoreSettings",
+    "StoredSchedule",
     "Task",
     "TaskCall",
     "TaskCancelledError",

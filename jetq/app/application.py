@@ -23,6 +23,7 @@ from jetq.app.queues import QueueOperator
 from jetq.app.register import Registry
 from jetq.app.schedules import DeclaredSchedule, Scheduling, check_declared
 from jetq.app.selection import FilterValues, TaskSelection, filter_of
+from jetq.app.stored_schedules import ScheduleOperator
 from jetq.app.streaming import Streaming
 from jetq.app.submission import Entry, OnErrors, Submission, encode_payload
 from jetq.app.workers import WorkerFinder
@@ -49,7 +50,7 @@ from jetq.wire.event_filter import EventChoice, EventFilter
 from jetq.wire.events import TaskStateEvent
 
 
-class App(Registry, Scheduling, Lifecycle, TaskOperator, FlowFinder, QueueOperator, WorkerFinder):
+class App(Registry, Scheduling, Lifecycle, TaskOperator, ScheduleOperator, FlowFinder, QueueOperator, WorkerFinder):
     """
     An application: its tasks, its queues, and the way to its server.
 
