@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from jetq.cli import options
+from jetq.cli.beat_preview import preview
 
 _DEFAULT = "run"
 
@@ -69,3 +70,6 @@ def run(
         app.reconfigure(with_keys(app.settings, sign=sign))
     configure_logs(log_level, log_format, sys.stderr)
     run_beat(app, deploys=target is not None, place=place, uvloop=loop, metrics=page, health=probes)
+
+
+commands.command("preview")(preview)

@@ -21,6 +21,7 @@ from jetq.model.cron_part import DAY, HOUR, LAST, MINUTE, MONTH, SECOND, WEEKDAY
 FIVE: Final = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 _YEARS: Final = 60
 """How far ahead days are looked for: a fifth Monday in February may be 40 years away."""
+_MOST_FIELDS: Final = 7
 _LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """The longest that each month gets."""
 
@@ -150,7 +151,10 @@ def parse_cron(spec: str, line: str, *, strict: bool = True) -> Cron:
         texts.insert(0, "0")
     if len(texts) != len(FIVE) + 1:
         wanted = "five (minute, hour, day of the month, month, day of the week), or six with the second first"
-        raise InvalidScheduleError(spec, "fields", f"it has {len(line.split())} fields and needs {wanted}")
+        count = len(line.split())
+        told = spec if count <= _MOST_FIELDS else f"{spec[:40]}..."
+        hint = "" if count <= _MOST_FIELDS else "; in a shell, put it in quotes: a bare * becomes the names of files"
+        raise InvalidScheduleError(told, "fields", f"it has {count} fields and needs {wanted}{hint}")
     fields = zip((SECOND, *FIVE), texts, strict=True)
     second, minute, hour, day, month, weekday = [_read(spec, field, text, strict=strict) for field, text in fields]
     cron = Cron(

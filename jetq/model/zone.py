@@ -101,10 +101,10 @@ def next_match(search: Search, zone: ZoneInfo, after: datetime) -> datetime | No
         if sought is None or sought.year >= LAST_YEAR:
             return None
         moment = start + (sought - shown)
-        change = _change(zone, start, moment)
-        if change is None:
+        put = change(zone, start, moment)
+        if put is None:
             return moment
-        start = change
+        start = put
 
 
 def is_gap(shown: datetime, zone: ZoneInfo) -> bool:
@@ -117,27 +117,27 @@ def is_fold(shown: datetime, zone: ZoneInfo) -> bool:
     return _offset(shown, zone) > _offset(shown.replace(fold=1), zone)
 
 
-def _once(shown: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the instant of a time on the wall: the first, or right after the gap; None if its day never was."""
-    before, later = _offset(shown, zone), _offset(shown.replace(fold=1), zone)
-    if before >= later:
-        return (shown - before).replace(tzinfo=UTC)
-    low, high = (shown - later).replace(tzinfo=UTC), (shown - before).replace(tzinfo=UTC)
-    change = _change(zone, low, high) or high
-    is_day = wall(zone, change - _SECOND).date() == shown.date() or wall(zone, change).date() == shown.date()
-    return change if is_day else None
-
-
-def _change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
+def change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
     """Return the first instant after *start*, up to *end*, from which the clock is put forward or back."""
-    own = _offset_at(zone, start)
-    low = start
+    low, end = _whole(start), _whole(end)
+    own = _offset_at(zone, low)
     while low < end:
         high = min(low + _PROBE, end)
         if _offset_at(zone, high) != own:
             return _first_other(zone, low, high, own)
         low = high
     return None
+
+
+def _once(shown: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the instant of a time on the wall: the first, or right after the gap; None if its day never was."""
+    before, later = _offset(shown, zone), _offset(shown.replace(fold=1), zone)
+    if before >= later:
+        return (shown - before).replace(tzinfo=UTC)
+    low, high = (shown - later).replace(tzinfo=UTC), (shown - before).replace(tzinfo=UTC)
+    put = change(zone, low, high) or high
+    is_day = wall(zone, put - _SECOND).date() == shown.date() or wall(zone, put).date() == shown.date()
+    return put if is_day else None
 
 
 def _first_other(zone: ZoneInfo, low: datetime, high: datetime, own: timedelta) -> datetime:

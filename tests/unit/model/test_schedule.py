@@ -105,6 +105,7 @@ def test_seconds_stand_first(line: tuple[str, ...], start: datetime) -> None:
         ("61 0 3 * * *", "second", "61 is no second; use 0 to 59"),
         ("0 3 * *", "fields", "it has 4 fields and needs five"),
         ("0 3 * * * * 2026", "fields", "it has 7 fields and needs five"),
+        ("0 3 a.py b.py c.py d.py e.py f.py", "fields", "in a shell, put it in quotes"),
         ("", "spec", "it is empty"),
         ("* " * 300, "spec", "more than 500 characters"),
         (5, "spec", "it must be a text, a timedelta or an aware datetime"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jetq.model.schedule import Schedule, parse_schedule
-from jetq.model.zone import is_fold, is_gap
+from jetq.model.zone import change, is_fold, is_gap
 from tests.unit.model.wall_clock import changes, matches, once_a_day, watch
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -153,3 +153,13 @@ def test_times_that_never_come_and_come_twice_are_known() -> None:
     spring, autumn = datetime(2026, 3, 29), datetime(2026, 10, 25)  # noqa: DTZ001 - on the wall
     assert [is_gap(spring.replace(hour=hour), zone) for hour in (1, 2, 3)] == [False, True, False]
     assert [is_fold(autumn.replace(hour=hour), zone) for hour in (1, 2, 3)] == [False, True, False]
+
+
+@given(st.integers(0, 999_999), st.integers(0, 999_999))
+def test_a_change_is_found_from_any_moment_up_to_any(before: int, after: int) -> None:
+    put, zone = datetime(2026, 3, 29, 1, tzinfo=UTC), ZoneInfo("Europe/Malta")
+    early, late = put - timedelta(microseconds=1 + before), put + timedelta(microseconds=after)
+    assert change(zone, early, late) == put
+    assert change(zone, early - 99 * DAY, late + 99 * DAY) == put
+    assert change(zone, late, late + 99 * DAY) is None
+    assert change(zone, early - DAY, put - timedelta(microseconds=1)) is None
