@@ -10,6 +10,7 @@ import typer
 from jetq.cli import beat, options
 from jetq.cli.choosing import Where
 from jetq.cli.expanding import expanded
+from jetq.cli.planning import Plan
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -36,25 +37,7 @@ def add(
     task_type: Annotated[str, typer.Argument(metavar="TYPE", help="The type of its tasks, such as report:new.")],
     payload: Annotated[str | None, typer.Argument(metavar="JSON|-", help="Their payload; - reads stdin.")] = None,
     *,
-    queue: Annotated[str, typer.Option("--queue", "-q", metavar="NAME", help="Their queue.")] = "DEFAULT",
-    timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="Such as Europe/Malta; UTC if absent.")] = None,
-    deadline: Annotated[
-        str | None, typer.Option(metavar="TIME", help="They are not started any more after that; at least 30s.")
-    ] = None,
-    tries: Annotated[int, typer.Option(metavar="N", help="How often each may run; 0 is unlimited.")] = 10,
-    misfire: Annotated[
-        str, typer.Option(metavar="POLICY", help="What becomes of missed ones: skip, latest or all.")
-    ] = "latest",
-    max_late: Annotated[
-        str | None, typer.Option(metavar="TIME", help="What is missed for longer is not made up for; 10m.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="With all: so many at most; 100.")] = None,
-    jitter: Annotated[str | None, typer.Option(metavar="TIME", help="Spread the starts over so much time.")] = None,
-    start: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Nothing before, such as 2026-11-24T03:00Z.")
-    ] = None,
-    end: Annotated[str | None, typer.Option(metavar="TIME", help="Nothing from then on.")] = None,
-    disabled: Annotated[bool, typer.Option("--disabled", help="Make no tasks until it is enabled.")] = False,
+    plan: Plan,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a schedule of this name.")] = False,
     where: Where,
 ) -> None:
@@ -66,23 +49,8 @@ def add(
     from jetq.cli.chosen import settings_at
     from jetq.cli.cron_page import Wish, add_schedule
 
-    wish = Wish(
-        name=name,
-        spec=spec,
-        timezone=timezone,
-        task_type=task_type,
-        payload=sys.stdin.read() if payload == STDIN else payload,
-        queue=queue,
-        deadline=deadline,
-        tries=tries,
-        misfire=misfire,
-        max_late=max_late,
-        limit=limit,
-        jitter=jitter,
-        start=start,
-        end=end,
-        disabled=disabled,
-    )
+    text = sys.stdin.read() if payload == STDIN else payload
+    wish = Wish(name=name, spec=spec, task_type=task_type, payload=text, plan=plan)
     add_schedule(wish, settings_at(where), replace_it=replace, as_json=where.as_json)
 
 

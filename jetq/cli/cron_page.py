@@ -12,6 +12,7 @@ import typer
 
 from jetq.admin.schedule_keeper import ScheduleView
 from jetq.cli.durations import parse_duration
+from jetq.cli.planning import Plan
 from jetq.cli.render import age, limit, print_fields, print_json, print_table, stamp
 from jetq.cli.session import Session, in_session
 from jetq.cli.table import Column
@@ -57,19 +58,9 @@ class Wish:
 
     name: str
     spec: str
-    timezone: str | None
     task_type: str
     payload: str | None
-    queue: str
-    deadline: str | None
-    tries: int
-    misfire: str
-    max_late: str | None
-    limit: int | None
-    jitter: str | None
-    start: str | None
-    end: str | None
-    disabled: bool
+    plan: Plan
 
     def record(self, now: datetime) -> StoredSchedule:
         """
@@ -79,26 +70,23 @@ class Wish:
             ConfigurationError: Something cannot be meant; the sentence names it.
             InvalidPayloadError: The payload is not JSON.
         """
-        start, end = _moment("--start", self.start), _moment("--end", self.end)
+        plan = self.plan
+        start, end = _moment("--start", plan.start), _moment("--end", plan.end)
         check_bounds(start, end)
-        most = LIMIT if self.limit is None else whole("--limit", self.limit, least=1)
-        if most > MOST_LIMIT:
-            raise InvalidSettingError("--limit", most, f"at most {MOST_LIMIT:,}")
-        deadline = None if self.deadline is None else parse_duration("--deadline", self.deadline)
         return StoredSchedule(
             name=check_schedule_name(self.name),
-            schedule=parse_schedule(self.spec, self.timezone).spec,
-            queue=check_name("queue", self.queue),
+            schedule=parse_schedule(self.spec, plan.timezone).spec,
+            queue=check_name("queue", plan.queue),
             task_type=check_name("task type", self.task_type),
             payload=self._payload(),
-            deadline=schedule_deadline(deadline),
-            max_tries=whole("--tries", self.tries, least=0),
+            deadline=schedule_deadline(_seconds("--deadline", plan.deadline, None)),
+            max_tries=whole("--tries", plan.tries, least=0),
             created_at=now,
-            misfire=misfire_policy(self.misfire),
-            max_late=MAX_LATE if self.max_late is None else parse_duration("--max-late", self.max_late),
-            limit=most,
-            jitter=0.0 if self.jitter is None else parse_duration("--jitter", self.jitter),
-            enabled=not self.disabled,
+            misfire=misfire_policy(plan.misfire),
+            max_late=_seconds("--max-late", plan.max_late, MAX_LATE) or 0.0,
+            limit=LIMIT if plan.limit is None else whole("--limit", plan.limit, least=1, most=MOST_LIMIT),
+            jitter=_seconds("--jitter", plan.jitter, None) or 0.0,
+            enabled=not plan.disabled,
             start=start,
             end=end,
         )
@@ -113,6 +101,10 @@ class Wish:
             reason = f"it is not JSON: {error}; quote it for the shell, as '{{\"n\": 1}}', or pass - and use stdin"
             raise InvalidPayloadError(self.task_type, reason) from error
         return data.strip()
+
+
+def _seconds(option: str, text: str | None, default: float | None) -> float | None:
+    return default if text is None else parse_duration(option, text)
 
 
 def _moment(option: str, text: str | None) -> datetime | None:

@@ -33,7 +33,7 @@ def test_a_schedule_is_kept_on_the_command_line(shop: Folder) -> None:
     assert found["next"]
     assert disabled.out == "nightly is disabled\n"
     assert (view.json["state"], view.json["next"]) == ("disabled", None)
-    assert (task.json["type"], task.json["schedule"]) == ("add", "nightly")
+    assert (task.json["type"], task.json["record"]["schedule"]) == ("add", "nightly")
     assert deleted.out == "deleted nightly\n"
 
 

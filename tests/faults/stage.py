@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jetq.admin.schedule_keeper import ScheduleKeeper
 from jetq.app.application import App
@@ -100,11 +100,11 @@ class Stage:
     async def now(self) -> datetime:
         return (await self.app.clients.current()).backend.connection.clock.now()
 
-    async def plan(self, name: str, spec: str, **more: object) -> None:
+    async def plan(self, name: str, spec: str, **more: Any) -> None:
         """Store a schedule whose occurrences are accounted for."""
         record = StoredSchedule(
             name=name, schedule=spec, queue="DEFAULT", task_type="tick", created_at=await self.now(), **more
-        )  # type: ignore[arg-type]  # fields of the record
+        )
         await self.keeper.add(record)
         self._tables[name] = Timetable.of(record)
 

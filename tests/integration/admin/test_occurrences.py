@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -23,9 +24,9 @@ PLANNED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = "nightly:20260102T030405Z"
 
 
-def schedule(**more: object) -> StoredSchedule:
-    fields: dict[str, object] = {"name": "nightly", "schedule": "@daily", "queue": "DEFAULT", "task_type": "report"}
-    return StoredSchedule(**(fields | {"created_at": PLANNED} | more))  # type: ignore[arg-type]  # fields of it
+def schedule(**more: Any) -> StoredSchedule:
+    fields: dict[str, Any] = {"name": "nightly", "schedule": "@daily", "queue": "DEFAULT", "task_type": "report"}
+    return StoredSchedule(**(fields | {"created_at": PLANNED} | more))
 
 
 async def make(backend: Backend, record: StoredSchedule | None = None, starts: datetime = PLANNED) -> object:

@@ -29,7 +29,7 @@ GO = (
 
 
 def schedule(name: str = "nightly", **more: Any) -> StoredSchedule:
-    fields = {"schedule": "@daily", "queue": "DEFAULT", "task_type": "report", "created_at": CREATED}
+    fields: dict[str, Any] = {"schedule": "@daily", "queue": "DEFAULT", "task_type": "report", "created_at": CREATED}
     return StoredSchedule(name=name, **(fields | more))
 
 

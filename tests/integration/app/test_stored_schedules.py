@@ -43,7 +43,7 @@ async def test_a_schedule_is_stored_shown_stopped_run_and_removed(app: App) -> N
     assert stopped.state == "disabled"
     assert [view.state for view in listed] == ["on"]
     assert listed[0].record is not None
-    assert (listed[0].record.schedule, listed[0].record.origin, listed[0].record.limit) == ("@every 10m0s", "", 5)
+    assert (listed[0].record.schedule, listed[0].record.origin, listed[0].record.limit) == ("@every 10m", "", 5)
     assert (record.type, record.payload, record.schedule) == ("report", b'{"n":1}', "a")
 
 

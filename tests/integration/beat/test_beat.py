@@ -44,7 +44,7 @@ class Stage:
         app.bus.listen(self.told.append)
 
     def heard(self, kind: type[Any], schedule: str = "") -> list[Any]:
-        found = [event for event in self.told if isinstance(event, kind)]
+        found: list[Any] = [event for event in self.told if isinstance(event, kind)]
         return [event for event in found if not schedule or event.schedule == schedule]
 
     def made(self, schedule: str) -> list[datetime]:
@@ -58,7 +58,7 @@ class Stage:
         return self.heard(kind, schedule)
 
     def record(self, name: str, spec: str = "@every 1s", **more: Any) -> StoredSchedule:
-        fields = {"queue": "DEFAULT", "task_type": "tick", "created_at": OLD} | more
+        fields: dict[str, Any] = {"queue": "DEFAULT", "task_type": "tick", "created_at": OLD} | more
         return StoredSchedule(name=name, schedule=spec, **fields)
 
     async def add(self, name: str, spec: str = "@every 1s", **more: Any) -> StoredSchedule:
