@@ -19,6 +19,7 @@ from jetq.app.options import CallOptions
 from jetq.app.schedules import DeclaredSchedule
 from jetq.app.selection import TaskSelection
 from jetq.app.task import Task
+from jetq.beat.beat import Beat
 from jetq.client.event_stream import EventStream
 from jetq.client.flow_handle import FlowHandle
 from jetq.client.handle import TaskHandle
@@ -79,6 +80,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "App",
+    "Beat",
     "BulkReport",
     "CallOptions",
     "Chain",

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from jetq.app.call import TaskCall
 from jetq.errors import DuplicateScheduleError, InvalidSettingError
 from jetq.model.name import check_name
 from jetq.model.quantity import Duration, seconds, whole
 from jetq.model.schedule import Schedule, Spec, parse_schedule
+from jetq.model.schedule_words import describe
 from jetq.model.stored_schedule import (
     LIMIT,
     MAX_LATE,
@@ -29,6 +30,7 @@ from jetq.model.stored_schedule import (
     misfire_policy,
     schedule_deadline,
 )
+from jetq.model.timetable import Timetable
 
 _NOT_HERE: Final = {
     "id": "absent in a schedule: its tasks have the schedule's name and the planned time as their ids",
@@ -64,6 +66,30 @@ class DeclaredSchedule:
 
     def __repr__(self) -> str:
         return f"<DeclaredSchedule {self.name} {self.schedule.spec!r} {self.call!r}>"
+
+    @property
+    def words(self) -> str:
+        """When it is due, as people say it."""
+        return describe(self.schedule)
+
+    def occurrences(self, count: int = 5, *, after: datetime | None = None) -> list[datetime]:
+        """
+        Return its next planned times, in its time zone.
+
+        Args:
+            count: How many at most.
+            after: An aware datetime since when; None is now. An interval is counted from here, and from when it was
+                stored where it runs.
+
+        Raises:
+            InvalidPayloadError, InvalidSettingError, AppLoadError: As of :meth:`stored`.
+        """
+        moment = datetime.now(UTC) if after is None else after
+        table, found = Timetable(self.stored(moment), self.schedule), list[datetime]()
+        while len(found) < count and (following := table.after(moment)) is not None:
+            moment = following
+            found.append(following.astimezone(self.schedule.zone))
+        return found
 
     def stored(self, created_at: datetime, *, app: str = "") -> StoredSchedule:
         """
@@ -168,8 +194,6 @@ class Scheduling:
             InvalidPayloadError: An argument of the task is missing.
         """
         check_bounds(start, end)
-        if not isinstance(cast("object", enabled), bool):
-            raise InvalidSettingError("enabled", enabled, "True or False")
         declared = DeclaredSchedule(
             name=check_schedule_name(name),
             schedule=parse_schedule(spec, timezone),
@@ -179,7 +203,7 @@ class Scheduling:
                 "max_late": seconds("max_late", max_late),
                 "limit": whole("limit", limit, least=1, most=MOST_LIMIT),
                 "jitter": seconds("jitter", jitter),
-                "enabled": enabled,
+                "enabled": _truth("enabled", enabled),
                 "start": None if start is None else start.astimezone(UTC),
                 "end": None if end is None else end.astimezone(UTC),
             },
@@ -200,6 +224,12 @@ def check_declared(declared: DeclaredSchedule) -> None:
         InvalidPayloadError, InvalidSettingError: As of :meth:`DeclaredSchedule.stored`.
     """
     declared.stored(_CREATED)
+
+
+def _truth(setting: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidSettingError(setting, value, "True or False")
+    return value
 
 
 def _checked_call(call: object) -> TaskCall[Any]:

@@ -43,14 +43,9 @@ def preview(
 
     from jetq.cli.preview_page import of_application, of_spec, of_store, print_previews
     from jetq.cli.session import settings_for
-    from jetq.errors import InvalidSettingError
 
-    if target is not None and spec is not None:
-        raise InvalidSettingError("--spec", spec, "absent beside MODULE:APP")
-    if timezone is not None and spec is None:
-        raise InvalidSettingError("--timezone", timezone, "given with --spec alone")
-    if spec is not None:
-        tables = of_spec(spec, timezone)
+    if spec is not None or timezone is not None:
+        tables = of_spec(spec, timezone, beside=target)
     elif target is not None:
         tables = of_application(target, app_dir, name)
     else:

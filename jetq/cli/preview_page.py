@@ -12,7 +12,7 @@ import typer
 from jetq.cli.render import print_json, printable
 from jetq.cli.session import Session, in_session
 from jetq.cli.terminal import say
-from jetq.errors import UnknownScheduleError
+from jetq.errors import InvalidSettingError, UnknownScheduleError
 from jetq.model.preview import Planned, Preview, preview
 from jetq.model.schedule import parse_schedule
 from jetq.model.schedule_words import describe
@@ -25,13 +25,18 @@ _SHOWN: Final = 8
 """Lines about changes of the clock for one schedule."""
 
 
-def of_spec(spec: str, timezone: str | None) -> list[Timetable]:
+def of_spec(spec: str | None, timezone: str | None, *, beside: str | None = None) -> list[Timetable]:
     """
     Return a schedule that stands nowhere.
 
     Raises:
         InvalidScheduleError: It cannot be meant.
+        InvalidSettingError: There is a time zone and no spec, or an application *beside* it.
     """
+    if spec is None:
+        raise InvalidSettingError("--timezone", timezone, "given with --spec alone")
+    if beside is not None:
+        raise InvalidSettingError("--spec", spec, "absent beside MODULE:APP")
     parsed = parse_schedule(spec, timezone)
     now = datetime.now(UTC)
     record = StoredSchedule(name="", schedule=parsed.spec, queue="", task_type="", created_at=now)

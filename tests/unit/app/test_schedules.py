@@ -78,6 +78,15 @@ def test_all_that_can_be_said_is_stored() -> None:
     assert (said.jitter, said.enabled, said.start, said.end) == (30, False, start, end)
 
 
+def test_a_declared_schedule_says_when_it_runs() -> None:
+    declared = app.cron("a", "30 2 * * *", report.s(), timezone="Europe/Malta", end=datetime(2026, 11, 27, tzinfo=UTC))
+    assert declared.words == "at 02:30 every day, Europe/Malta time"
+    found = [moment.isoformat() for moment in declared.occurrences(after=NOW)]
+    assert found == ["2026-11-25T02:30:00+01:00", "2026-11-26T02:30:00+01:00"]
+    assert len(declared.occurrences(1)) == (datetime.now(UTC) < datetime(2026, 11, 27, tzinfo=UTC))
+    assert len(app.cron("b", "@hourly", report.s()).occurrences()) == 5
+
+
 def test_a_task_of_elsewhere_may_be_scheduled() -> None:
     stored = app.cron("go", "@daily", app.s("go:report", [1], queue="GO")).stored(NOW)
     assert (stored.task_type, stored.payload, stored.queue) == ("go:report", b"[1]", "GO")
