@@ -42,8 +42,8 @@ from jetq.wire.names import GO_NAMESPACE
 
 _BATCH: Final = 500
 """Schedules whose occurrences are made together."""
-_ABREAST: Final = 8
-"""Batches under way at one time."""
+_ABREAST: Final = 50
+"""Batches under way at one time, each of one queue; one whose queue is gone takes seconds to fail."""
 _LOOK_EVERY: Final = 0.5
 """Seconds between two looks, while nothing is due, at the leadership and the clock."""
 _AGAIN_SILENT: Final = 1.0

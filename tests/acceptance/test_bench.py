@@ -70,6 +70,13 @@ def test_idle_watches_a_worker():
     assert report["cpu_percent"] >= 0
 
 
+def test_beat_watches_a_scheduler():
+    report = _run("beat", "--schedules", "40", "--due", "20", "--seconds", "0.5")
+    assert (report["schedules"], report["due"]) == (40, 20)
+    assert report["start"] > 0
+    assert 0 < report["late"]["p50"] <= report["late"]["p99"]
+
+
 async def test_the_bare_loop_writes_what_jetq_writes(server: EmbeddedServer, connection: Connection):
     theirs = await _watched(server, connection, side.BARE_NAMESPACE, _run_bare)
     ours = await _watched(server, connection, side.JETQ_NAMESPACE, _run_jetq)
