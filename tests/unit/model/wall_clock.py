@@ -48,10 +48,18 @@ def _found(seen: Watched, firsts: dict[datetime, datetime], target: datetime) ->
 
 
 def changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield the days on which the clock is put forward or back."""
+    """Yield when the clock is put forward or back, to the quarter of an hour."""
     offset = start.astimezone(zone).utcoffset()
     while start < end:
         start += timedelta(days=1)
         if (now := start.astimezone(zone).utcoffset()) != offset:
-            offset = now
-            yield start
+            offset, moment = now, start
+            while (earlier := moment - timedelta(minutes=15)).astimezone(zone).utcoffset() == now:
+                moment = earlier
+            yield moment
+
+
+def course(zone: ZoneInfo, start: datetime, end: datetime) -> tuple[object, ...]:
+    """Return all that zones of different names may differ in."""
+    moments = [start, *changes(zone, start, end)]
+    return tuple((moment, moment.astimezone(zone).utcoffset()) for moment in moments)
