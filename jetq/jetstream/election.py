@@ -224,6 +224,8 @@ class Election:
             self._revision = found.seq
             return True
         self.followed = found.data.decode(errors="replace")
+        age = (self._connection.clock.now() - found.time).total_seconds()
+        self._heard = max(self._heard, lease_clock() - max(age, 0.0))
         self._lose(f"{self.followed} leads")
         self._revision = 0
         return False
