@@ -17,12 +17,13 @@ from jetq.cli.render import age, limit, print_fields, print_json, print_table, s
 from jetq.cli.session import Session, in_session
 from jetq.cli.table import Column
 from jetq.cli.terminal import say
-from jetq.errors import InvalidPayloadError, InvalidSettingError
+from jetq.errors import InvalidPayloadError, InvalidScheduleError, InvalidSettingError
 from jetq.model.go_duration import NANOSECONDS
 from jetq.model.name import check_name
 from jetq.model.quantity import whole
 from jetq.model.record import TaskRecord
 from jetq.model.schedule import parse_schedule
+from jetq.model.schedule_words import describe
 from jetq.model.stored_schedule import (
     LIMIT,
     MAX_LATE,
@@ -140,7 +141,7 @@ def add_schedule(wish: Wish, settings: Settings, *, replace_it: bool, as_json: b
         print_json(schedule_object(view))
     elif written:
         due = stamp(view.next) or "never: it is disabled, or all its times have passed"
-        typer.echo(f"stored {wish.name}, due next {due}")
+        typer.echo(f"stored {wish.name}: {_words(record)}; due next {due}")
     else:
         typer.echo(f"{wish.name} is stored like this already")
 
@@ -244,6 +245,7 @@ def _stored_fields(record: StoredSchedule) -> list[tuple[str, str]]:
     payload = record.payload
     return [
         ("Spec", record.schedule),
+        ("When", _words(record)),
         ("Task type", record.task_type),
         ("Queue", record.queue),
         ("Payload", "" if payload is None else payload.decode(errors="backslashreplace")),
@@ -257,3 +259,10 @@ def _stored_fields(record: StoredSchedule) -> list[tuple[str, str]]:
         ("Origin", record.origin),
         ("Created", stamp(record.created_at)),
     ]
+
+
+def _words(record: StoredSchedule) -> str:
+    try:
+        return describe(parse_schedule(record.schedule, strict=False))
+    except InvalidScheduleError:
+        return ""
