@@ -344,3 +344,20 @@ async def test_what_the_application_declares_is_stored_and_made(server: Embedded
     deployed = [event for event in told if isinstance(event, SchedulesDeployed)]
     assert [(event.origin, event.written) for event in deployed] == [("code:shop", ("secondly",))]
     assert any(isinstance(event, LeadershipEnded) for event in told)
+
+
+async def test_a_schedule_of_go_runs_as_it_is(stage: Stage) -> None:
+    go = (
+        b'{"name":"go","schedule":"@every 1s","queue":"DEFAULT","task_type":"email:new","payload":"eyJ0byI6ImEifQ==",'
+        b'"deadline":3600000000000,"max_tries":7,"created_at":"2026-01-02T03:04:05.123456789Z"}'
+    )
+    async with Beat(stage.app, deploys=False):
+        await stage.put("go", go)
+        made = await stage.until(OccurrenceMade, "go")
+
+    found = await stage.backend.tasks.read(made[0].task_id)
+    assert found is not None
+    record = found.record
+    assert (record.type, record.payload, record.max_tries) == ("email:new", b'{"to":"a"}', 7)
+    assert record.deadline == record.created + timedelta(hours=1)
+    assert (await stage.backend.schedules.read("go")).data == go  # and nothing is written back
