@@ -1,10 +1,12 @@
 """
-bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|flows|pools|imports|idle|beat``.
+bench: what jetq costs, beside what it cannot cost less than.
+
+``python -m bench limit|flows|pools|imports|idle|beat|soak``
 """
 
 import argparse
 
-from bench import beat, flows, idle, imports, limit, pools
+from bench import beat, flows, idle, imports, limit, pools, soak
 
 
 def main() -> None:
@@ -18,6 +20,7 @@ def main() -> None:
         ("imports", imports, "what starting costs, beside import nats"),
         ("beat", beat, "a scheduler with ten thousand schedules"),
         ("idle", idle, "processor and memory of a worker without work"),
+        ("soak", soak, "whether memory stays flat over many tasks"),
     ):
         command = commands.add_parser(name, help=about, description=module.__doc__)
         module.add_arguments(command)

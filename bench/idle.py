@@ -85,7 +85,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def rss_mib(pid: int) -> float:
-    """Return the memory of a process that is in use, in MiB."""
+    """Return the memory that a process holds, in MiB."""
     resident_pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 

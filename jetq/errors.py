@@ -37,6 +37,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── RequestRefusedError          an error of the JetStream API, with its code
     │   │   ├── SequenceConflictError    a compare-and-swap lost
     │   │   └── LimitReachedError        a stream is full
+    │   │       └── StoreFullError               the server has no space left
     │   ├── MessageTooLargeError         beyond the server's max_payload
     │   └── TopologyError                a stream differs from what is wanted
     │       └── TopologyMismatchError        a field of it makes work impossible
@@ -410,6 +411,15 @@ class LimitReachedError(RequestRefusedError):
     """A stream is full."""
 
 
+class StoreFullError(LimitReachedError):
+    """The server, or the account, has no space left; part of what was to be stored may be there."""
+
+    def __init__(self, what: str, code: int, description: str) -> None:
+        super().__init__(what, code, description)
+        why = f"{what} was refused, since the server has no space left: {description} (JetStream error {code})"
+        self.args = (f"{why}; delete tasks, or raise its max_file_store or the limits of the account",)
+
+
 class MessageTooLargeError(ServerError):
     """A message is beyond the server's max_payload."""
 
@@ -528,13 +538,18 @@ class DuplicateTaskError(EnqueueError):
 
 
 class EnqueueTimeoutError(EnqueueError):
-    """The server did not acknowledge in time; the task may have been stored."""
+    """
+    The server did not acknowledge in time; the task may have been stored.
 
-    def __init__(self, task_id: str, seconds: float) -> None:
-        self.task_id, self.seconds = task_id, seconds
+    With *answers* the server answers other requests, and only stores nothing, as it does when its disk is full.
+    """
+
+    def __init__(self, task_id: str, seconds: float, *, answers: bool = False) -> None:
+        self.task_id, self.seconds, self.answers = task_id, seconds, answers
+        hint = "; the server answers, but stores nothing: its disk may be full, see its log" if answers else ""
         super().__init__(
             f"no acknowledgement of task {task_id} within {seconds:g} s; it may have been stored "
-            "(enqueueing again with the same id is safe)"
+            f"(enqueueing again with the same id is safe){hint}"
         )
 
 

@@ -223,7 +223,7 @@ class WorkerSettings:
         hook_timeout: Seconds that each stop hook of the application, and the end of its lifespan, may take.
         strict: The order in which queues are named is their priority: a free slot goes to the first that has work.
         exclude: Names of queues that are not served.
-        burst: Stop when all queues are empty.
+        burst: Stop when all queues are empty, or paused.
         janitor: Be ready to be the one process that mends what crashes leave behind; in burst mode never.
     """
 

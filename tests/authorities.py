@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import nkeys
@@ -57,15 +58,17 @@ class Operator:
         self.key = Key.make(nkeys.PREFIX_BYTE_OPERATOR)
         self.account = Key.make(nkeys.PREFIX_BYTE_ACCOUNT)
         self.system = Key.make(nkeys.PREFIX_BYTE_ACCOUNT)
+        self._jwt = self.key.vouch(self.key.public, {"type": "operator", "version": 2})  # no reload may change it
 
-    def configuration(self) -> str:
-        """Return what makes a server trust this operator."""
-        operator = self.key.vouch(self.key.public, {"type": "operator", "version": 2})
-        account = self.key.vouch(self.account.public, {"type": "account", "version": 2, "limits": UNLIMITED})
+    def configuration(self, *, revoked: Sequence[str] = ()) -> str:
+        """Return what makes a server trust this operator, and none of the *revoked* users of the account."""
+        claims: dict[str, Any] = {"type": "account", "version": 2, "limits": UNLIMITED}
+        claims["revocations"] = dict.fromkeys(revoked, int(time.time()))
+        account = self.key.vouch(self.account.public, claims)
         system = self.key.vouch(self.system.public, {"type": "account", "version": 2, "limits": NO_JETSTREAM})
         preload = f"{self.account.public}: {account}, {self.system.public}: {system}"
         known = f"resolver: MEMORY\nresolver_preload: {{ {preload} }}"
-        return f"operator: {operator}\nsystem_account: {self.system.public}\n{known}"
+        return f"operator: {self._jwt}\nsystem_account: {self.system.public}\n{known}"
 
     def user(self, key: Key, *, lifetime: float | None = None, bearer: bool = False) -> str:
         """Return the JWT of a user of the account."""

@@ -16,6 +16,8 @@ from jetq.jetstream.server import EmbeddedServer
 from tests.servers import TestServer
 from tests.turns import Run, Turns
 
+FINDING = "finding"
+"""A property of a test whose value is shown at the end of the run."""
 _TEARDOWN = 5.0
 """Seconds of a test's time-out that are left for its fixtures."""
 
@@ -39,6 +41,16 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run at the end what runs alone: there the processes of a run wait for each other once, and not all the time."""
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests found out."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    found = sorted(value for report in reports for name, value in report.user_properties if name == FINDING)
+    if found:
+        terminalreporter.section("what was measured")
+        for line in found:
+            terminalreporter.write_line(line)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

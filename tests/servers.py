@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+from urllib.request import urlopen
 
 from jetq.jetstream.address import Address
 from jetq.jetstream.server import ServerProcess, find_program
@@ -45,17 +46,26 @@ class TestServer:
         self.port = -1
         self.folder = Path(tempfile.mkdtemp(prefix="jetq-test-"))
         self.store = self.folder / "store"
+        self.limits = ""
         self.process: ServerProcess | None = None
 
     @classmethod
     def start(
-        cls, extra: str | None = None, *, user_part: str | None = None, jetstream: bool = True, scheme: str = "nats"
+        cls,
+        extra: str | None = None,
+        *,
+        user_part: str | None = None,
+        jetstream: bool = True,
+        scheme: str = "nats",
+        store: Path | None = None,
+        limits: str = "",
     ) -> Self:
-        """Start one; without configuration it asks for a random token."""
+        """Start one; without configuration it asks for a random token. The limits are JetStream's."""
         if extra is None:
             user_part = secrets.token_hex(8)
             extra = f'authorization {{ token: "{user_part}" }}'
         server = cls(extra, user_part or "", jetstream=jetstream, scheme=scheme)
+        server.store, server.limits = store or server.store, limits
         try:
             server.run()
         except BaseException:
@@ -70,7 +80,7 @@ class TestServer:
 
     def configuration(self, _folder: Path) -> str:
         """Return the text of the configuration."""
-        jetstream = f"jetstream {{ store_dir: {json.dumps(str(self.store))} }}" if self.jetstream else ""
+        jetstream = f"jetstream {{ store_dir: {json.dumps(str(self.store))}, {self.limits} }}" if self.jetstream else ""
         return f'host: "127.0.0.1"\nport: {self.port}\n{jetstream}\n{self.extra}\n'
 
     @property
@@ -89,6 +99,30 @@ class TestServer:
     def address(self) -> Address:
         """Where it is."""
         return Address.of(self.url)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process runs."""
+        return self.process is not None and self.process.is_running
+
+    def monitored(self, path: str) -> dict[str, Any]:
+        """Ask its monitoring, if its configuration has some; empty if it does not answer now."""
+        assert self.process is not None
+        for ports in self.process.folder.glob("*.ports"):
+            with contextlib.suppress(OSError, ValueError):
+                address = json.loads(ports.read_bytes())["monitoring"][0]
+                with urlopen(f"{address}/{path}", timeout=5) as answer:  # noqa: S310 - the server says where
+                    return dict(json.load(answer))
+        return {}
+
+    def streams(self) -> list[dict[str, Any]]:
+        """Return what its monitoring says of the streams that it holds."""
+        view = self.monitored("jsz?accounts=true&streams=true&consumers=true")
+        return [stream for account in view.get("account_details", ()) for stream in account.get("stream_detail", ())]
+
+    def is_healthy(self) -> bool:
+        """Whether its monitoring says that it has all that it is to have."""
+        return self.is_running and self.monitored("healthz").get("status") == "ok"
 
     def kill(self) -> None:
         """End it without a chance to say goodbye."""
@@ -159,7 +193,8 @@ class TestCluster:
         cluster = cls([])
         try:
             for number, route in enumerate(routes):
-                extra = f'server_name: "n{number}"\ncluster {{ name: "c", listen: "{route}", routes: [{listed}] }}'
+                routing = f'cluster {{ name: "c", listen: "{route}", routes: [{listed}] }}'
+                extra = f'server_name: "n{number}"\nhttp: "127.0.0.1:-1"\n{routing}'
                 cluster.servers.append(TestServer.start(extra))
             cluster.await_leader()
         except BaseException:
@@ -173,6 +208,44 @@ class TestCluster:
         while not any("JetStream cluster new metadata leader" in log for log in self._logs()):
             assert time.monotonic() < limit, list(self._logs())
             time.sleep(0.02)
+
+    def named(self, name: str) -> TestServer:
+        """Return a server by its name."""
+        return self.servers[int(name.removeprefix("n"))]
+
+    def leaders(self) -> dict[str, str]:
+        """
+        Return the names of the servers that lead, by what they lead: ``meta``, each stream, and each consumer.
+
+        Nobody leads what has no leader, or one that does not run. It is the servers' monitoring that says so.
+        """
+        running = [server for server in self.servers if server.is_running]
+        names = {f"n{self.servers.index(server)}" for server in running}
+        found: dict[str, str] = {}
+        for server in running:
+            found.setdefault("meta", server.monitored("jsz").get("meta_cluster", {}).get("leader", ""))
+            for stream in server.streams():
+                for led in (stream, *(stream.get("consumer_detail") or ())):
+                    found[led["name"]] = led.get("cluster", {}).get("leader", "")
+        return {what: leader if leader in names else "" for what, leader in found.items()}
+
+    def fewest_copies(self) -> int:
+        """Return of how many servers each stream has copies at least."""
+        return min(1 + len(stream["cluster"].get("replicas") or ()) for stream in self.servers[0].streams())
+
+    async def is_led(self, timeout: float = 60.0) -> None:
+        """Wait until all that there is has a leader that runs."""
+        limit = time.monotonic() + timeout
+        while not all((leaders := await asyncio.to_thread(self.leaders)).values()):
+            assert time.monotonic() < limit, leaders
+            await asyncio.sleep(0.1)
+
+    async def is_well(self, timeout: float = 60.0) -> None:
+        """Wait until every server runs and has all that it is to have."""
+        limit = time.monotonic() + timeout
+        while not all(await asyncio.to_thread(lambda: [server.is_healthy() for server in self.servers])):
+            assert time.monotonic() < limit, list(self._logs())
+            await asyncio.sleep(0.1)
 
     def _logs(self) -> Iterator[str]:
         return (server.process.log() for server in self.servers if server.process is not None)

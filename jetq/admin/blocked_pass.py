@@ -29,7 +29,7 @@ from jetq.wire.flows import flow_of_marker
 
 _AT_ONCE: Final = 50
 _OLD_MARKER: Final = timedelta(seconds=60)
-"""A younger marker without a record may be of an enqueue that is under way."""
+"""A younger marker may be of an enqueue, or of a retry, that has not written the blocked record yet."""
 
 
 class BlockedPass:
@@ -84,16 +84,19 @@ class BlockedPass:
         marker = await links.marker(task_id)  # before the record: who blocks the task again marks it anew
         if marker is None:
             return
+        age = self._age(marker)  # before the record as well: a pass that sleeps concludes nothing
         flow_id = flow_of_marker(marker.data)
         flow = await self._flows.state(flow_id) if flow_id else FlowState.COMMITTED
         if flow is FlowState.BUILDING:
             return
         stored = await self._read(task_id)
         if stored is None:
-            if self._age(marker) > (LATE if flow is FlowState.ABORTED else _OLD_MARKER):
+            if age > (LATE if flow is FlowState.ABORTED else _OLD_MARKER):
                 await links.unmark(task_id, through=marker.seq)
         elif stored.record.state is not State.BLOCKED:
             await dependents.settle(task_id)
+            if stored.record.is_final and age > _OLD_MARKER:
+                await links.unmark(task_id, through=marker.seq)
         elif flow is FlowState.ABORTED:
             await abandon_one(self._backend, task_id, flow_id)
         elif flow_id and flow_id in stored.record.pending:

@@ -29,6 +29,7 @@ from jetq.model.state import FINAL, State
 from jetq.model.unique import KeyEntry
 from jetq.model.upkeep import Horizon, Need, need_of
 from jetq.wire.keys import decode_key
+from jetq.wire.unreadable import UNREADABLE
 
 MOST_KEPT: Final = 10_000
 """Records without a time to live that one pass gives one; a store that Go made is caught up with over some passes."""
@@ -57,12 +58,19 @@ class QueueFacts(Struct, frozen=True):
 
 
 class Suspect(Struct, frozen=True, gc=False):
-    """A record whose item or schedule was not listed, as it stood when it was read."""
+    """
+    A record whose item or schedule was not listed, as it stood when it was read.
+
+    Attributes:
+        overdue: Its schedule is there, and should long have become an item: the server forgot it, as nats-server 2.15
+            does with what falls due while it has no space left.
+    """
 
     task_id: str
     sequence: int
     queue: str
     need: Need
+    overdue: bool = False
 
 
 class HeldKey(Struct, frozen=True, gc=False):
@@ -110,6 +118,7 @@ class _Glance(Struct, gc=False):
 
 
 _glance: Final = msgspec.json.Decoder(_Glance).decode
+_moment: Final = msgspec.json.Decoder(datetime).decode
 _FINAL: Final = frozenset(state.value for state in FINAL)
 _STATES: Final = {state.value: state for state in State}
 _NULL: Final = b"null"
@@ -203,6 +212,7 @@ class _Reader:
 
     def __init__(self, census: Census, horizon: Horizon, *, expiring: bool) -> None:
         self._census = census
+        self._overdue = horizon.young
         self._young = _nanoseconds(horizon.young)
         self._expiring = expiring
 
@@ -211,7 +221,7 @@ class _Reader:
         census.records += 1
         try:
             glance = _glance(scanned.data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             self._pass_over(task_id)
             return
         state, queue = glance.state, glance.queue
@@ -234,8 +244,16 @@ class _Reader:
         need = need_of(_STATES[state], waits=waits)
         if state == State.QUEUE_ERROR.value and not scanned.expires:
             census.refused.append(task_id)
-        elif need is not Need.NOTHING and not (has_item or has_due or (has_schedule and need is Need.SCHEDULE)):
-            census.suspects.append(Suspect(task_id, scanned.sequence, queue, need))
+        elif need is not Need.NOTHING and not (has_item or has_due):
+            overdue = has_schedule and need is Need.SCHEDULE
+            if not overdue or self._is_overdue(glance.due):
+                census.suspects.append(Suspect(task_id, scanned.sequence, queue, need, overdue))
+
+    def _is_overdue(self, due: Raw) -> bool:
+        try:
+            return _moment(due) < self._overdue
+        except (msgspec.MsgspecError, TypeError):  # none, or one without a zone
+            return False
 
     def _has_schedule(self, queue: str, task_id: str, *, waits: bool) -> bool:
         """Whether there is a schedule; one of a task that does not wait is left among the others."""

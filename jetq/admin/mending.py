@@ -85,6 +85,9 @@ class Mender:
         if stored is None or stored.sequence != suspect.sequence or stored.written is None:
             return False
         record = stored.record
+        if suspect.overdue:
+            await self._publish(stored, Need.SCHEDULE)
+            return False
         owns_key = await self._owns_key(record)
         finding = judge_missing(
             record.state,
@@ -118,7 +121,10 @@ class Mender:
         """
         names, queue, task_id = self._backend.names, suspect.queue, suspect.task_id
         scheduled = await self._last(names.schedules, names.schedule(queue, task_id))
-        if scheduled is not None and (suspect.need is Need.SCHEDULE or published_for(scheduled) >= suspect.sequence):
+        if suspect.overdue:
+            if scheduled is None:
+                return True  # it has become an item meanwhile
+        elif scheduled is not None and (suspect.need is Need.SCHEDULE or published_for(scheduled) >= suspect.sequence):
             return True
         places = (
             (names.schedules, names.due(queue, task_id)),

@@ -4,8 +4,9 @@ rejoining: start a task again that ended before all of its parents were counted.
 It was cancelled while it waited, or became unreachable; its ``pending`` says which parents it had not counted. Unless
 one of these failed it, it is blocked again, and what follows is that of an enqueue (`jetstream.dependents`): marker →
 blocked record → a look at the parents, of which those that have not ended learn of it, and those that have give their
-results. Who dies in between leaves a marker without a blocked record, or a blocked record that the pass over the
-markers looks after.
+results. Who dies in between leaves a marker without a blocked record, which the pass over the markers removes once it
+is old, or a blocked record that this pass looks after. The old end of the task is there until the blocked record is,
+and whoever concludes something from it leaves the marker, since that is younger.
 
 A task that a parent failed runs alone, without that parent's result. One with a parameter that takes this result would
 get nothing in its place, so that is refused.
@@ -23,6 +24,7 @@ from jetq.model.operation import Operation
 from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.model.transition import rejoined, retried
+from jetq.observe.fault_points import Point, fault_point
 from jetq.wire.dependencies import decode_policies
 from jetq.wire.into import parents_taken
 
@@ -60,6 +62,7 @@ async def started_again(backend: Backend, record: TaskRecord, *, with_parents: b
         if failed:
             return retried(record)
     await backend.links.mark(record.id)
+    fault_point(Point.CHILD_MARKED)
     return rejoined(record, waits_for)
 
 
@@ -70,6 +73,7 @@ async def rejoin(backend: Backend, placement: Placement, done: Changed) -> Store
     Raises:
         ServerError: No answer, or a refusal; the pass over the markers does the rest.
     """
+    fault_point(Point.RECORD_CHANGED)
     record = done.stored.record
     placement.tell(done.stored)
     await backend.know_store()

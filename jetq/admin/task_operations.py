@@ -311,9 +311,9 @@ class TaskOperations:
         return Amendment(operation, changes, backend=self._backend, signer=self._signer, check=self._check)
 
 
-def _told(operation: Operation, done: Changed, effect: Effect, again: int = 0) -> OperatedTask:
+def _told(operation: Operation, done: Changed, effect: Effect, dependents: int = 0) -> OperatedTask:
     record = done.stored.record
-    waiting = f"; dependents that wait again: {again:,}" if again else ""
+    waiting = f"; dependents that wait again: {dependents:,}" if dependents else ""
     return OperatedTask(
         task_id=record.id,
         operation=operation,
@@ -322,4 +322,5 @@ def _told(operation: Operation, done: Changed, effect: Effect, again: int = 0) -
         after=record.display_state,
         queue=record.queue,
         detail=_DETAILS[effect] + waiting,
+        dependents=dependents,
     )

@@ -225,7 +225,8 @@ class App(Registry, Scheduling, Lifecycle, TaskOperator, ScheduleOperator, FlowF
 
         Args:
             task_type: The task type; its handler may be anywhere, in any language.
-            payload: Anything that is JSON; for a Python handler an object with its arguments by name.
+            payload: Anything that is JSON; for a Python handler an object with its arguments by name. Only the worker
+                checks them, since the handler may be another one there; :meth:`Task.enqueue` checks them here too.
             **options: See :class:`jetq.CallOptions`.
 
         Raises:

@@ -16,6 +16,7 @@ from jetq.app.dependency import shape_of, tasks_of, unsent_in
 from jetq.app.options import CallOptions, OptionValues, build_request, with_into
 from jetq.app.owner import Owner
 from jetq.app.plan import NOTHING, Parents, Plan, Planning
+from jetq.app.uniqueness import unique_wish
 from jetq.app.unsent import Unsent, with_unsent
 from jetq.client.blocking import forbid_in_loop
 from jetq.client.clients import Client, Clients
@@ -150,6 +151,10 @@ class TaskCall(Unsent[R_co]):
             self._check_taken(into)
         if missing := self._missing(() if into is None else (into,)):
             raise missing_arguments(self.type, missing)
+        if self.each:
+            self._refuse_unique_function("a text, True or False: a function takes the arguments of one call")
+        elif into is not None:
+            self._refuse_unique_function("absent for a task that depends on others (unique=False)")
         return self._request(self.options)
 
     def enqueue(self) -> TaskHandle[R_co]:
@@ -210,6 +215,12 @@ class TaskCall(Unsent[R_co]):
             return request
         return replace(request, options=replace(request.options or StoredOptions(), each=True))
 
+    def _refuse_unique_function(self, wanted: str) -> None:
+        """Refuse a unique key that is made of the arguments, where not all those of one call are in the payload."""
+        unique = unique_wish(self.options.unique, self.handler)
+        if unique is not None and callable(unique.key):
+            raise InvalidSettingError("unique", unique.key, f"{wanted} ({self!r})")
+
     def _missing(self, taken: tuple[str, ...] | Mapping[str, Any]) -> tuple[str, ...]:
         if self._known is None or self.each:
             return ()
@@ -265,6 +276,8 @@ class TaskCall(Unsent[R_co]):
             raise missing_arguments(self.type, missing)
         if parents.places:
             options = options.merged(depends_on=None, into=None, on_failure=None)
+        if self.each or into:
+            self._refuse_unique_function(_WITHOUT_FLOW["unique"])
         request = self._request(options)
         if request.unique is not None:
             raise InvalidSettingError("unique", True, f"{_WITHOUT_FLOW['unique']} ({self!r})")

@@ -206,7 +206,8 @@ class Flow:
             ]
         except KeyError as unknown:
             name = str(unknown.args[0])
-            raise UnknownNodeError(self.name, node.name, name, get_close_matches(name, index)) from None
+            others = [other for other in index if other != node.name]
+            raise UnknownNodeError(self.name, node.name, name, get_close_matches(name, others)) from None
 
     def enqueue(self) -> FlowHandle[dict[str, Any]]:
         """

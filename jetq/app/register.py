@@ -19,6 +19,7 @@ from jetq.model.retry import RetryLike, as_policy
 from jetq.model.unique import UniqueLike
 from jetq.routing.error_rules import ErrorClasses, ErrorRules
 from jetq.routing.handler import Handler, HandlerOptions, Pool, make_handler
+from jetq.routing.pattern import parse
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,9 +102,11 @@ class Registry:
                 key, a key, or :class:`jetq.Unique` with a mode.
 
         Raises:
-            InvalidPatternError, DuplicateHandlerError, HandlerSignatureError: When the function is decorated.
+            InvalidPatternError: It is no pattern.
+            DuplicateHandlerError, HandlerSignatureError: When the function is decorated.
             InvalidSettingError: A value that cannot be used.
         """
+        parse(pattern)  # at once: ``@app.task`` without a pattern gives the function as one
         options = HandlerOptions(
             queue=None if queue is None else check_name("queue", queue),
             max_tries=None if max_tries is None else whole("max_tries", max_tries, least=0),

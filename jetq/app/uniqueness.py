@@ -24,6 +24,16 @@ def checked_unique(value: UniqueLike | None) -> Unique | None:
     return unique
 
 
+def unique_wish(wanted: UniqueLike | None, handler: Handler | None) -> Unique | None:
+    """
+    Return what the caller says, or else the handler.
+
+    Raises:
+        InvalidSettingError: It cannot be meant.
+    """
+    return (None if handler is None else handler.options.unique) if wanted is None else checked_unique(wanted)
+
+
 def unique_key(
     task_type: str, payload: bytes | None, wanted: UniqueLike | None, handler: Handler | None
 ) -> UniqueKey | None:
@@ -40,7 +50,7 @@ def unique_key(
         InvalidSettingError: The key is none.
         InvalidPayloadError: A function of the arguments is to be asked, and the payload does not fit the handler.
     """
-    unique = (None if handler is None else handler.options.unique) if wanted is None else checked_unique(wanted)
+    unique = unique_wish(wanted, handler)
     if unique is None:
         return None
     key: object = unique.key

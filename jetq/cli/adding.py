@@ -28,6 +28,7 @@ from jetq.model.unique import Unique
 from jetq.settings import Settings
 from jetq.wire.codec import new_document
 from jetq.wire.retry_option import decode_retry
+from jetq.wire.unreadable import UNREADABLE
 
 _SECONDS: Final = re.compile(r"\d+(\.\d+)?")
 
@@ -123,7 +124,7 @@ def _json(task_type: str, text: str) -> msgspec.Raw:
     try:
         data = text.encode()
         msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+    except UNREADABLE as error:
         reason = f"it is not JSON: {error}; quote it for the shell, as '{{\"n\": 1}}', or pass - and use stdin"
         raise InvalidPayloadError(task_type, reason) from error
     return msgspec.Raw(data.strip())

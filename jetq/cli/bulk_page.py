@@ -53,7 +53,8 @@ def print_outcomes(outcomes: Sequence[OperatedTask | JetqError]) -> None:
         else:
             retried = outcome.effect is Effect.STARTED and outcome.operation is Operation.RETRY
             word = "retried" if retried else _WORDS[outcome.effect]
-            typer.echo(f"{word} {outcome.task_id} ({outcome.before})")
+            waiting = f"; dependents that wait again: {outcome.dependents:,}" if outcome.dependents else ""
+            typer.echo(f"{word} {outcome.task_id} ({outcome.before}){waiting}")
 
 
 def print_report(report: BulkReport, operation: Operation) -> None:

@@ -13,6 +13,7 @@ import typer
 from jetq.cli.durations import parse_duration
 from jetq.errors import InvalidSettingError
 from jetq.model.quantity import seconds, whole
+from jetq.wire.unreadable import UNREADABLE
 
 STDIN: Final = "-"
 NONE: Final = "none"
@@ -58,7 +59,7 @@ def _json(text: str) -> bytes:
     try:
         data = text.encode()
         msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+    except UNREADABLE as error:
         wanted = f"""JSON, quoted for the shell, as '{{"n": 1}}', or - for stdin ({error})"""
         raise InvalidSettingError("--payload", text[:80], wanted) from error
     return data.strip()

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from jetq.cli import options
 from jetq.cli.choosing import Unasked, Where
 from jetq.cli.expanding import expanded
 
@@ -18,6 +17,7 @@ FlowId = Annotated[str, typer.Argument(metavar="ID", help="A flow's id.")]
 
 
 @commands.command("show")
+@expanded
 def show(
     flow_id: FlowId,
     *,
@@ -25,10 +25,7 @@ def show(
     dot: Annotated[
         bool, typer.Option("--dot", help="In the language of Graphviz: jetq flow show ID --dot | dot -Tsvg.")
     ] = False,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """
     Show a flow: its tasks and their states.
@@ -36,16 +33,17 @@ def show(
     Each task stands once, below the last of those that it waits for; what failed by itself is told in full.
     """
     from jetq.admin.flow_inspector import FlowInspector
+    from jetq.cli.chosen import settings_at
     from jetq.cli.flow_page import FlowPage
     from jetq.cli.render import print_json
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
     from jetq.errors import InvalidSettingError
 
-    if dot and as_json:
+    if dot and where.as_json:
         raise InvalidSettingError("the format", "--dot --json", "one of them")
-    settings = settings_for(servers, context, namespace)
+    settings = settings_at(where)
     page = FlowPage(in_session(settings, lambda session: FlowInspector(session.backend).view(flow_id)))
-    if as_json:
+    if where.as_json:
         print_json(page.object())
     elif dot:
         typer.echo(page.dot())
@@ -55,22 +53,21 @@ def show(
 
 @commands.command("list")
 @commands.command("ls", hidden=True)
+@expanded
 def list_flows(
     *,
     limit: Annotated[int, typer.Option("--limit", "-l", metavar="N", min=0, help="So many at most; 0 is all.")] = 50,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """List flows, the latest first."""
     from jetq.admin.flow_inspector import FlowInspector
+    from jetq.cli.chosen import settings_at
     from jetq.cli.flow_page import print_flows
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
 
-    settings = settings_for(servers, context, namespace)
+    settings = settings_at(where)
     listing = in_session(settings, lambda session: FlowInspector(session.backend).list_flows(limit=limit))
-    print_flows(listing, as_json=as_json)
+    print_flows(listing, as_json=where.as_json)
 
 
 @commands.command("cancel")
@@ -94,20 +91,14 @@ def cancel(
 
 
 @commands.command("watch")
-def watch(
-    flow_id: FlowId,
-    *,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
-) -> None:
+@expanded
+def watch(flow_id: FlowId, *, where: Where) -> None:
     """
     Show what happens to the tasks of a flow, until all have ended.
 
     Or until Ctrl-C. With --json, an object a line. The exit status is 1 if the flow failed.
     """
+    from jetq.cli.chosen import settings_at
     from jetq.cli.flow_watch import watch_flow
-    from jetq.cli.session import settings_for
 
-    watch_flow(settings_for(servers, context, namespace), flow_id, as_json=as_json)
+    watch_flow(settings_at(where), flow_id, as_json=where.as_json)

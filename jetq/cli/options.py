@@ -54,7 +54,7 @@ Exclude = Annotated[
     typer.Option("--exclude", metavar="NAME", help="Queues not to serve, repeated or comma-separated."),
 ]
 Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", help="Tasks that run at one time.")]
-Burst = Annotated[bool, typer.Option("--burst", help="Exit when the queues are empty.")]
+Burst = Annotated[bool, typer.Option("--burst", help="Exit when the queues are empty, or paused.")]
 Beat = Annotated[
     bool, typer.Option("--beat", help="Make the tasks of schedules as well, in turn with other schedulers.")
 ]

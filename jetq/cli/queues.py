@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from jetq.cli import options
+from jetq.cli.choosing import Where
+from jetq.cli.expanding import expanded
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +32,7 @@ Lease = Annotated[str | None, typer.Option(metavar="TIME", help="A dead worker's
 
 
 @commands.command("add")
+@expanded
 def add(
     name: Name,
     *,
@@ -42,18 +45,16 @@ def add(
     lease: Lease = None,
     replicas: Annotated[int, typer.Option(metavar="N", help="Copies in a cluster, 1 to 5.")] = 1,
     storage: Annotated[str, typer.Option(metavar="KIND", help="file or memory.")] = "file",
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """
     Create a queue.
 
     One that exists keeps its limits; configure changes them.
     """
+    from jetq.cli.chosen import settings_at
     from jetq.cli.queue_page import Limits, print_added
-    from jetq.cli.session import Session, in_session, settings_for
+    from jetq.cli.session import Session, in_session
 
     limits = Limits.parse(
         max_age=max_age,
@@ -69,46 +70,38 @@ def add(
 
     async def work(session: Session) -> None:
         created = await session.operator.add_queue(queue)
-        print_added(await session.inspector.describe_queue(name), created=created, as_json=as_json)
+        print_added(await session.inspector.describe_queue(name), created=created, as_json=where.as_json)
 
-    in_session(settings_for(servers, context, namespace), work)
+    in_session(settings_at(where), work)
 
 
 @commands.command("list")
 @commands.command("ls", hidden=True)
-def list_queues(
-    *,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
-) -> None:
+@expanded
+def list_queues(*, where: Where) -> None:
     """List the queues with what they hold."""
+    from jetq.cli.chosen import settings_at
     from jetq.cli.queue_page import print_queues
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
 
-    found = in_session(settings_for(servers, context, namespace), lambda session: session.inspector.list_queues())
-    print_queues(found, as_json=as_json)
+    found = in_session(settings_at(where), lambda session: session.inspector.list_queues())
+    print_queues(found, as_json=where.as_json)
 
 
 @commands.command("info")
-def info(
-    name: Name,
-    *,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
-) -> None:
+@expanded
+def info(name: Name, *, where: Where) -> None:
     """Show one queue: what it holds, and its limits."""
+    from jetq.cli.chosen import settings_at
     from jetq.cli.queue_page import print_queue
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
 
-    settings = settings_for(servers, context, namespace)
-    print_queue(in_session(settings, lambda session: session.inspector.describe_queue(name)), as_json=as_json)
+    settings = settings_at(where)
+    print_queue(in_session(settings, lambda session: session.inspector.describe_queue(name)), as_json=where.as_json)
 
 
 @commands.command("configure")
+@expanded
 def configure(
     name: Name,
     *,
@@ -123,18 +116,16 @@ def configure(
         int | None,
         typer.Option(metavar="N", help="Copies in a cluster, 1 to 5; the first ones hold up enqueues for some 10 s."),
     ] = None,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """
     Change limits of a queue.
 
     They count at once. What is not named stays.
     """
+    from jetq.cli.chosen import settings_at
     from jetq.cli.queue_page import Limits, print_queue
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
 
     limits = Limits.parse(
         max_age=max_age,
@@ -147,80 +138,69 @@ def configure(
         replicas=replicas,
     )
     changes = limits.changes()
-    changed = in_session(
-        settings_for(servers, context, namespace), lambda session: session.operator.configure_queue(name, changes)
-    )
-    print_queue(changed, as_json=as_json)
+    changed = in_session(settings_at(where), lambda session: session.operator.configure_queue(name, changes))
+    print_queue(changed, as_json=where.as_json)
 
 
 @commands.command("pause")
+@expanded
 def pause(
     name: Name,
     *,
     duration: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="It goes on by itself after that; else resume it.")
     ] = None,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """
     Let no worker take tasks of a queue.
 
     The server keeps that. What runs goes on; what is enqueued or due waits.
     """
+    from jetq.cli.chosen import settings_at
     from jetq.cli.durations import parse_duration
     from jetq.cli.queue_page import print_paused
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
     from jetq.model.quantity import seconds
 
     limit = None if duration is None else seconds("--for", parse_duration("--for", duration), least=0.001)
-    found = in_session(
-        settings_for(servers, context, namespace), lambda session: session.operator.pause_queue(name, limit)
-    )
-    print_paused(found, as_json=as_json)
+    found = in_session(settings_at(where), lambda session: session.operator.pause_queue(name, limit))
+    print_paused(found, as_json=where.as_json)
 
 
 @commands.command("resume")
-def resume(
-    name: Name,
-    *,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
-) -> None:
+@expanded
+def resume(name: Name, *, where: Where) -> None:
     """Let workers take tasks of a paused queue again."""
+    from jetq.cli.chosen import settings_at
     from jetq.cli.queue_page import print_paused
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
 
-    found = in_session(settings_for(servers, context, namespace), lambda session: session.operator.resume_queue(name))
-    print_paused(found, as_json=as_json)
+    found = in_session(settings_at(where), lambda session: session.operator.resume_queue(name))
+    print_paused(found, as_json=where.as_json)
 
 
 @commands.command("purge")
+@expanded
 def purge(
     name: Name,
     *,
     force: options.Force = False,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """
     End all tasks that are queued, and remove their items.
 
     Their state is expired, and the reason is purged. What runs goes on, and what waits for its time waits on.
     """
+    from jetq.cli.chosen import settings_at
     from jetq.cli.render import print_json
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
     from jetq.cli.terminal import confirm
 
     confirm(f"Remove all items of the queue {name}?", force=force)
-    count = in_session(settings_for(servers, context, namespace), lambda session: session.operator.purge_queue(name))
-    if as_json:
+    count = in_session(settings_at(where), lambda session: session.operator.purge_queue(name))
+    if where.as_json:
         print_json({"queue": name, "purged": count})
     else:
         typer.echo(f"removed {count:,} items of {name}")
@@ -228,27 +208,26 @@ def purge(
 
 @commands.command("delete")
 @commands.command("rm", hidden=True)
+@expanded
 def delete(
     name: Name,
     *,
     force: options.Force = False,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """
     End all tasks that are queued, and remove the queue.
 
     What waits for its time waits on, and comes into a queue of the same name if there is one then.
     """
+    from jetq.cli.chosen import settings_at
     from jetq.cli.render import print_json
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
     from jetq.cli.terminal import confirm
 
     confirm(f"Delete the queue {name} with its items?", force=force)
-    in_session(settings_for(servers, context, namespace), lambda session: session.operator.delete_queue(name))
-    if as_json:
+    in_session(settings_at(where), lambda session: session.operator.delete_queue(name))
+    if where.as_json:
         print_json({"queue": name, "deleted": True})
     else:
         typer.echo(f"deleted {name}")

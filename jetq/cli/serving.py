@@ -11,7 +11,8 @@ from jetq.app.application import App
 from jetq.cli.sizes import parse_size
 from jetq.cli.terminal import wants_colors
 from jetq.errors import InvalidSettingError
-from jetq.observe.logs import LEVELS, Log, LogFormat, configure
+from jetq.observe.log_setup import LogFormat
+from jetq.observe.logs import LEVELS, Log, configure
 from jetq.runtime.worker_process import UvloopChoice
 from jetq.settings import WorkerSettings
 

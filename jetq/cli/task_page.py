@@ -18,6 +18,7 @@ from jetq.model.record import TaskRecord
 from jetq.wire.codec import Document
 from jetq.wire.progress import decode_progress
 from jetq.wire.summary import TaskSummary
+from jetq.wire.unreadable import UNREADABLE
 
 _WIDE: Final = 110
 _SHOWN_IDS: Final = 10
@@ -190,7 +191,7 @@ def _payload(record: TaskRecord) -> Any:
         return None
     try:
         msgspec.json.decode(record.payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return record.payload
     return msgspec.Raw(record.payload)
 

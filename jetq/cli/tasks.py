@@ -68,29 +68,28 @@ def add(
 
 
 @commands.command("view")
+@expanded
 def view(
     task_id: TaskId,
     *,
     verify: options.Verify = None,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """
     Show one task in full.
 
     With its payload, its result, and what its signature is worth.
     """
+    from jetq.cli.chosen import settings_at
     from jetq.cli.render import print_fields, print_json
-    from jetq.cli.session import in_session, settings_for
+    from jetq.cli.session import in_session
     from jetq.cli.signing import describe_signature, with_keys
     from jetq.cli.task_page import view_fields, view_object
 
-    settings = with_keys(settings_for(servers, context, namespace), verify=verify)
+    settings = with_keys(settings_at(where), verify=verify)
     found = in_session(settings, lambda session: session.inspector.view_task(task_id))
     signature = describe_signature(found.document, settings.signing)
-    if as_json:
+    if where.as_json:
         print_json(view_object(found, signature))
     else:
         print_fields(view_fields(found, signature))
@@ -116,6 +115,7 @@ def list_tasks(
 
 
 @commands.command("watch")
+@expanded
 def watch(
     task_id: Annotated[str | None, typer.Argument(metavar="ID", help="Only this task.")] = None,
     *,
@@ -128,42 +128,33 @@ def watch(
     ] = None,
     progress: Annotated[bool, typer.Option("--progress", help="Also what handlers say of their progress.")] = False,
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N events.")] = None,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
+    where: Where,
 ) -> None:
     """
     Show state changes as they happen.
 
     Until Ctrl-C, or --count of them. With --json, an object a line.
     """
-    from jetq.cli.session import settings_for
+    from jetq.cli.chosen import settings_at
     from jetq.cli.watching import watch_tasks
     from jetq.wire.event_filter import EventFilter
 
     wanted = EventFilter(
         task_id=task_id, queue=queue, task_type=task_type, states=options.split_names(state), progress=progress
     )
-    watch_tasks(settings_for(servers, context, namespace), wanted, count=count, as_json=as_json)
+    watch_tasks(settings_at(where), wanted, count=count, as_json=where.as_json)
 
 
 @commands.command("history")
-def history(
-    task_id: TaskId,
-    *,
-    servers: options.Servers = None,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    as_json: options.AsJson = False,
-) -> None:
+@expanded
+def history(task_id: TaskId, *, where: Where) -> None:
     """
     Show what happened to a task, also if it was deleted.
 
     It needs a stream of events, which is off by default: jetq tasks configure --events-kept 7d keeps what happens from
     then on. Without it, what the task's record tells is shown, and the exit status is 1.
     """
+    from jetq.cli.chosen import settings_at
     from jetq.cli.history_page import show_history
-    from jetq.cli.session import settings_for
 
-    show_history(settings_for(servers, context, namespace), task_id, as_json=as_json)
+    show_history(settings_at(where), task_id, as_json=where.as_json)

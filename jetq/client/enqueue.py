@@ -14,6 +14,8 @@ record: refused                    ours, since an earlier copy was stored (as ab
 producer dies after the record     a ``new`` record without item; an enqueue with the same id takes it over, and the
                                    janitor publishes its item
 item: answer lost                  published again; refused since it is there: done (`jetstream.queue_store`)
+item: refused, no space left       ``StoreFullError``; the janitor publishes it when there is some, or the same id is
+                                   enqueued again
 item: refused, the queue is full   the record moves to ``queue_error`` and expires after a second; ``QueueFullError``
 item: no answer until the end      ``EnqueueTimeoutError``; the same id may be enqueued again
 producer dies after the item       the task runs; the caller got no answer
@@ -49,6 +51,7 @@ from jetq.errors import (
     SequenceConflictError,
     ServerError,
     ServerTimeoutError,
+    StoreFullError,
 )
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
@@ -70,6 +73,8 @@ _BATCH = 250
 _ABREAST = 4
 """Batches under way at one time."""
 _QUEUE_ERROR_TTL = 1.0
+_LOOK = 1.0
+"""Seconds to find out whether a server that does not acknowledge answers at all."""
 
 
 class Enqueuer:
@@ -280,7 +285,8 @@ class Enqueuer:
         except ServerTimeoutError as silent:
             raise EnqueueTimeoutError(wanted.id, self._timeout) from silent
         if found is None:
-            raise EnqueueTimeoutError(wanted.id, self._timeout) from doubt
+            answers = type(doubt) is ServerTimeoutError
+            raise EnqueueTimeoutError(wanted.id, self._timeout, answers=answers) from doubt
         if found.record.nonce == wanted.nonce:
             self._tell(wanted, found.sequence if found.data == document.encode() else 0)
             return found
@@ -316,6 +322,7 @@ class Enqueuer:
         Put in place what a record asks for: its item, or its schedule.
 
         Raises:
+            StoreFullError: The server has no space left; once it has, the janitor carries on.
             QueueFullError: The queue is full; the record says so, and expires.
             EnqueueTimeoutError: No answer; it may be in place.
         """
@@ -327,11 +334,20 @@ class Enqueuer:
                 await schedule(stored, timeout=self._timeout)
             elif record.is_runnable or record.state is State.ACTIVE:
                 await queues.put(stored, timeout=self._timeout)
+        except StoreFullError:
+            raise
         except LimitReachedError as full:
             await self._give_up(stored)
             raise QueueFullError(record.queue) from full
         except ServerTimeoutError as silent:
-            raise EnqueueTimeoutError(record.id, self._timeout) from silent
+            answers = type(silent) is ServerTimeoutError and await self._answers(record.id)
+            raise EnqueueTimeoutError(record.id, self._timeout, answers=answers) from silent
+
+    async def _answers(self, task_id: str) -> bool:
+        """Whether a server that does not acknowledge answers all the same."""
+        with contextlib.suppress(ServerError):
+            return await self._backend.tasks.read(task_id, timeout=_LOOK) is not None
+        return False
 
     async def _give_up(self, stored: Stored) -> None:
         """Say in the record that its item was refused; it expires soon, and somebody else's write is left alone."""

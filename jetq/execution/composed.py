@@ -20,9 +20,9 @@ from jetq.model.record import ABSENT, TaskRecord
 from jetq.routing.binding import Arguments
 from jetq.routing.handler import Handler
 from jetq.wire.into import parent_values
+from jetq.wire.unreadable import UNREADABLE
 
 _list: Final = msgspec.json.Decoder(list[Raw]).decode
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def arguments_of(handler: Handler, record: TaskRecord) -> Arguments:
@@ -69,7 +69,7 @@ def check_payload(handler: Handler, record: TaskRecord) -> None:
 def _all(handler: Handler, record: TaskRecord) -> list[Arguments]:
     try:
         payloads = _list(record.payload or b"null")
-    except _UNREADABLE:
+    except UNREADABLE:
         raise InvalidPayloadError(record.type, "it is no list of calls") from None
     return [_one(handler, record.type, number, bytes(payload)) for number, payload in enumerate(payloads)]
 

@@ -19,15 +19,18 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, cast
+
+from msgspec import Struct
 
 from jetq.errors import JetqError, ProcessDiedError, ProcessStartError, WireError
 from jetq.execution.context import Context
 from jetq.execution.interrupts import SOFTEN, STOP
+from jetq.model.surroundings import ProcessEnd
 from jetq.routing.handler import Handler
 from jetq.wire.death import Death, death_of
 from jetq.wire.process_call import (
@@ -58,8 +61,7 @@ _REAP_EVERY: Final = 0.002
 """Seconds; a process is dead by the time that its sockets are closed, or a moment later."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Launch:
+class Launch(Struct, frozen=True, kw_only=True):
     """
     How a process is started.
 
@@ -89,6 +91,8 @@ class HandlerProcess(asyncio.Protocol):
         pid: Of the process.
         calls: That it was given.
         memory: Bytes that it held after the last one; 0 if it was not to say.
+        age: Seconds from its start until it took calls; None before.
+        end: Why it ends, as far as that was our doing.
         death: How it ended; None while it lives.
     """
 
@@ -98,7 +102,10 @@ class HandlerProcess(asyncio.Protocol):
         self.pid = process.pid
         self.calls = 0
         self.memory = 0
+        self.age: float | None = None
+        self.end = ProcessEnd.CRASH
         self.death: Death | None = None
+        self._begun = time.monotonic()
         self._process = process
         self._lifeline = lifeline
         self._on_gone = on_gone
@@ -192,7 +199,7 @@ class HandlerProcess(asyncio.Protocol):
         self._signal(SOFTEN)
 
     async def stop(self, grace: float) -> None:
-        """Stop the handler; one that has not ended within *grace* seconds ends with the process."""
+        """Stop the handler; one that has not ended within *grace* seconds ends with the process; 0 is its limit."""
         call = self._call
         if call is None or call.done():
             return
@@ -200,7 +207,7 @@ class HandlerProcess(asyncio.Protocol):
             self._signal(STOP)
             await asyncio.wait([call], timeout=grace)
         if not call.done():
-            self.kill()
+            self.kill(ProcessEnd.CANCEL if grace > 0 else ProcessEnd.TIME_LIMIT)
 
     def _ended(self) -> asyncio.Future[Ended] | None:
         call, self._call, self._context = self._call, None, None
@@ -208,15 +215,19 @@ class HandlerProcess(asyncio.Protocol):
 
     # end
 
-    def kill(self) -> None:
-        """End it where it stands, and all that it started."""
+    def kill(self, why: ProcessEnd | None = None) -> None:
+        """End it where it stands, and all that it started; the first reason is the one that counts."""
         if self._process.returncode is None:
+            if why is not None and self.end is ProcessEnd.CRASH:
+                self.end = why
             for kill in (os.killpg, os.kill):  # its group, and itself if it left that
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     kill(self.pid, signal.SIGKILL)
 
-    async def finish(self, patience: float) -> None:
+    async def finish(self, patience: float, why: ProcessEnd) -> None:
         """Let it run its stop hooks and end; it is killed when its *patience* in seconds is over."""
+        if not self._gone.done():
+            self.end = why
         self._say(Finish())
         await asyncio.wait([self._gone], timeout=patience)
         self.kill()
@@ -306,6 +317,7 @@ class HandlerProcess(asyncio.Protocol):
                     _hand_on(message, self._context)
             case Ready():
                 if not self._ready.done():
+                    self.age = time.monotonic() - self._begun
                     self._ready.set_result(None)
             case Unready():
                 if not self._ready.done():

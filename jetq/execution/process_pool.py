@@ -3,7 +3,8 @@ process_pool: processes for handlers with ``pool="process"``: they can be killed
 
 A process runs one call at a time, and is kept for the next. One is started with the worker, so that what is wrong with
 the application is seen then; the others when there is more to run than processes are free. Who finds none free waits
-for one, in order of arrival, and the time limit of the run counts from when it gets one.
+for one, in order of arrival, and the time limit of the run counts from when it gets one. A task whose deadline passes
+meanwhile ends as expired, without having started.
 
 A run ends early in three ways. At its soft limit the handler gets `SoftTimeout`. At its time limit its process is
 killed at once. When it is cancelled, has lost its lease, or its worker stops, `HandlerStopped` is raised in it, so that
@@ -23,30 +24,24 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from jetq.errors import HandlerFailedError, OutsideTaskError, ProcessStartError, Retry, Snooze, SoftTimeout, Terminate
+from jetq.errors import OutsideTaskError, ProcessStartError, SoftTimeout
+from jetq.execution.as_here import as_here
 from jetq.execution.context import Context
 from jetq.execution.deciding import RanElsewhere
 from jetq.execution.handler_process import CallNotReadError, HandlerProcess, Launch
 from jetq.execution.middleware import CallNext
 from jetq.execution.pools import HandlerStopped
 from jetq.model.outcome import (
-    Failed,
-    GivenUp,
+    Expired,
     Interrupted,
-    Invalid,
     Outcome,
-    Retried,
-    Snoozed,
-    Succeeded,
-    Terminated,
     TimedOut,
-    Unstorable,
 )
-from jetq.model.record import ErrorInfo
+from jetq.model.surroundings import CallsWaiting, PoolEvent, ProcessEnd, ProcessEnded, ProcessNotStarted, ProcessReady
 from jetq.routing.handler import Handler
-from jetq.routing.values import decode_value
 from jetq.wire.codec import new_document
 from jetq.wire.process_call import Ended, outcome_of
 
@@ -62,6 +57,14 @@ _FAR: Final = 10 * 365 * 24 * 3600.0
 """Seconds: the time limit of a run that waits for a process."""
 
 
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+def _ignore(_event: PoolEvent) -> None:
+    """Tell nobody."""
+
+
 class ProcessPool:
     """
     The processes of one worker. All methods are called in its loop.
@@ -73,7 +76,8 @@ class ProcessPool:
         max_memory: Bytes of memory beyond which one is replaced after its call; None is unlimited.
         patience: Seconds that the stop hooks of one may take.
         grace: Seconds that a handler may take to end after it was told to.
-        on_failure: Told why a process did not start.
+        tell: Told what happens to the processes.
+        now: Tells the time by the server's clock, which deadlines count by.
     """
 
     def __init__(
@@ -85,7 +89,8 @@ class ProcessPool:
         max_memory: int | None = None,
         patience: float = 5.0,
         grace: float = GRACE,
-        on_failure: Callable[[ProcessStartError], None] | None = None,
+        tell: Callable[[PoolEvent], None] = _ignore,
+        now: Callable[[], datetime] = _utc,
     ) -> None:
         self._launch = launch
         self._size = size
@@ -96,8 +101,10 @@ class ProcessPool:
         self._free: list[HandlerProcess] = []
         self._unborn: set[HandlerProcess] = set()
         self._members: set[HandlerProcess] = set()
-        self._waiting: deque[asyncio.Future[HandlerProcess]] = deque()
-        self._on_failure = on_failure
+        self._waiting: deque[asyncio.Future[HandlerProcess | datetime]] = deque()
+        self._tell = tell
+        self._now = now
+        self._worker = launch.begin.worker
         self._starting = 0
         self._failures = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,7 +143,7 @@ class ProcessPool:
                 raise SoftTimeout
             if not watched:
                 raise RanElsewhere(outcome)
-            return _as_here(outcome)
+            return as_here(outcome)
 
         return call
 
@@ -144,6 +151,8 @@ class ProcessPool:
         record = new_document(ctx.task).encode()
         while True:
             process = self._take() or await self._wait(ctx)
+            if isinstance(process, datetime):
+                return Expired(process)
             with contextlib.suppress(CallNotReadError):
                 return outcome_of(await self._run_in(process, handler, ctx, record))
 
@@ -163,7 +172,7 @@ class ProcessPool:
             if soft is not None:
                 soft.interrupt = None
             if call.cancel():
-                process.kill()
+                process.kill(ProcessEnd.CANCEL)
             else:
                 call.exception()  # whoever was cancelled does not look at it
             self._give_back(process)
@@ -177,13 +186,15 @@ class ProcessPool:
                 return process
         return None
 
-    async def _wait(self, ctx: Context) -> HandlerProcess:
-        """Wait for a free process, while the clock of the run stands still."""
+    async def _wait(self, ctx: Context) -> HandlerProcess | datetime:
+        """Wait for a free process, while the clock of the run stands still; return the deadline if it passes first."""
         if self._quiet:
             raise HandlerStopped
-        waiter: asyncio.Future[HandlerProcess] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[HandlerProcess | datetime] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
+        self._tell_waiting()
         self._start_more()
+        alarm = self._set_alarm(waiter, ctx.deadline)
         runner, soft = ctx.runner, ctx.soft_limit
         limit, asked = (_FAR if runner is None else runner.limit), (None if soft is None else soft.seconds)
         try:
@@ -192,10 +203,16 @@ class ProcessPool:
             process = await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._give_back(waiter.result())
+                process = waiter.result()
+                if isinstance(process, HandlerProcess):
+                    self._give_back(process)
             waiter.cancel()
             raise
-        if runner is not None:
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            self._tell_waiting()
+        if runner is not None and isinstance(process, HandlerProcess):
             with contextlib.suppress(OutsideTaskError):
                 ctx.extend(limit)
             runner.began(limit)
@@ -203,24 +220,46 @@ class ProcessPool:
                 soft.seconds = asked
         return process
 
+    def _set_alarm(
+        self, waiter: asyncio.Future[HandlerProcess | datetime], deadline: datetime | None
+    ) -> asyncio.TimerHandle | None:
+        """Let one wait no longer than until a deadline."""
+        if deadline is None:
+            return None
+
+        def ring() -> None:
+            if not waiter.done():
+                waiter.set_result(deadline)
+
+        left = (deadline - self._now()).total_seconds()
+        return asyncio.get_running_loop().call_later(max(0.0, left), ring)
+
     def _give_back(self, process: HandlerProcess) -> None:
         """Let the next one have a process, or end it if it has done enough."""
         if not process.is_free or process not in self._members:
             return
-        if self._is_worn(process):
+        if (worn := self._worn(process)) is not None:
             self._members.discard(process)
-            self._begin(process.finish(self._patience))
+            self._begin(process.finish(self._patience, worn))
             self._replace()
         elif (waiter := self._next_waiter()) is not None:
             waiter.set_result(process)
         else:
             self._free.append(process)
 
-    def _is_worn(self, process: HandlerProcess) -> bool:
-        tasks, memory = self._max_tasks, self._max_memory
-        return (tasks is not None and process.calls >= tasks) or (memory is not None and process.memory > memory)
+    def _worn(self, process: HandlerProcess) -> ProcessEnd | None:
+        """Say why a process has done enough, if it has."""
+        if self._max_tasks is not None and process.calls >= self._max_tasks:
+            return ProcessEnd.MAX_TASKS
+        if self._max_memory is not None and process.memory > self._max_memory:
+            return ProcessEnd.MAX_MEMORY
+        return None
 
-    def _next_waiter(self) -> asyncio.Future[HandlerProcess] | None:
+    def _tell_waiting(self) -> None:
+        waiting = sum(not waiter.done() for waiter in self._waiting)
+        self._tell(CallsWaiting(worker=self._worker, waiting=waiting))
+
+    def _next_waiter(self) -> asyncio.Future[HandlerProcess | datetime] | None:
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
@@ -268,8 +307,7 @@ class ProcessPool:
         if self._closing.is_set():
             return
         self._failures += 1
-        if self._on_failure is not None:
-            self._on_failure(error)
+        self._tell(ProcessNotStarted(worker=self._worker, error=error.reason))
         if self._failures >= _ATTEMPTS and not self._members:
             while (waiter := self._next_waiter()) is not None:
                 waiter.set_exception(error)
@@ -284,10 +322,13 @@ class ProcessPool:
         finally:
             self._unborn.discard(process)
         self._members.add(process)
+        self._tell(ProcessReady(worker=self._worker, pid=process.pid, after=process.age or 0.0))
         self._give_back(process)
 
     def _on_gone(self, process: HandlerProcess) -> None:
-        """Replace a process that was killed or died, if it was one that worked."""
+        """Tell of the end of a process that took calls, and replace one that was killed or died, if it worked."""
+        if process.age is not None:
+            self._tell(_ended(process, self._worker))
         if process not in self._members:
             return
         self._members.discard(process)
@@ -317,38 +358,22 @@ class ProcessPool:
         self._closing.set()
         for process in self._members | self._unborn:
             if process in self._unborn or not process.is_free:
-                process.kill()
+                process.kill(ProcessEnd.STOP)
         if self._tasks:
             await asyncio.wait(self._tasks)
         members, self._members = self._members, set()
         self._free.clear()
-        await asyncio.gather(*(process.finish(self._patience) for process in members))
+        await asyncio.gather(*(process.finish(self._patience, ProcessEnd.STOP) for process in members))
         self._starter.shutdown(wait=False)
 
 
-def _as_here(outcome: Outcome) -> Any:
-    """Return or raise for middleware what a handler of this process would."""
-    match outcome:
-        case Succeeded():
-            return decode_value(outcome.result)
-        case Terminated():
-            raise Terminate(outcome.reason)
-        case Retried(delay, reason, queue) if outcome.error is None:
-            raise Retry(delay, reason, queue or None)
-        case Snoozed() if outcome.error is None:
-            raise Snooze(outcome.delay)
-        case _:
-            error = _error_of(outcome)
-            raise HandlerFailedError(error.type, error.message, error.traceback, outcome=outcome)
-
-
-def _error_of(outcome: Outcome) -> ErrorInfo:
-    match outcome:
-        case Failed() | GivenUp() | Unstorable():
-            return outcome.error
-        case Retried() | Snoozed():
-            return outcome.error or ErrorInfo()
-        case Invalid():
-            return ErrorInfo(type="InvalidPayloadError", message=outcome.reason)
-        case _:
-            return ErrorInfo(message=f"an unexpected outcome: {type(outcome).__name__}")
+def _ended(process: HandlerProcess, worker: str) -> ProcessEnded:
+    death = process.death
+    return ProcessEnded(
+        worker=worker,
+        pid=process.pid,
+        reason=process.end,
+        how="" if death is None else death.text,
+        calls=process.calls,
+        peak_memory=0 if death is None else death.peak_memory,
+    )

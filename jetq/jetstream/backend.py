@@ -4,8 +4,8 @@ backend: everything of the jetstream room over one connection. It composes, and 
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Coroutine, Iterable
+from typing import Any, Self
 
 from jetq.errors import ServerError, UnknownQueueError
 from jetq.jetstream.address import Address
@@ -19,6 +19,7 @@ from jetq.jetstream.publisher import Publisher
 from jetq.jetstream.queue_store import QueueStore
 from jetq.jetstream.retention import StoreRetention
 from jetq.jetstream.schedule_store import ScheduleStore
+from jetq.jetstream.source_links import SourceLinks
 from jetq.jetstream.task_store import TaskStore
 from jetq.jetstream.topology import BoundQueue, Topology
 from jetq.model.quantity import seconds
@@ -67,7 +68,8 @@ class Backend:
         self._knows_store = False
         bus.listen(EventFeed(connection, self.names))
         connection.on_connected(self._on_connected)
-        self._restoring: asyncio.Task[None] | None = None
+        self._links = SourceLinks(connection, self.names)
+        self._restoring: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(
@@ -137,16 +139,30 @@ class Backend:
         return bound
 
     def _on_connected(self, _generation: int) -> None:
-        self._restoring = asyncio.get_running_loop().create_task(self._restore())
+        self._begin(self._restore())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._restoring.add(task)
+        task.add_done_callback(self._restoring.discard)
 
     async def _restore(self) -> None:
-        """Make again what a restarted server forgot; who then misses something is told by what it does."""
+        """Make again what a restarted server forgot, and link what it left unlinked; who misses more is told later."""
         with contextlib.suppress(ServerError, UnknownQueueError):
             await self.topology.restore()
+        await self._link()
+
+    def link_sources(self) -> None:
+        """Begin to look after what feeds the queues, as after a reconnect: servers, or leaders, may be new."""
+        self._begin(self._link())
+
+    async def _link(self) -> None:
+        with contextlib.suppress(ServerError):
+            await self._links.mend(self._bound)
 
     async def close(self) -> None:
         """Close the connection. Idempotent."""
-        if self._restoring is not None:
-            self._restoring.cancel()
+        for task in self._restoring:
+            task.cancel()
         self.publisher.close()
         await self.connection.close()

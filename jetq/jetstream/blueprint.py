@@ -14,6 +14,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jetq.errors import TopologyMismatchError
+from jetq.jetstream.due_source import due_source, is_sourced, sources
 from jetq.model.quantity import seconds
 from jetq.settings import Queue, Storage, StoreSettings
 from jetq.wire.names import (
@@ -271,36 +272,18 @@ def queue_stream(names: Names, queue: Queue, settings: StoreSettings) -> Plan:
         "discard": "old" if queue.discard_old else "new",
         "max_msgs": queue.max_entries or -1,
         "max_age": 0 if queue.max_age is None else _nanoseconds(seconds("Queue.max_age", queue.max_age)),
-        "sources": [_source(names, queue.name)],
+        "sources": [due_source(names, queue.name)],
     }
     rules = (*_KEYED, _is("retention", "workqueue"), _subjects(subject.replace(">", "*")))
     without = "delayed tasks and retries wait until somebody adds it"
     return Plan(config, rules, (Addition("its source of due tasks", _unsourced(names, queue.name), without),))
 
 
-def _source(names: Names, queue: str) -> Config:
-    transform = {"src": names.due_subject(queue), "dest": names.items_subject(queue)}
-    return {"name": names.schedules, "subject_transforms": [transform]}
-
-
 def _unsourced(names: Names, queue: str) -> Callable[[Config], Config]:
     def lacking(config: Config) -> Config:
-        return {} if is_sourced(names, queue, config) else {"sources": [*_sources(config), _source(names, queue)]}
+        return {} if is_sourced(names, queue, config) else {"sources": [*sources(config), due_source(names, queue)]}
 
     return lacking
-
-
-def _sources(config: Config) -> list[Config]:
-    return config.get("sources") or []
-
-
-def is_sourced(names: Names, queue: str, config: Config) -> bool:
-    """Tell whether the due tasks of a queue come into its stream."""
-    wanted = _source(names, queue)
-    return any(
-        source.get("name") == wanted["name"] and source.get("subject_transforms") == wanted["subject_transforms"]
-        for source in _sources(config)
-    )
 
 
 def is_shared(names: Names, lease: object) -> bool:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from jetq.errors import TopologyMismatchError
 from jetq.jetstream import blueprint
 from jetq.jetstream.blueprint import NANOSECONDS, Config
+from jetq.jetstream.due_source import is_sourced
 from jetq.settings import SHORTEST_KEPT, Queue, Storage
 from jetq.wire.names import (
     METADATA_COMPLETE_KEPT,
@@ -101,7 +102,7 @@ def read_queue(names: Names, name: str, stream: Config, consumer: Config, *, rec
         discard_old=stream.get("discard") == "old",
         max_age=stream.get("max_age", 0) / NANOSECONDS,
         made_by_go=made_by_go,
-        sourced=blueprint.is_sourced(names, name, stream),
+        sourced=is_sourced(names, name, stream),
         record_ttl=record_ttl,
     )
 

@@ -1,10 +1,10 @@
 """
 connection: the supervised way to the server.
 
-A connection outlives its links (`link`): when one ends, for whatever reason, another is dialled, without limit, and
-takes over the subscriptions. Each gets the next *generation*. What was under way when a link ended is not sent again
-by the connection: requests fail as lost, and whoever sends anything that must arrive asks for an answer and sends
-again, as the publisher does.
+A connection outlives its links (`link`): when one ends, for whatever reason, another is dialled, without limit
+(`renewal`), and takes over the subscriptions. Each gets the next *generation*. What was under way when a link ended is
+not sent again by the connection: requests fail as lost, and whoever sends anything that must arrive asks for an answer
+and sends again, as the publisher does.
 
 A link that looks alive may be dead (a frozen server, a stuck reader), so a request that the server must answer goes
 out every few seconds; two without an answer end the link.
@@ -15,28 +15,25 @@ the bus and goes no further.
 
 import asyncio
 import re
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-import msgspec
-
 from jetq.errors import (
     ConnectionClosedError,
     ConnectionFailedError,
-    JetqError,
     MessageTooLargeError,
     ServerTimeoutError,
 )
 from jetq.jetstream import pulse
 from jetq.jetstream.address import Address
+from jetq.jetstream.api_call import call_api
 from jetq.jetstream.dialer import Dialer
-from jetq.jetstream.faults import refusal_of
 from jetq.jetstream.floor import check_api_level, check_version
-from jetq.jetstream.link import Link
+from jetq.jetstream.link import PING_INTERVAL, Link
 from jetq.jetstream.message import Incoming, encode_headers
 from jetq.jetstream.outbox import Outbox
+from jetq.jetstream.renewal import Renewal
 from jetq.jetstream.replies import Replies
 from jetq.jetstream.server_clock import ServerClock
 from jetq.jetstream.subscriptions import Subscription, Subscriptions
@@ -48,11 +45,7 @@ __all__ = ["Connection", "Incoming", "Subscription", "encode_headers"]
 
 HEALTH_INTERVAL: Final = 15.0
 """Seconds between two requests that prove the connection."""
-_AFTER_DEFECT: Final = 1.0
 _DENIED: Final = re.compile(r'for (publish|subscription) to "([^"]*)"')
-
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Connection:
@@ -71,7 +64,14 @@ class Connection:
     """
 
     def __init__(
-        self, address: Address, *, name: str, connect_timeout: float, request_timeout: float, bus: Bus
+        self,
+        address: Address,
+        *,
+        name: str,
+        connect_timeout: float,
+        request_timeout: float,
+        ping_interval: float,
+        bus: Bus,
     ) -> None:
         self.generation = 0
         self.connected_at = 0.0
@@ -81,7 +81,7 @@ class Connection:
         self.api_level = 0
         self.api_prefix = address.api_prefix
         self._address = address
-        self._dialer = Dialer(address, self, name=name, timeout=connect_timeout)
+        self._dialer = Dialer(address, self, name=name, timeout=connect_timeout, ping_interval=ping_interval)
         self._request_timeout = request_timeout
         self._purpose = name.rpartition(" ")[2]
         self._bus = bus
@@ -95,6 +95,8 @@ class Connection:
         self._subscriptions.add(self._replies.subject, self._replies.on_message)
         self._listeners: list[Callable[[int], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self._renewal = Renewal(self._dialer, self._spawn, self._on_renewed, self._tell_lost)
 
     @classmethod
     async def open(
@@ -104,6 +106,7 @@ class Connection:
         name: str,
         connect_timeout: float = 5.0,
         request_timeout: float = 5.0,
+        ping_interval: float = PING_INTERVAL,
         bus: Bus | None = None,
     ) -> Self:
         """
@@ -114,6 +117,7 @@ class Connection:
             name: Of the connection, as the server's monitoring shows it; its last word is what the connection is for.
             connect_timeout: Seconds for all of this, and later for each dialling.
             request_timeout: Seconds until a request must be answered that names no other time.
+            ping_interval: Seconds between two pings; a dead link is noticed within four of them.
             bus: Hears of losses and renewals.
 
         Raises:
@@ -125,7 +129,12 @@ class Connection:
             ServerTooOldError: The server is older than `settings.SERVER_FLOOR`.
         """
         connection = cls(
-            address, name=name, connect_timeout=connect_timeout, request_timeout=request_timeout, bus=bus or Bus()
+            address,
+            name=name,
+            connect_timeout=connect_timeout,
+            request_timeout=request_timeout,
+            ping_interval=ping_interval,
+            bus=bus or Bus(),
         )
         try:
             async with asyncio.timeout(connect_timeout):
@@ -137,7 +146,7 @@ class Connection:
         except BaseException:
             await connection.close()
             raise
-        connection._spawn(connection._watch())
+        connection._watching = connection._spawn(connection._watch())
         return connection
 
     async def __aenter__(self) -> Self:
@@ -153,6 +162,7 @@ class Connection:
     async def close(self) -> None:
         """Send what was handed over before, and close. Requests under way fail. Idempotent."""
         self._closed = True
+        self._renewal.stop()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -206,7 +216,7 @@ class Connection:
             command = b"PUB %b %d\r\n%b\r\n" % (f"{subject} {reply}".encode(), size, data)
         if size > self.max_payload:
             raise MessageTooLargeError(subject, size, self.max_payload)
-        return self._outbox.put(command)
+        return self._outbox.put(command) or self._resume()
 
     async def request(
         self,
@@ -239,6 +249,7 @@ class Connection:
 
     async def _wait_for_link(self, subject: str, limit: float) -> float:
         """Wait for a link and return the seconds that are left."""
+        self._resume()
         until = self._loop.time() + limit
         try:
             async with asyncio.timeout_at(until):
@@ -260,17 +271,11 @@ class Connection:
 
         Raises:
             SequenceConflictError, LimitReachedError, RequestRefusedError: By the code of the answer.
+            NoLeaderError: The cluster had no leader for all that time; a kind of ServerTimeoutError.
             ServerTimeoutError, NoResponderError, PermissionDeniedError: As :meth:`request`.
         """
-        data = b"" if body is None else _encode(body)
-        asked = time.monotonic()
-        answer = _decode((await self.request(f"{self.api_prefix}.{action}", data, timeout=timeout)).data)
-        if (stamp := answer.get("ts")) is not None:
-            self.clock.observe(stamp, asked)
-        error = answer.get("error")
-        if error is not None:
-            raise refusal_of(action, error)
-        return answer
+        limit = self._request_timeout if timeout is None else timeout
+        return await call_api(self, action, body, limit)
 
     # Receiving
 
@@ -329,9 +334,20 @@ class Connection:
         self._outbox.lead_to(None)
         self._up.clear()
         self._replies.lose()
+        if self._watching is not None and self._watching.cancelling():  # by the loop, which ends: see `renewal`
+            link.abort()
+            self._renewal.put_off()
+            return
         self._spawn(link.close())
         self._tell_lost(reason)
-        self._start_renewal()
+        self._renewal.begin()
+
+    def _resume(self) -> bool:
+        """Go on, if the loop cancelled all tasks; return that nothing was sent."""
+        if self._renewal.resume():
+            self._tell_lost("the tasks of the event loop were cancelled")
+            self._watching = self._spawn(self._watch())
+        return False
 
     def _tell_lost(self, reason: str) -> None:
         self._bus.emit(ConnectionLost(reason=reason, connection=self._purpose))
@@ -362,26 +378,7 @@ class Connection:
         self.api_level = await pulse.first_answer(self, str(self._address))
         check_api_level(str(self._address), self.api_level)
 
-    def _start_renewal(self) -> None:
-        self._spawn(self._renew()).add_done_callback(self._on_renewed)
-
-    def _on_renewed(self, renewal: asyncio.Task[None]) -> None:
-        """Begin again when renewing failed in a way that nobody expected: it must never end for good."""
-        if renewal.cancelled() or self._closed or (error := renewal.exception()) is None:
-            return
-        self._tell_lost(f"could not reconnect: {error!r}")
-        self._loop.call_later(_AFTER_DEFECT, self._start_renewal)
-
-    async def _renew(self) -> None:
-        told: type[JetqError] | None = None
-
-        def on_failure(failure: JetqError) -> None:
-            nonlocal told
-            if told is not type(failure):
-                told = type(failure)
-                self._tell_lost(str(failure))
-
-        link = await self._dialer.again(on_failure)
+    def _on_renewed(self, link: Link) -> None:
         self._adopt(link)
         if link.is_over:
             return

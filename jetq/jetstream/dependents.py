@@ -38,6 +38,8 @@ the child's queue is gone               its marker stays, so that the pass tries
 dead after a child's item               the marker is left, and the pass removes it; its item is not published twice,
                                         since there is one for the same record (`jetstream.queue_store`)
 marker: removal not answered            as above
+an ended child is blocked again         its marker is younger than its end, and nobody removes it who looks at that end
+                                        (`admin.rejoining`, `admin.unsticking`); the pass does, once it is old
 ======================================  ================================================================================
 """
 
@@ -281,7 +283,8 @@ class Dependents:
         if marker is None:
             return None
         if child.record.is_final:
-            return Fallen(end_of(child.record), child.record.dependents, marker.seq)
+            is_of_it = child.written is None or marker.time <= child.written  # else it is about to be blocked again
+            return Fallen(end_of(child.record), child.record.dependents, marker.seq if is_of_it else 0)
         if child.record.state is State.NEW:
             await self._place(child, marker.seq)
         else:

@@ -28,7 +28,6 @@ what is written there is heard on the key's subject. A user who may not listen t
 import asyncio
 import contextlib
 import random
-import time
 from typing import Final, Self
 
 import msgspec
@@ -47,6 +46,7 @@ from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.faults import refusal_of
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.message import encode_headers
+from jetq.jetstream.steady_clock import steady_clock
 from jetq.jetstream.stream_message import last_message
 from jetq.model.events import LeaderElected, LeadershipEnded
 from jetq.observe.bus import Bus
@@ -62,13 +62,8 @@ _RESIGN_SECONDS: Final = 1.0
 _EAGER: Final = 0.2
 """Seconds between two attempts when the key must be forgotten by now; a server looks for what is over now and then."""
 
-_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-"""Linux's monotonic clock stands still while the machine sleeps; macOS's goes on, where ``time.monotonic`` does not."""
-
-
-def lease_clock() -> float:
-    """Return seconds of a clock that nobody sets and that counts sleep, where the system has one."""
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
+lease_clock: Final = steady_clock
+"""Tells when a leadership ends; it counts sleep, since the server's lease does not wait for who sleeps."""
 
 
 class _Ack(Struct):

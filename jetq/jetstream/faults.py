@@ -21,6 +21,7 @@ from jetq.errors import (
     RequestRefusedError,
     SecureConnectionError,
     SequenceConflictError,
+    StoreFullError,
     UnusableCredentialsError,
 )
 
@@ -34,6 +35,7 @@ CONSUMER_NOT_FOUND: Final = 10014
 NO_MESSAGE: Final = 10037
 NOT_ENABLED_FOR_ACCOUNT: Final = 10039
 ACCOUNT_RESOURCES_EXCEEDED: Final = 10002
+INSUFFICIENT_RESOURCES: Final = 10023
 STORAGE_RESOURCES_EXCEEDED: Final = 10047
 MESSAGE_DELETE_FAILED: Final = 10057
 STREAM_NAME_IN_USE: Final = 10058
@@ -48,7 +50,7 @@ WRITE_IN_FLIGHT: Final = 10164
 TTL_DISABLED: Final = 10166
 
 _CONFLICTS: Final = frozenset({WRONG_LAST_SEQUENCE, WRITE_IN_FLIGHT})
-_LIMITS: Final = frozenset({ACCOUNT_RESOURCES_EXCEEDED, STORAGE_RESOURCES_EXCEEDED, STORE_FAILED})
+_NO_SPACE: Final = frozenset({ACCOUNT_RESOURCES_EXCEEDED, INSUFFICIENT_RESOURCES, STORAGE_RESOURCES_EXCEEDED})
 DISABLED: Final = frozenset({NOT_ENABLED_FOR_ACCOUNT, NOT_ENABLED})
 """Codes of a server, or account, without JetStream."""
 
@@ -67,8 +69,10 @@ def refusal_of(what: str, error: Mapping[str, Any]) -> RequestRefusedError:
     description = str(error.get("description") or "no description")
     if code in _CONFLICTS:
         return SequenceConflictError(what, code, description)
-    if code in _LIMITS:
+    if code == STORE_FAILED:
         return LimitReachedError(what, code, description)
+    if code in _NO_SPACE:
+        return StoreFullError(what, code, description)
     return RequestRefusedError(what, code, description)
 
 

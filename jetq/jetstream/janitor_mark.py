@@ -19,6 +19,7 @@ from jetq.jetstream.publisher import Publication, Publisher, expecting
 from jetq.jetstream.stream_message import last_message
 from jetq.model.record import Moment
 from jetq.wire.names import Names
+from jetq.wire.unreadable import UNREADABLE
 
 _TRIES: Final = 5
 _encode: Final = msgspec.json.Encoder().encode
@@ -90,5 +91,5 @@ class JanitorMarks:
             return None, 0
         try:
             return _decode(found.data).started, found.seq
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             return None, found.seq

@@ -153,7 +153,16 @@ class Link:
         self.is_over = False
 
     @classmethod
-    async def dial(cls, server: ServerUrl, address: Address, owner: LinkOwner, *, name: str, timeout: float) -> "Link":
+    async def dial(
+        cls,
+        server: ServerUrl,
+        address: Address,
+        owner: LinkOwner,
+        *,
+        name: str,
+        timeout: float,
+        ping_interval: float = PING_INTERVAL,
+    ) -> "Link":
         """
         Connect to a server and log in.
 
@@ -163,13 +172,14 @@ class Link:
             owner: Who hears from the link.
             name: Of the connection, as the server's monitoring shows it.
             timeout: Seconds.
+            ping_interval: Seconds between two pings.
 
         Raises:
             TimeoutError, OSError, nats.errors.Error: As nats-py says it; see `faults.failure_of`.
             UnusableCredentialsError: A secret or certificate cannot be read.
         """
         link = cls(server, owner, wants_tls=address.tls is not None)
-        options = (server.credentials or address.credentials).options()
+        options = (server.credentials or address.credentials).options() | {"ping_interval": ping_interval}
         if address.tls is not None:
             options["tls"] = address.tls.context()
             options["tls_handshake_first"] = address.tls.first
@@ -194,7 +204,6 @@ class Link:
             closed_cb=self._on_closed,
             allow_reconnect=False,
             connect_timeout=timeout,  # type: ignore[arg-type]  # nats-py takes any number
-            ping_interval=PING_INTERVAL,
             inbox_prefix=inbox_prefix,
             **options,
         )
@@ -235,7 +244,12 @@ class Link:
         except (TimeoutError, OSError, nats.errors.Error):
             pass
         finally:
-            self._client.abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once. The owner is not told. Idempotent."""
+        self.is_over = True
+        self._client.abort()
 
 
 def _describe(error: Exception | None) -> str:

@@ -18,6 +18,7 @@ from jetq.jetstream.stream_message import find_message, last_message, purge_subj
 from jetq.jetstream.subject_list import list_subjects
 from jetq.model.running import RunningTask, WorkerState
 from jetq.wire.names import TTL, Names
+from jetq.wire.unreadable import UNREADABLE
 
 
 class WorkerPresence(Struct, frozen=True, omit_defaults=True):
@@ -105,7 +106,7 @@ class Presences:
                 find_message(self._connection, self._stream, subject) for subject in subjects[start : start + _AT_ONCE]
             )
             for message in await asyncio.gather(*asked):
-                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                with contextlib.suppress(*UNREADABLE):
                     if message is not None and message.data:
                         found.append(SeenPresence(_decoder.decode(message.data), message.time))
         return sorted(found, key=lambda seen: seen.presence.worker)

@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from jetq.errors import ServerError
 from jetq.jetstream.connection import Connection, Incoming, Subscription
-from jetq.jetstream.message import STATUS
+from jetq.jetstream.faults import NO_RESPONDERS
+from jetq.jetstream.message import DESCRIPTION, STATUS
 from jetq.wire.names import SCHEDULER, STATUS_PENDING, WORKERS, Names
 
 _EXPIRES: Final = 30.0
@@ -31,6 +32,7 @@ _LAST_CALL: Final = 1.0
 _HEARTBEAT_STATUS: Final = "100"
 _EXPIRED_STATUS: Final = "408"
 _EMPTY_STATUS: Final = "404"
+_LEADERSHIP: Final = "Leadership"
 _V1_TOKENS: Final = 9
 
 
@@ -110,6 +112,7 @@ class Puller:
         queue: The queue's name.
         on_delivery: Takes every delivery, in the loop.
         on_credit: Called when all deliveries that were asked for have come, or will not come.
+        on_trouble: Called when the server refuses since the queue has no leader, or another one, or falls silent.
 
     Attributes:
         credit: Deliveries that were asked for and have not come.
@@ -125,6 +128,7 @@ class Puller:
         *,
         on_delivery: Callable[[Delivery], None],
         on_credit: Callable[[], None],
+        on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
         self.queue = queue
         self.credit = 0
@@ -134,6 +138,7 @@ class Puller:
         self._next = f"{connection.api_prefix}.CONSUMER.MSG.NEXT.{names.queue(queue)}.{WORKERS}"
         self._on_delivery = on_delivery
         self._on_credit = on_credit
+        self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()
         self._inbox = ""
         self._subscription: Subscription | None = None
@@ -264,6 +269,8 @@ class Puller:
         }:  # refused; asked again at once it would be refused again at once
             self._not_before = self._loop.time() + _REFUSED_WAIT
             self._loop.call_later(_REFUSED_WAIT, self._on_credit)
+            if status == NO_RESPONDERS or _LEADERSHIP in headers.get(DESCRIPTION, ""):
+                self._on_trouble()
         lost = headers.get(STATUS_PENDING)
         self.credit = max(0, self.credit - int(lost)) if lost else 0
         self.pending = 0
@@ -275,4 +282,5 @@ class Puller:
         if not self.credit:
             self._on_credit()
         elif self._connection.is_connected and self._loop.time() - self._heard > 2 * _HEARTBEAT:
+            self._on_trouble()
             self._start_renewal()

@@ -4,7 +4,11 @@ server_clock: the server's time, on a machine whose own clock may be wrong.
 Due times are kept by the server, and everybody who works on a task reads its times; so all of them must mean the same
 clock. Answers about streams carry the server's time. Where it differs from ours by more than a second (and by more than
 the answer can have taken), ours is corrected by the difference; below that ours stays as it is, since it is finer than
-what can be measured. A clock that is set right later is noticed with the next such answer.
+what can be measured.
+
+A clock that is set meanwhile is noticed at once, and not only with the next such answer: until then, a retry would be
+scheduled as far away as the clock was moved, and a deadline be missed or kept by as much. What a wall clock gains over
+one that nobody can set, and that counts sleep as well, is a step, and is taken back.
 """
 
 import time
@@ -12,10 +16,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from jetq.jetstream.steady_clock import steady_clock
+
 TOLERANCE: Final = timedelta(seconds=1)
 """Differences that are left alone."""
 
 _NOTHING: Final = timedelta(0)
+_STEP: Final = TOLERANCE.total_seconds()
 
 
 class ServerClock:
@@ -32,10 +39,14 @@ class ServerClock:
     def __init__(self, on_skew: Callable[[timedelta], None]) -> None:
         self.skew = _NOTHING
         self._on_skew = on_skew
+        self._lead = _lead()
 
     def now(self) -> datetime:
         """Return the server's time, in UTC."""
-        return datetime.now(UTC) - self.skew if self.skew else datetime.now(UTC)
+        now, step = datetime.now(UTC), _lead() - self._lead
+        if not -_STEP < step < _STEP:
+            now -= timedelta(seconds=step)
+        return now - self.skew if self.skew else now
 
     def observe(self, stamp: object, asked: float) -> None:
         """
@@ -55,6 +66,13 @@ class ServerClock:
         ahead = received - took / 2 - told
         skew = ahead if abs(ahead) > TOLERANCE + took / 2 else _NOTHING
         changed = bool(skew) != bool(self.skew) or abs(skew - self.skew) > TOLERANCE + took
+        if changed or took < TOLERANCE:  # a slower answer says too little to forget a step for it
+            self._lead = _lead()
         if changed:
             self.skew = skew
             self._on_skew(skew)
+
+
+def _lead() -> float:
+    """Return what the wall clock is ahead of the steady one."""
+    return time.time() - steady_clock()

@@ -24,7 +24,7 @@ from jetq.model.supervision import (
     RunsHandedOver,
     SupervisorLost,
 )
-from jetq.model.surroundings import HookFailed, ProcessNotStarted
+from jetq.model.surroundings import HookFailed, PoolEvent
 
 
 class TaskStateChanged(Struct, frozen=True, kw_only=True, gc=False):
@@ -371,7 +371,7 @@ Event = (
     | JanitorPassed
     | JanitorFailed
     | HookFailed
-    | ProcessNotStarted
+    | PoolEvent
     | ChildStarted
     | ChildReady
     | ChildReplaced

@@ -229,6 +229,7 @@ class OperatedTask(Struct, frozen=True, kw_only=True):
         before, after: The state as people see it; after is empty for a task that was removed.
         queue: Of the task, in the end.
         detail: What happened, in words.
+        dependents: So many, which were unreachable, wait for it again.
     """
 
     task_id: str
@@ -238,3 +239,4 @@ class OperatedTask(Struct, frozen=True, kw_only=True):
     after: str
     queue: str = ""
     detail: str = ""
+    dependents: int = 0

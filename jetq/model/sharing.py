@@ -72,26 +72,34 @@ class Fair:
         self._back = _ROUND // min(weights, default=1)
 
     def share_out(self, room: int, held: Sequence[int], wanted: Sequence[int]) -> list[int]:
-        """Share out one slot after the other."""
+        """Share out one slot after the other, unless there is enough for all."""
+        if sum(wanted) <= room:
+            return list(wanted)
         has, given, wishes = list(held), [0] * len(self._weights), list(wanted)
         turns, last = list(self._turns), list(self._last)
-        for step in range(min(room, sum(wishes))):
-            chosen = self._choose([queue for queue, wish in enumerate(wishes) if wish], has, turns, last)
+        wanting: list[int] = []
+        shared = weight = 0
+        for step in range(room):
+            if not wanting:  # at the beginning, and when a wish was fulfilled: what is shared among whom
+                wanting = [queue for queue, wish in enumerate(wishes) if wish]
+                weight = sum(self._weights[queue] for queue in wanting)
+                shared = max(0, self._capacity - sum(has) + sum(has[queue] for queue in wanting))
+            below = self._below(wanting, has, shared, weight)
+            chosen = below[0] if len(below) == 1 else min(below, key=lambda queue: (turns[queue], last[queue]))
             has[chosen] += 1
             given[chosen] += 1
             wishes[chosen] -= 1
             turns[chosen] += _ROUND // self._weights[chosen]
             last[chosen] = self._starts + step
+            if not wishes[chosen]:
+                wanting = []
         return given
 
-    def _choose(self, wanting: list[int], has: list[int], turns: list[int], last: list[int]) -> int:
-        weight = sum(self._weights[queue] for queue in wanting)
-        idle = sum(has) - sum(has[queue] for queue in wanting)
-        shared = max(0, self._capacity - idle)
-        below = [queue for queue in wanting if has[queue] < shared * self._weights[queue] // weight]
-        if not below:
-            below = [queue for queue in wanting if has[queue] * weight < shared * self._weights[queue]] or wanting
-        return min(below, key=lambda queue: (turns[queue], last[queue]))
+    def _below(self, wanting: list[int], has: list[int], shared: int, weight: int) -> list[int]:
+        """Return the queues that have less than their shares; those below a whole number of slots come first."""
+        weights = self._weights
+        below = [queue for queue in wanting if has[queue] < shared * weights[queue] // weight]
+        return below or [queue for queue in wanting if has[queue] * weight < shared * weights[queue]] or wanting
 
     def started(self, queue: int) -> None:
         """Move the queue's turn, and those that lie too far back."""

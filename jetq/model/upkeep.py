@@ -17,6 +17,9 @@ Two passes, since a lone one may look in the moment in which an actor that stall
 yet published the new one. The rule is safe for actors that do not stall longer than from one pass to the next between
 their record and their item, and not beyond (tests/model walks it, and shows that limit).
 
+A schedule that is there, and should have become an item longer ago than the patience, is as good as none: the server
+forgot it. It is published anew, at any age, since it shows that nobody removed anything.
+
 A record that is active is never ended so. Its item is published at any age past the patience: the worker that gets it
 asks the owner of the run, who adopts the item, or takes over.
 """

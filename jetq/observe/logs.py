@@ -13,47 +13,22 @@ line is made, so a task that logs nothing pays nothing. No line holds a payload,
 
 import logging
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, Literal, NamedTuple, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from jetq.model.events import Event, TaskStateChanged
+from jetq.observe.log_setup import LogFormat, LogSetup, remember
 from jetq.observe.saying import one_line
 from jetq.observe.scope import current_scope
 from jetq.observe.words import told, words_of
 
-LogFormat = Literal["console", "json"]
 Fields = MutableMapping[str, Any]
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 _TALKATIVE: Final = ("asyncio", "watchfiles")
 """Loggers whose lines below a warning are about themselves."""
-
-
-class LogSetup(NamedTuple):
-    """
-    How this process's log was configured.
-
-    Attributes:
-        level: One of :data:`LEVELS`.
-        log_format: ``console`` or ``json``.
-        colors: For ``console``.
-        lock: The file that whoever writes to the log locks; -1 if there is none.
-    """
-
-    level: str
-    log_format: LogFormat
-    colors: bool
-    lock: int
-
-
-_setup: list[LogSetup] = []
-
-
-def configured() -> LogSetup | None:
-    """Return how :func:`configure` set up this process's log last; None if it did not."""
-    return _setup[-1] if _setup else None
 
 
 class Line:
@@ -203,7 +178,7 @@ def configure(level: str, log_format: LogFormat, *, stream: TextIO, colors: bool
             wrapper_class=structlog.stdlib.BoundLogger,
         )
     root = logging.getLogger()
-    _setup[:] = [LogSetup(level, log_format, colors, getattr(stream, "lock", -1))]
+    remember(LogSetup(level, log_format, colors, getattr(stream, "lock", -1)))
     if root.handlers:
         return False
     handler = logging.StreamHandler(stream)

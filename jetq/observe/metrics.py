@@ -30,8 +30,18 @@ from jetq.model.events import (
     UpdateConflict,
     WorkerStarted,
 )
+from jetq.model.serving import FetchingRestored, FetchingStalled, QueuePaused, QueueResumed
 from jetq.model.state import State
-from jetq.model.supervision import ChildEnded, ChildReady, ChildReplaced, Replacement
+from jetq.model.supervision import (
+    ChildEnded,
+    ChildReady,
+    ChildReplaced,
+    LoopBlocked,
+    Replacement,
+    RestartDelayed,
+    RunsHandedOver,
+)
+from jetq.model.surroundings import CallsWaiting, ProcessEnded, ProcessNotStarted, ProcessReady
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds; prometheus_client's own end at 10, and tasks run and wait for longer."""
@@ -94,6 +104,26 @@ METRICS: Final = (
         "(worker) and for their leases (lease), and that of code that enqueues or waits (client).",
     ),
     Metric("jetq_reconnects_total", "Counter", ("connection",), "Connections that were lost and renewed."),
+    Metric("jetq_loop_blocks_total", "Counter", (), "Times that a handler blocked the event loop for long."),
+    Metric("jetq_queue_paused", "Gauge", ("queue",), "1 while a queue of this worker is paused, then 0."),
+    Metric("jetq_fetching_stalls_total", "Counter", ("queue",), "Times that the watchdog found tasks not arriving."),
+    Metric(
+        "jetq_fetching_stalled",
+        "Gauge",
+        ("queue",),
+        "1 while tasks wait in a queue, slots are free, and nothing arrives at this worker, then 0.",
+    ),
+    Metric("jetq_pool_processes", "Gauge", (), "Processes for handlers that take calls."),
+    Metric("jetq_pool_calls_waiting", "Gauge", (), "Calls of handlers that wait for a free process."),
+    Metric("jetq_pool_starts_total", "Counter", (), "Processes for handlers that came to take calls."),
+    Metric("jetq_pool_start_failures_total", "Counter", (), "Processes for handlers that did not come so far."),
+    Metric(
+        "jetq_pool_ends_total",
+        "Counter",
+        ("reason",),
+        "Processes for handlers that ended: crash, time_limit, cancel (the handler was told to end and did not), "
+        "max_tasks, max_memory or stop (of the worker).",
+    ),
 )
 """Every metric of a process that runs or enqueues tasks; docs/reference/metrics.md is made of it."""
 
@@ -104,6 +134,14 @@ SUPERVISOR_METRICS: Final = (
         "Counter",
         ("reason",),
         "Children that were replaced: crash, silent, overdue, max_tasks, max_memory, reload or stopped.",
+    ),
+    Metric("jetq_child_backoffs_total", "Counter", (), "Starts that were put off, of children that keep crashing."),
+    Metric(
+        "jetq_runs_handed_over_total",
+        "Counter",
+        ("to",),
+        "Runs that dead children left behind: made runnable at once by another child (child), or left until their "
+        "leases are over (lease).",
     ),
 )
 """What a supervisor counts itself, beside the sum of its children."""
@@ -188,6 +226,16 @@ class Metrics:
                 self._up.labels(event.connection).set(1)
             case ConnectionLost():
                 self._up.labels(event.connection).set(0)
+            case QueuePaused() | QueueResumed():
+                self._made["jetq_queue_paused"].labels(event.queue).set(isinstance(event, QueuePaused))
+            case FetchingStalled() | FetchingRestored():
+                self._made["jetq_fetching_stalled"].labels(event.queue).set(isinstance(event, FetchingStalled))
+            case ProcessReady():
+                self._made["jetq_pool_processes"].inc()
+            case ProcessEnded():
+                self._made["jetq_pool_processes"].dec()
+            case CallsWaiting():
+                self._made["jetq_pool_calls_waiting"].set(event.waiting)
             case _:
                 pass
 
@@ -207,9 +255,11 @@ class SupervisorMetrics:
             getattr(prometheus_client, metric.kind)(metric.name, metric.help, metric.labels, registry=registry)
             for metric in SUPERVISOR_METRICS
         ]
-        self._children, self._restarts = made
+        self._children, self._restarts, self._backoffs, self._handed_over = made
         for reason in Replacement:
             self._restarts.labels(reason.value)
+        for to in ("child", "lease"):
+            self._handed_over.labels(to)
         self._ready: set[int] = set()
 
     def __call__(self, event: Event) -> None:
@@ -221,6 +271,10 @@ class SupervisorMetrics:
                 self._ready.discard(event.pid)
             case ChildReplaced():
                 self._restarts.labels(event.reason.value).inc()
+            case RestartDelayed():
+                self._backoffs.inc()
+            case RunsHandedOver():
+                self._handed_over.labels("child" if event.heir else "lease").inc(event.runs)
             case _:
                 return
         self._children.set(len(self._ready))
@@ -235,5 +289,10 @@ _COUNTS: Final[dict[type, Callable[[Any], tuple[str, ...]]]] = {
     SignatureRefused: lambda event: ("jetq_signatures_refused_total", event.queue),
     TaskRepaired: lambda event: ("jetq_janitor_repairs_total", event.kind),
     ConnectionRestored: lambda event: ("jetq_reconnects_total", event.connection),
+    LoopBlocked: lambda _: ("jetq_loop_blocks_total",),
+    FetchingStalled: lambda event: ("jetq_fetching_stalls_total", event.queue),
+    ProcessReady: lambda _: ("jetq_pool_starts_total",),
+    ProcessNotStarted: lambda _: ("jetq_pool_start_failures_total",),
+    ProcessEnded: lambda event: ("jetq_pool_ends_total", event.reason.value),
 }
 """The count that an event raises, and its labels."""

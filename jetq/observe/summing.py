@@ -15,7 +15,7 @@ from msgspec import Struct
 
 _LOWEST: Final = frozenset({"jetq_connection_up", "process_start_time_seconds"})
 """Gauges of which the lowest counts: one lost connection is one too many."""
-_HIGHEST: Final = frozenset({"python_info"})
+_HIGHEST: Final = frozenset({"python_info", "jetq_queue_paused"})
 _SUMMED: Final = frozenset({"counter", "histogram", "summary"})
 """Types that only rise."""
 

@@ -47,7 +47,7 @@ from jetq.model.supervision import (
     RunsHandedOver,
     SupervisorLost,
 )
-from jetq.model.surroundings import HookFailed, ProcessNotStarted
+from jetq.model.surroundings import CallsWaiting, HookFailed, ProcessEnd, ProcessEnded, ProcessNotStarted, ProcessReady
 from jetq.model.upkeep import HOUSEKEEPING
 from jetq.observe.saying import Told, one_line
 from jetq.observe.scheduling_words import SCHEDULING_LINES
@@ -297,6 +297,26 @@ def _process_not_started(event: ProcessNotStarted) -> Told:
     return logging.WARNING, "a process for handlers did not start", {"worker": event.worker, "error": event.error}
 
 
+def _process_ready(event: ProcessReady) -> Told:
+    return logging.DEBUG, "process ready", {"pid": event.pid, "after": round(event.after, 3), "worker": event.worker}
+
+
+def _process_ended(event: ProcessEnded) -> Told:
+    fields = {
+        "pid": event.pid,
+        "reason": event.reason.value,
+        "how": event.how,
+        "calls": event.calls,
+        "peak_memory": event.peak_memory or None,
+        "worker": event.worker,
+    }
+    return logging.WARNING if event.reason is ProcessEnd.CRASH else logging.DEBUG, "process ended", fields
+
+
+def _calls_waiting(event: CallsWaiting) -> Told:
+    return logging.DEBUG, "calls wait for a process", {"waiting": event.waiting, "worker": event.worker}
+
+
 def _paused(event: QueuePaused) -> Told:
     until = "it is resumed" if event.until is None else event.until.isoformat(timespec="seconds")
     return logging.INFO, "queue paused", {"queue": event.queue, "until": until, "worker": event.worker}
@@ -350,6 +370,9 @@ _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     JanitorFailed: _pass_failed,
     HookFailed: _hook_failed,
     ProcessNotStarted: _process_not_started,
+    ProcessReady: _process_ready,
+    ProcessEnded: _process_ended,
+    CallsWaiting: _calls_waiting,
     ChildStarted: _child_started,
     ChildReady: _child_ready,
     ChildReplaced: _child_replaced,

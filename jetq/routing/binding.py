@@ -29,7 +29,8 @@ from jetq.routing.validation import (
     plain_phrase,
 )
 from jetq.routing.values import encode_value
-from jetq.routing.wrapping import UNREADABLE, read_object, unwrapped
+from jetq.routing.wrapping import read_object, unwrapped
+from jetq.wire.unreadable import UNREADABLE
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """What a function is called with, after its context."""

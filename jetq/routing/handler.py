@@ -24,7 +24,7 @@ from jetq.routing.pattern import Pattern, parse
 from jetq.routing.signature import NOTHING, Signature, check_function, function_name, function_place
 from jetq.routing.validation import NotValid, Validator, compile_value
 from jetq.routing.values import decode_value
-from jetq.routing.wrapping import UNREADABLE
+from jetq.wire.unreadable import UNREADABLE
 
 Kind = Literal["async", "thread", "process"]
 Pool = Literal["thread", "process"]

@@ -94,7 +94,7 @@ def parse(text: object) -> Pattern:
         InvalidPatternError: It is no string, empty, too long, or has characters that no task type has.
     """
     if not isinstance(text, str):
-        raise InvalidPatternError(text, "it must be a string")
+        raise InvalidPatternError(text, "it must be a string, as in @app.task('email:new')")
     if not text:
         raise InvalidPatternError(text, "it is empty; '*' takes every task type")
     if _LEGAL.fullmatch(text) is None:

@@ -11,10 +11,9 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-_MAX_WRAPS: Final = 5
+from jetq.wire.unreadable import UNREADABLE
 
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What reading raises where there is nothing to be read."""
+_MAX_WRAPS: Final = 5
 
 _read_text: Final = msgspec.json.Decoder(str).decode
 read_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode

@@ -25,7 +25,8 @@ from jetq.errors import AppLoadError
 from jetq.execution.interrupts import Interrupts
 from jetq.execution.process_child import Household, Line, ProcessServer
 from jetq.observe.line_stream import shared_log
-from jetq.observe.logs import Log, LogFormat, configure
+from jetq.observe.log_setup import LogFormat
+from jetq.observe.logs import Log, configure
 from jetq.routing.signature import function_name
 from jetq.runtime.loading import load_app, own_traceback
 from jetq.wire.process_call import Begin, Ready, Unready

@@ -20,6 +20,7 @@ from msgspec.structs import FieldInfo, astuple, fields, replace
 from jetq.errors import MalformedItemError, MalformedRecordError
 from jetq.model.name import is_name
 from jetq.model.record import ABSENT, TaskRecord
+from jetq.wire.unreadable import UNREADABLE
 
 MAX_EMBEDDED = 64 * 1024
 """Bytes of a record that still travels inside of its item; beyond that a worker reads it."""
@@ -43,7 +44,6 @@ _EMPTY: Final = tuple(_omitted(field) for field in fields(TaskRecord))
 _encoder: Final = msgspec.json.Encoder()
 _typed: Final = msgspec.json.Decoder(TaskRecord)
 _keyed: Final = msgspec.json.Decoder(dict[str, Raw])
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Document(Struct, frozen=True, gc=False):
@@ -113,7 +113,7 @@ def decode_record(data: bytes | Raw) -> Document:
     try:
         text = str(data, "utf-8")
         record, keys = _typed.decode(text), _keyed.decode(text)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedRecordError(str(error)) from error
     if not is_name(record.id):
         raise MalformedRecordError(f"the id {record.id[:80]!r} is not legal")
@@ -173,7 +173,7 @@ def decode_item(data: bytes) -> Item:
     """
     try:
         item = _item.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         item = _read_bare_item(data, str(error))
     if item.kind != 0 or not is_name(item.job):
         raise MalformedItemError(f"kind {item.kind} with task id {item.job[:80]!r}")
@@ -183,6 +183,6 @@ def decode_item(data: bytes) -> Item:
 def _read_bare_item(data: bytes, reason: str) -> Item:
     try:
         bare = _bare_item.decode(data)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise MalformedItemError(reason) from None
     return Item(bare.kind, bare.job)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from jetq.errors import WireError
 from jetq.model.running import RunningTask
+from jetq.wire.unreadable import UNREADABLE
 
 
 class ControlRequest(Struct, frozen=True, omit_defaults=True):
@@ -74,7 +75,7 @@ def decode_control_request(data: bytes) -> ControlRequest | None:
     """Read a request; None if it is none that this version knows."""
     try:
         return _requests.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -87,5 +88,5 @@ def decode_control_reply(data: bytes) -> ControlReply:
     """
     try:
         return _replies.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise WireError(str(error)) from error

@@ -21,6 +21,7 @@ from jetq.model.dependency import GONE, Edge, OnFailure, ParentEnd, first_failur
 from jetq.model.record import ABSENT, ErrorInfo, Moment, TaskRecord
 from jetq.model.state import End
 from jetq.model.transition import counted, released, unreachable
+from jetq.wire.unreadable import UNREADABLE
 
 MOST_INLINE: Final = 4 * 1024
 """Bytes of a result that stands in the child's record; a larger one is read when the child runs."""
@@ -75,7 +76,6 @@ _encode: Final = msgspec.json.Encoder().encode
 _raws: Final = msgspec.json.Decoder(dict[str, Raw])
 _words: Final = msgspec.json.Decoder(dict[str, Any])
 _gift: Final = msgspec.json.Decoder(Gift | None)
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode_policies(edges: Iterable[Edge]) -> Raw:
@@ -91,7 +91,7 @@ def decode_policies(raw: Raw) -> dict[str, OnFailure]:
         return {}
     try:
         said = _words.decode(data)
-    except _UNREADABLE:
+    except UNREADABLE:
         return {}
     known = set(OnFailure)
     return {name: OnFailure(word) for name, word in said.items() if isinstance(word, str) and word in known}
@@ -109,7 +109,7 @@ def decode_gifts(raw: Raw) -> dict[str, Gift]:
         return {}
     try:
         found = _raws.decode(data)
-    except _UNREADABLE:
+    except UNREADABLE:
         return {}
     return {name: _read(value) for name, value in found.items()}
 
@@ -117,7 +117,7 @@ def decode_gifts(raw: Raw) -> dict[str, Gift]:
 def _read(value: Raw) -> Gift:
     try:
         return _gift.decode(value) or _NOTHING
-    except _UNREADABLE:
+    except UNREADABLE:
         return _NOTHING
 
 

@@ -16,6 +16,7 @@ from jetq.model.record import Count, Limit, Moment
 from jetq.model.state import FINAL, State, display_state
 from jetq.wire.codec import encode_json
 from jetq.wire.ids import new_id
+from jetq.wire.unreadable import UNREADABLE
 
 TASK_STATE: Final = "io.choria.asyncjobs.v1.task_state"
 LEADER_ELECTED: Final = "io.choria.asyncjobs.v1.leader_elected"
@@ -143,7 +144,6 @@ _KINDS: Final[dict[str, type[LifecycleEvent]]] = {
 }
 _kind: Final = msgspec.json.Decoder(_Kind)
 _decoders: Final = {name: msgspec.json.Decoder(kind) for name, kind in _KINDS.items()}
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode_task_event(event: TaskStateChanged) -> bytes:
@@ -213,5 +213,5 @@ def decode_event(data: bytes) -> LifecycleEvent | None:
     try:
         decoder = _decoders.get(_kind.decode(data).type)
         return None if decoder is None else decoder.decode(data)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None

@@ -19,6 +19,7 @@ from jetq.errors import MalformedFlowError
 from jetq.model.flow import FlowState, Shape
 from jetq.model.name import is_name
 from jetq.model.record import Count, Moment
+from jetq.wire.unreadable import UNREADABLE
 
 
 class NodeKind(Struct, frozen=True, array_like=True, gc=False):
@@ -99,7 +100,6 @@ class FlowDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _encode: Final = msgspec.json.Encoder().encode
 _document: Final = msgspec.json.Decoder(FlowDocument)
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode_flow(document: FlowDocument) -> bytes:
@@ -116,7 +116,7 @@ def decode_flow(data: bytes) -> FlowDocument:
     """
     try:
         document = _document.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedFlowError(str(error)) from error
     _check(document)
     return document
@@ -167,6 +167,6 @@ def flow_of_marker(data: bytes) -> str:
     """Return the flow that a marker names; empty for none, and for what nobody can read."""
     try:
         found = _marker.decode(data).flow
-    except _UNREADABLE:
+    except UNREADABLE:
         return ""
     return found if is_name(found) else ""

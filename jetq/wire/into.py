@@ -18,10 +18,10 @@ from msgspec.structs import asdict
 from jetq.model.flow import Shape
 from jetq.model.record import ABSENT, TaskRecord
 from jetq.wire.dependencies import Gift, decode_gifts
+from jetq.wire.unreadable import UNREADABLE
 
 _shapes: Final = msgspec.json.Decoder(dict[str, Any])
 _NULL: Final = Raw(b"null")
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode_into(shapes: Mapping[str, Shape]) -> Raw:
@@ -39,7 +39,7 @@ def parent_values(record: TaskRecord) -> dict[str, Raw]:
     try:
         shapes = _shapes.decode(options.into)
         return {name: Raw(msgspec.json.encode(_put_together(shape, given))) for name, shape in shapes.items()}
-    except _UNREADABLE:
+    except UNREADABLE:
         return {}
 
 
@@ -50,7 +50,7 @@ def parents_taken(record: TaskRecord) -> set[str]:
         return set()
     try:
         places = _places([*_shapes.decode(options.into).values()])
-    except _UNREADABLE:
+    except UNREADABLE:
         return set()
     return {parent for place, parent in enumerate(record.dependencies) if place in places}
 

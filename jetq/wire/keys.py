@@ -14,6 +14,7 @@ import msgspec
 
 from jetq.model.name import is_name
 from jetq.model.unique import KeyEntry
+from jetq.wire.unreadable import UNREADABLE
 
 _HASH_BYTES: Final = 20
 """160 bits, 32 characters: two keys with one subject are nothing to reckon with."""
@@ -30,7 +31,7 @@ def key_digest(text: str) -> str:
 def payload_digest(payload: bytes | None) -> str:
     """Return what stands for a payload in a key; the order of an object's keys makes no difference."""
     data = b"" if payload is None else payload
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):  # else its bytes count as they are
+    with contextlib.suppress(*UNREADABLE):  # else its bytes count as they are
         data = msgspec.json.encode(msgspec.json.decode(data), order="sorted")
     return f"sha256:{sha256(data).hexdigest()}"
 
@@ -44,7 +45,7 @@ def decode_key(data: bytes) -> KeyEntry:
     """Read an entry; what is none names no task."""
     try:
         entry = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return KeyEntry()
     if not is_name(entry.task) or (entry.after and not is_name(entry.after)):
         return KeyEntry()

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from jetq.model.progress import Progress
 from jetq.wire.codec import encode_json
+from jetq.wire.unreadable import UNREADABLE
 
 _decoder: Final = msgspec.json.Decoder(Progress)
 
@@ -22,5 +23,5 @@ def decode_progress(data: Raw) -> Progress | None:
     """Read the record's ``progress``; None if there is none, or another program's, with another meaning."""
     try:
         return _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None

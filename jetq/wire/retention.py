@@ -4,15 +4,14 @@ retention: what a task says of its own retention, as its record spells it.
 A number of seconds for all ends, or an object by end. What another program put there with another meaning says nothing.
 """
 
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
 
 from jetq.errors import InvalidSettingError
 from jetq.model.retention import ENDS, Retention, as_retention
-
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+from jetq.wire.unreadable import UNREADABLE
 
 
 def encode_retention(retention: Retention) -> Raw:
@@ -26,7 +25,7 @@ def decode_retention(data: Raw) -> Retention | None:
     """Read the option ``retention`` of a record; None if there is none, or none of ours."""
     try:
         value = msgspec.json.decode(data)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     if isinstance(value, dict):
         return _by_end(cast("dict[str, Any]", value))

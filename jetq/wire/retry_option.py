@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from jetq.errors import InvalidSettingError
 from jetq.model.retry import Exponential, Fixed, Linear, RetryLike, RetryPolicy, Steps
+from jetq.wire.unreadable import UNREADABLE
 
 _KINDS: Final[dict[str, type[Exponential | Linear | Fixed | Steps]]] = {
     "exponential": Exponential,
@@ -60,7 +61,7 @@ def decode_retry(raw: Raw) -> RetryPolicy | str:
     """
     try:
         found = _options.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ValueError(str(error)) from error
     if isinstance(found, str):
         return found

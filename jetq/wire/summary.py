@@ -14,6 +14,7 @@ from jetq.errors import MalformedRecordError
 from jetq.model.name import is_name
 from jetq.model.record import CancelRequest, Moment
 from jetq.model.state import FINAL, State, display_state
+from jetq.wire.unreadable import UNREADABLE
 
 
 class ErrorKind(Struct, frozen=True):
@@ -71,7 +72,7 @@ def decode_summary(task_id: str, data: bytes) -> TaskSummary:
     """
     try:
         summary = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedRecordError(str(error)) from error
     if summary.id != task_id or not is_name(task_id):
         raise MalformedRecordError(f"it says that its id is {summary.id[:80]!r}")

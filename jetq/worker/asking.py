@@ -19,6 +19,7 @@ How the slots are shared out among those that want some is decided in `model.sha
 
 import asyncio
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Final, Protocol
 
 from jetq.jetstream.puller import Delivery, Puller
@@ -139,11 +140,18 @@ class SeveralQueues:
         """Ask those that have items, and see that of the others one is noticed soon."""
         now = self._loop.time()
         self._withdraw_stalled(now)
-        room -= sum(line.puller.credit for line in self._lines)
-        wanted = [self._wanted(line, now) for line in self._lines]
-        if sum(wanted) > room and any(line.puller.pending for line in self._lines):
+        credit, wishes, backlog = 0, 0, False
+        wanted: list[int] = []
+        for line in self._lines:
+            wish = self._wanted(line, now)
+            wanted.append(wish)
+            wishes += wish
+            credit += line.puller.credit
+            backlog = backlog or line.puller.pending > 0
+        room -= credit
+        if backlog and wishes > room:
             room += self._withdraw_waiting(now)
-        if room > 0:
+        if room > 0 and wishes and (backlog or not self._have_room_for_all(room)):
             room -= self._ask_at_once(room, wanted, now)
         if room > 0:
             self._let_wait(room, now)
@@ -154,29 +162,42 @@ class SeveralQueues:
         puller = line.puller
         if puller.credit:  # not asked again before it answered, but what it could give is not given away
             return 0 if line.waits else max(0, puller.pending - puller.credit)
-        if not puller.is_ready or (line.stalled and now < line.look_at):
+        if now < line.look_at and (line.stalled or not puller.pending):
             return 0
-        return puller.pending or int(now >= line.look_at)
+        return (puller.pending or 1) if puller.is_ready else 0
+
+    def _have_room_for_all(self, room: int) -> bool:
+        """Whether a request of each queue that may be asked could wait at the server."""
+        for line in self._lines:
+            if line.is_open:
+                room -= 1
+                if room < 0:
+                    return False
+        return True
 
     def _ask_at_once(self, room: int, wanted: list[int], now: float) -> int:
-        """Share out the room; without anybody who is known to have items, what may wait at the server is to wait."""
-        if not any(line.puller.pending for line in self._lines) and room >= sum(line.is_open for line in self._lines):
-            return 0
+        """Share out the room among those that have items, or may have some."""
         held = [line.share.held + line.puller.credit for line in self._lines]
         given = self._sharing.share_out(room, held, wanted)
+        asked = 0
         for line, count in zip(self._lines, given, strict=True):
             if count and not line.puller.credit:
                 line.asked, line.look_at, line.waits = now, now + _LOOK_EVERY, False
                 line.puller.ask(count, at_once=True)
-        return sum(given)
+            asked += count
+        return asked
 
     def _let_wait(self, room: int, now: float) -> None:
         """Let requests for one item wait at idle queues, if there is room for one at each."""
-        idle = [line for line in self._lines if line.is_open and not line.puller.pending]
-        if idle and room >= len(idle):
-            for line in idle:
-                line.asked, line.waits = now, True
-                line.puller.ask(1)
+        idle: list[_Line] = []
+        for line in self._lines:
+            if not line.puller.pending and line.is_open:
+                if len(idle) >= room:
+                    return
+                idle.append(line)
+        for line in idle:
+            line.asked, line.waits = now, True
+            line.puller.ask(1)
 
     def _withdraw_waiting(self, now: float) -> int:
         """Withdraw the requests that wait at idle queues; return how many there were."""
@@ -197,13 +218,17 @@ class SeveralQueues:
 
     def _set_timer(self, now: float) -> None:
         """Look again when a question should have been answered, or an idle queue is to be asked."""
-        times = [line.asked + _STALLED_AFTER for line in self._lines if line.puller.credit and not line.waits]
-        times += [line.look_at for line in self._lines if not line.puller.credit]
+        next_look = inf
+        for line in self._lines:
+            if not line.puller.credit:
+                next_look = min(next_look, line.look_at)
+            elif not line.waits:
+                next_look = min(next_look, line.asked + _STALLED_AFTER)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if times:
-            self._timer = self._loop.call_later(max(min(times) - now, 0.001), self._on_time)
+        if next_look < inf:
+            self._timer = self._loop.call_later(max(next_look - now, 0.001), self._on_time)
 
     def stop(self) -> None:
         """Look no more."""

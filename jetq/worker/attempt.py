@@ -4,8 +4,9 @@ attempt: one delivery from end to end: claim, route, execute, judge and settle.
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from jetq.errors import LeaseLostError, ServerError
 from jetq.execution.executor import Execution, Executor, time_limits
@@ -32,8 +33,7 @@ from jetq.worker.slots import Slot
 _UNROUTABLE_RETRY: Final = Exponential()
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """What runs handlers: the routes, the executor, and the rules for another try."""
 
     router: Router

@@ -17,8 +17,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from jetq.errors import JetqError, MalformedRecordError, ServerError
 from jetq.jetstream.address import Address
@@ -36,6 +37,11 @@ from jetq.worker.lease_table import LeaseEntry, LeaseTable
 Order = Literal["quiet", "stop"]
 
 IN_PROGRESS = b"+WPI"
+_PINGS = 1 / 8
+"""Of the lease lies between two pings. A dead connection is noticed after four, and the leases that were renewed last
+before it died last for two thirds at least: so there is another one in time."""
+_SHORTEST_PING = 1.0
+"""Seconds; a busy process must not be taken for a dead connection."""
 _JOIN_SECONDS = 5.0
 _FAREWELL_SECONDS = 1.0
 
@@ -44,8 +50,7 @@ def _ignore(_order: Order) -> None:
     """Obey nobody."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeeperPlan:
+class KeeperPlan(Struct, frozen=True, kw_only=True):
     """
     What a keeper keeps.
 
@@ -173,7 +178,11 @@ class LeaseKeeper:
         plan = self._plan
         try:
             connection = await Connection.open(
-                plan.address, name=f"{plan.worker} lease", connect_timeout=plan.connect_timeout, bus=plan.bus
+                plan.address,
+                name=f"{plan.worker} lease",
+                connect_timeout=plan.connect_timeout,
+                ping_interval=max(plan.lease * _PINGS, _SHORTEST_PING),
+                bus=plan.bus,
             )
         except JetqError as error:
             self._failure = error

@@ -33,9 +33,10 @@ class PauseWatch:
     async def follow(self, queues: Iterable[str]) -> None:
         """Begin."""
         connection, names = self._backend.connection, self._backend.names
-        await asyncio.gather(*(follow_pauses(connection, names, queue, self._on_pause) for queue in queues))
+        await asyncio.gather(*(follow_pauses(connection, names, queue, self.note) for queue in queues))
 
-    def _on_pause(self, queue: str, until: datetime | None) -> None:
+    def note(self, queue: str, until: datetime | None) -> None:
+        """Take note that a queue is paused until then, or with None that it is not, and tell it if it is news."""
         before = self.paused.pop(queue, None)
         if until is not None:
             self.paused[queue] = until

@@ -13,10 +13,10 @@ from jetq.errors import HandlerSignatureError
 from jetq.execution.executor import Executor
 from jetq.execution.handler_process import Launch
 from jetq.execution.process_pool import ProcessPool
+from jetq.jetstream.server_clock import ServerClock
 from jetq.model.quantity import seconds
-from jetq.model.surroundings import ProcessNotStarted
 from jetq.observe.bus import Bus
-from jetq.observe.logs import configured
+from jetq.observe.log_setup import configured
 from jetq.routing.handler import Handler
 from jetq.settings import WorkerSettings
 from jetq.wire.process_call import Begin
@@ -45,7 +45,7 @@ def handlers_in_processes(app: App) -> list[Handler]:
     return found
 
 
-def process_pool(app: App, settings: WorkerSettings, worker: str, bus: Bus) -> ProcessPool | None:
+def process_pool(app: App, settings: WorkerSettings, worker: str, bus: Bus, clock: ServerClock) -> ProcessPool | None:
     """Return a pool for a worker, not started; None if no handler needs one."""
     if not handlers_in_processes(app):
         return None
@@ -68,7 +68,8 @@ def process_pool(app: App, settings: WorkerSettings, worker: str, bus: Bus) -> P
         max_tasks=settings.max_tasks_per_process,
         max_memory=settings.max_memory_per_process,
         patience=seconds("hook_timeout", settings.hook_timeout),
-        on_failure=lambda error: bus.emit(ProcessNotStarted(worker=worker, error=error.reason)),
+        tell=bus.emit,
+        now=clock.now,
     )
 
 

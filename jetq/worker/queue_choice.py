@@ -3,8 +3,9 @@ queue_choice: which queues a worker serves, and how it shares its slots out amon
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from jetq.errors import InvalidSettingError
 from jetq.model.name import check_name
@@ -16,8 +17,7 @@ Queues = Sequence[str] | Mapping[str, int]
 """Names of queues, or their weights by name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueueChoice:
+class QueueChoice(Struct, frozen=True, kw_only=True):
     """
     Which queues are served.
 

@@ -15,7 +15,6 @@ from typing import Any, Final, Self
 
 from jetq.admin.janitor_duty import JanitorDuty
 from jetq.app.application import App
-from jetq.errors import ServerError
 from jetq.execution.process_pool import ProcessPool
 from jetq.execution.retry_rules import RetryRules
 from jetq.jetstream.backend import Backend
@@ -37,6 +36,7 @@ from jetq.wire.ids import new_id
 from jetq.wire.liveness import Started
 from jetq.wire.signature import Verifier
 from jetq.worker.attempt import Attempts, Parts
+from jetq.worker.burst import nothing_is_left
 from jetq.worker.condition import Condition
 from jetq.worker.desk import Desk
 from jetq.worker.fetcher import Fetcher
@@ -110,7 +110,7 @@ class Worker:
 
     async def run(self) -> None:
         """
-        Work until :meth:`stop` is called, or in burst mode until the queues are empty.
+        Work until :meth:`stop` is called, or in burst mode until the queues are empty or paused.
 
         Raises:
             HandlerSignatureError: A handler's annotation cannot be read from JSON.
@@ -141,6 +141,7 @@ class Worker:
             app.address(), app.settings, name=f"{app.name} worker", bus=self._bus, queues=declared.values()
         )
         self._parts.push_async_callback(self._backend.close)
+        self._backend.link_sources()
         try:
             await self._assemble(declared)
         except BaseException:
@@ -206,7 +207,8 @@ class Worker:
             await processes.start()
         await self._start_fetching(desk, declared)
         self._parts.callback(asyncio.create_task(watch_retention(backend.retention)).cancel)
-        self._parts.callback(asyncio.create_task(PauseWatch(backend, self.id).follow(desk.bound)).cancel)
+        self._pauses = PauseWatch(backend, self.id)
+        self._parts.callback(asyncio.create_task(self._pauses.follow(desk.bound)).cancel)
         if settings.janitor and not settings.burst:
             duty = JanitorDuty(backend, app.settings.janitor, name=self.id)
             duty.start()
@@ -229,7 +231,7 @@ class Worker:
         app, settings = self._app, self.settings
         hooks = LifeHooks(app.hooks, self._bus, seconds("hook_timeout", settings.hook_timeout))
         state = await hooks.begin(app, self._parts)
-        processes = process_pool(app, settings, self.id, self._bus)
+        processes = process_pool(app, settings, self.id, self._bus, self._backend.connection.clock)
         self._executor = executor_for(app, settings, processes, state)
         return processes
 
@@ -242,6 +244,7 @@ class Worker:
                 name,
                 on_delivery=self._fetcher.on_delivery,
                 on_credit=self._fetcher.refill,
+                on_trouble=backend.link_sources,
             )
             for name in desk.bound
         }
@@ -332,7 +335,7 @@ class Worker:
 
     async def _drained_or_stopped(self) -> None:
         while not self._stop.is_set():
-            if not self._tasks and self._fetcher.is_dry and await self._queues_are_empty():
+            if not self._tasks and self._fetcher.is_dry and await self._nothing_is_left():
                 return
             try:
                 async with asyncio.timeout(_BURST_POLL):
@@ -340,16 +343,8 @@ class Worker:
             except TimeoutError:
                 continue
 
-    async def _queues_are_empty(self) -> bool:
-        names, connection = self._backend.names, self._backend.connection
-        for queue in self._declared():
-            try:
-                info = await connection.api(f"STREAM.INFO.{names.queue(queue)}")
-            except ServerError:
-                return False
-            if info["state"]["messages"]:
-                return False
-        return True
+    async def _nothing_is_left(self) -> bool:
+        return await nothing_is_left(self._backend, self._declared(), self._pauses)
 
     # end
 

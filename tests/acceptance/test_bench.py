@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from bench import bare, side, work
+from bench import bare, side, soak, work
 from jetq import Worker
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.server import EmbeddedServer
@@ -75,6 +76,21 @@ def test_beat_watches_a_scheduler():
     assert (report["schedules"], report["due"]) == (40, 20)
     assert report["start"] > 0
     assert 0 < report["late"]["p50"] <= report["late"]["p99"]
+
+
+def test_soak_watches_a_supervisor_and_its_children():
+    report = msgspec.convert(_run("soak", "--tasks", "300", "--generations", "1"), soak.Report)
+    assert (report.tasks, report.lost, report.doubled) == (300, 0, 0)
+    assert report.children >= soak.PROCESSES
+    assert all(len(held.quarters) == 4 for held in (report.supervisor, report.child, report.server))
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_memory_stays_flat_over_a_hundred_thousand_tasks():
+    report = msgspec.convert(_run("soak", "--tasks", "100000", "--generations", "2"), soak.Report)
+    assert report.is_flat, report
+    assert report.doubled == 0
 
 
 async def test_the_bare_loop_writes_what_jetq_writes(server: EmbeddedServer, connection: Connection):

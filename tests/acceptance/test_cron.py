@@ -94,6 +94,25 @@ def test_a_worker_makes_and_runs_what_is_due(shop: Folder, start: Start) -> None
     assert status == 0
 
 
+def test_of_the_children_of_a_supervisor_one_leads(shop: Folder, start: Start) -> None:
+    with (shop.path / "shop.py").open("a") as file:
+        file.write(CRON)
+    running = start(shop, "worker", "shop:app", "-p", "2", "--beat", "--log-format", "json", "--log-level", "debug")
+    running.await_line("child ready", count=2)
+    running.await_line("occurrence made", count=2)
+    unknown = shop.run("cron", "add", "other", "@daily", "nobody:does")
+    status = running.stop()
+
+    made = [event["task_id"] for event in running.events("occurrence made")]
+    elected = [event for event in running.events("leader elected") if event["component"] == "task_scheduler"]
+    assert len(made) == len(set(made))
+    assert len(running.events("scheduler started")) == 2
+    assert elected
+    assert unknown.status == 0
+    assert "none of the workers that run has a handler for nobody:does" in unknown.err
+    assert status == 0
+
+
 def test_a_scheduler_without_a_server_says_so(folder: Folder) -> None:
     ended = folder.run("beat", "--servers", "nats://127.0.0.1:1")
 

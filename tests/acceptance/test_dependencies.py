@@ -25,7 +25,9 @@ def test_a_cancelled_task_takes_along_those_that_wait_for_it_and_retry_brings_th
     shop.run("tasks", "cancel", "one")
     assert shop.run("tasks", "view", "two", "--json").json["state"] == "unreachable"
 
-    assert shop.run("tasks", "retry", "one", "--dependents").status == 0
+    assert shop.run("tasks", "retry", "one", "--dependents").out == (
+        "retried one (cancelled); dependents that wait again: 1\n"
+    )
 
     assert shop.run("tasks", "view", "two", "--json").json["state"] == "blocked"
 

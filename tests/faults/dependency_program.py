@@ -1,8 +1,8 @@
 """
 A process that dies at an arrow of a dependency: ``python -m tests.faults.dependency_program URL NAMESPACE POINT DEED``.
 
-DEED is ``work``: serve the queue; ``enqueue``: enqueue a child of the task ``parent``; ``cancel``: cancel that task. It
-ends without a word at the fault point.
+DEED is ``work``: serve the queue; ``enqueue``: enqueue a child of the task ``parent``; ``cancel``: cancel that task;
+``retry``: retry its child. It ends without a word at the fault point.
 """
 
 import asyncio
@@ -53,8 +53,10 @@ async def do(app: App, deed: str) -> None:
         await Worker(app, settings=WorkerSettings(janitor=False)).run()
     elif deed == "enqueue":
         await enqueue(app)
-    else:
+    elif deed == "cancel":
         await app.acancel("parent")
+    else:
+        await app.aretry("child")
 
 
 if __name__ == "__main__":

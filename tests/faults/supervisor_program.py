@@ -1,5 +1,5 @@
 """
-A supervisor for fault tests: ``python -m tests.faults.supervisor_program PROCESSES``.
+A supervisor for fault tests: ``python -m tests.faults.supervisor_program PROCESSES [APP]``.
 
 It is that of ``jetq worker -p PROCESSES``, but it gives up on nobody for longer than a second: tests kill children more
 often than they crash in real life.
@@ -13,7 +13,8 @@ from jetq.runtime.supervising import Surroundings, new_log_lock, run_supervisor
 from jetq.runtime.worker_process import Place
 from jetq.settings import SupervisorSettings, WorkerSettings
 
-CHILD = ["-m", "jetq", "worker", "tests.faults.supervised_app", "-c", "20", "--shutdown-timeout", "10s"]
+CHILD = ["-m", "jetq", "worker", "-c", "20", "--shutdown-timeout", "10s"]
+APP = "tests.faults.supervised_app"
 SETTINGS = {"backoff_first": 0.1, "backoff_most": 1.0, "child_timeout": 3.0}
 
 
@@ -25,7 +26,7 @@ def main() -> int:
     worker = WorkerSettings(concurrency=20, shutdown_timeout=10.0)
 
     def command(inherited: str) -> list[str]:
-        return [sys.executable, *CHILD, "--child", inherited]
+        return [sys.executable, *CHILD, *(sys.argv[2:] or [APP]), "--child", inherited]
 
     return run_supervisor(command, settings, worker, Surroundings(place=Place()), log_lock=lock)
 

@@ -5,14 +5,20 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from jetq.admin import blocked_pass
+from jetq.admin.blocked_pass import BlockedPass
+from jetq.admin.janitor import always
 from jetq.app.application import App
+from jetq.client.handle import TaskHandle
 from jetq.errors import TaskUnreachableError
 from jetq.model.events import TaskStateChanged
 from jetq.model.state import State
-from jetq.observe.fault_points import Point
+from jetq.observe.fault_points import Point, arm
 from jetq.settings import WorkerSettings
 from jetq.worker.worker import Worker
 from tests.faults.conftest import ROOT
@@ -21,6 +27,7 @@ from tests.integration.watching import eventually
 from tests.servers import TestServer
 
 FINISHING = [Point.END_STORED, Point.PARENT_COUNTED, Point.CHILD_PLACED, Point.CHILD_UNMARKED, Point.AFTER_EFFECTS_DONE]
+REJOINING = [Point.CHILD_MARKED, Point.RECORD_CHANGED]
 ENQUEUEING = [Point.CHILD_MARKED, Point.CHILD_STORED, Point.PARENT_INFORMED]
 
 
@@ -29,6 +36,12 @@ async def app(own_server: TestServer, namespace: str) -> AsyncIterator[App]:
     made = make_app(own_server.url, namespace)
     yield made
     await made.aclose()
+
+
+@pytest.fixture
+def soon_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a marker be old soon."""
+    monkeypatch.setattr(blocked_pass, "_OLD_MARKER", timedelta(seconds=0.5))
 
 
 async def die(server: TestServer, namespace: str, point: Point, deed: str) -> None:
@@ -85,6 +98,76 @@ async def test_an_operator_who_dies_while_he_cancels_a_parent(
         with pytest.raises(TaskUnreachableError, match="cancelled"):
             await grandchild.aresult(20)
         await eventually(lambda: is_clean(app))
+
+
+@pytest.mark.parametrize(
+    ("point", "has_ended"),
+    [
+        *[(point, False) for point in REJOINING],
+        *[(point, True) for point in (*REJOINING, Point.PARENT_COUNTED, Point.CHILD_PLACED, Point.CHILD_UNMARKED)],
+    ],
+)
+@pytest.mark.usefixtures("soon_old")
+async def test_an_operator_who_dies_while_he_retries_a_cancelled_child(
+    app: App, own_server: TestServer, namespace: str, point: Point, has_ended: bool
+) -> None:
+    parent = await app.aenqueue("parent", id="parent", delay=600)
+    await enqueue(app)
+    child = app.handle("child")
+    await child.acancel()
+    if has_ended:
+        await complete(app, parent)
+    await die(own_server, namespace, point, "retry")
+
+    async with Worker(app):
+        if point is Point.CHILD_MARKED:
+            await eventually(lambda: is_clean(app))
+            assert await child.astate() == "cancelled"
+            await child.aretry()
+        if not has_ended:
+            assert await child.astate() == "blocked"
+            await parent.arun_now()
+        assert await child.aresult(20) == {"parent": 1, "attempt": 1}
+        await eventually(lambda: is_clean(app))
+
+
+async def test_a_pass_between_the_marker_and_the_record_of_a_child_that_is_retried_leaves_it_its_marker(
+    app: App,
+) -> None:
+    parent = await app.aenqueue("parent", id="parent", delay=600)
+    await enqueue(app)
+    await app.acancel("child")
+    await complete(app, parent)
+    client = await app.clients.current()
+    mark = client.backend.links.mark
+
+    async def look_then(task_id: str, *, timeout: float | None = None) -> None:
+        await mark(task_id, timeout=timeout)
+        await BlockedPass(client.backend).run(always)
+
+    client.backend.links.mark = look_then  # type: ignore[method-assign]
+    disarm = arm(Point.RECORD_CHANGED, died)
+    with pytest.raises(Died):
+        await app.aretry("child")
+    disarm()
+
+    assert await client.backend.links.marked() == ["child"]
+    async with Worker(app):
+        assert await app.handle("child").aresult(20) == {"parent": 1, "attempt": 1}
+
+
+async def complete(app: App, parent: TaskHandle[Any]) -> None:
+    async with Worker(app):
+        await parent.arun_now()
+        await parent.aresult(10)
+
+
+class Died(BaseException):
+    """Ends an operator."""
+
+
+def died() -> None:
+    raise Died
 
 
 @pytest.mark.parametrize("point", ENQUEUEING)

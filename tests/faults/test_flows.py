@@ -13,7 +13,6 @@ import pytest
 from jetq.app.application import App
 from jetq.client.flow_handle import FlowHandle
 from jetq.errors import FlowSubmitTimeoutError, JetqError
-from jetq.jetstream.backend import Backend
 from jetq.jetstream.flow_store import StoredFlow
 from jetq.model.flow import FlowState
 from jetq.observe.fault_points import Point, arm
@@ -21,6 +20,7 @@ from jetq.settings import WorkerSettings
 from jetq.worker.worker import Worker
 from tests.faults.conftest import ROOT
 from tests.faults.flow_program import DIED, NODES, PARENT, WIDTH, look, make_app
+from tests.integration.backends import backend_of
 from tests.integration.flows import node, submit
 from tests.integration.watching import eventually
 from tests.servers import TestServer
@@ -47,10 +47,6 @@ async def app(own_server: TestServer, namespace: str) -> AsyncIterator[App]:
 async def die(server: TestServer, namespace: str, point: Point, deed: str, count: int = 1) -> None:
     command = [sys.executable, "-m", "tests.faults.flow_program", server.url, namespace, point.name, deed, str(count)]
     assert await asyncio.to_thread(subprocess.call, command, cwd=ROOT) == DIED
-
-
-async def backend_of(app: App) -> Backend:
-    return (await app.clients.current()).backend
 
 
 async def only_flow(app: App) -> StoredFlow:

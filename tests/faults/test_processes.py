@@ -18,6 +18,7 @@ from jetq.app.application import App
 from jetq.jetstream.address import Address
 from jetq.model.state import State
 from tests.faults import pool_program
+from tests.faults.process_table import lives, parent_of, running
 from tests.integration.watching import eventually
 from tests.servers import TestServer
 
@@ -58,28 +59,6 @@ class Workshop:
             self.worker.wait(20)
         self.worker.kill()
         self.worker.wait()
-
-
-def running(word: bytes) -> list[int]:
-    found: list[int] = []
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if folder.name.isdecimal() and word in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-    return found
-
-
-def parent_of(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    return 0
-
-
-def lives(pid: int) -> bool:
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Supervised workers under load, whose processes are killed, frozen and replaced."""
 
 import asyncio
-import contextlib
 import os
-import random
 import signal
 import time
 from collections import Counter
@@ -15,7 +13,6 @@ import pytest
 
 from jetq.app.application import App
 from jetq.client.handle import TaskHandle
-from jetq.model.state import State
 from jetq.worker.ownership import SETTLE_DOWN
 from tests.faults.program import LEASE, make_app
 from tests.faults.service import PATIENCE, Service
@@ -95,42 +92,6 @@ async def enqueue_until(app: App, done: Callable[[], Awaitable[_T]], *, seconds:
         acknowledged += [handle.id for handle in handles]
         await asyncio.sleep(0.1)
     return acknowledged, doing.result()
-
-
-async def kill_at_random(service: Service, times: int) -> int:
-    """
-    Kill a child whenever all are there, and return how many.
-
-    Not more often, since a task whose worker dies three times is ended.
-    """
-    for _ in range(times):
-        await service.ready(3)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(random.choice(service.children()), signal.SIGKILL)  # noqa: S311 - no secret
-        await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - as above
-    return times
-
-
-@pytest.mark.parametrize(
-    "times", [5, pytest.param(50, marks=[pytest.mark.nightly, pytest.mark.timeout(400)])], ids=["short", "long"]
-)
-async def test_children_that_are_killed_under_load_lose_nothing(site: Site, app: App, times: int) -> None:
-    service = site.start(*SUPERVISOR, "3")
-    await service.ready(3)
-    acknowledged, killed = await enqueue_until(app, lambda: kill_at_random(service, times), seconds=0.05)
-    results = await all_results([app.handle(task_id) for task_id in acknowledged])
-    records = await asyncio.gather(*(app.handle(task_id).arecord() for task_id in acknowledged))
-    await app.aclose()
-
-    starts, ends = site.counts("start"), site.counts("end")
-    assert set(ends) == set(acknowledged)
-    assert {record.state for record in records} == {State.COMPLETE}
-    again = sum(count - 1 for count in starts.values())
-    assert again <= killed * 20
-    assert all(record.crashes >= starts[record.id] - 1 for record in records)
-    assert max(results) <= 3
-    assert len(service.events("child is replaced")) >= times - 1
-    assert await service.stop() == 0
 
 
 async def test_a_killed_childs_tasks_start_elsewhere_within_a_second(site: Site, app: App) -> None:

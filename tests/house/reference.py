@@ -201,8 +201,8 @@ def metrics() -> str:
         "What a child that is killed counted in its last ten seconds may be missing. Beside that:"
     )
     scheduler = (
-        "## Of a scheduler\n\nWhat `jetq beat` serves with `--metrics` or `--health`, and `jetq worker --beat` beside the "
-        "above. Of several schedulers one leads: add them up."
+        "## Of a scheduler\n\nWhat `jetq beat` serves with `--metrics` or `--health`, and `jetq worker --beat` beside "
+        "the above. Of several schedulers one leads: add them up."
     )
     parts = (words, shown(METRICS), buckets, supervisor, shown(SUPERVISOR_METRICS), scheduler, shown(SCHEDULER_METRICS))
     return page("Metrics", *parts)

@@ -18,9 +18,10 @@ That a marker without a record is kept for an hour is taken as: until the submit
 his is under way.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
+
+from tests.model.reach import Reach
 
 ABSENT, BUILDING, COMMITTED, ABORTED, REMOVED = range(5)
 NONE, BLOCKED, NEW, COMPLETE, EXPIRED, UNREACHABLE = range(6)
@@ -91,7 +92,7 @@ def put(pair: tuple[int, int], place: int, value: int) -> tuple[int, int]:
     return (value, pair[1]) if place == ROOT else (pair[0], value)
 
 
-class FlowSearch:
+class FlowSearch(Reach[State]):
     """
     Searches all states.
 
@@ -102,45 +103,16 @@ class FlowSearch:
 
     def __init__(self, rules: frozenset[str] = RULES, first: State | None = None) -> None:
         self.rules = rules
-        self.first = first or State()
+        super().__init__(first or State())
 
-    def run(self) -> str:
-        """Return ``holds``, the property that is violated, or ``stuck``."""
-        seen: dict[State, None] = {self.first: None}
-        ways: dict[State, list[State]] = {}
-        todo = deque([self.first])
-        goals: list[State] = []
-        while todo:
-            state = todo.popleft()
-            if wrong := self.violated(state):
-                return wrong
-            if self.is_goal(state):
-                goals.append(state)
-            for after, is_fault in self.steps(state):
-                if not is_fault:
-                    ways.setdefault(after, []).append(state)
-                if after not in seen:
-                    seen[after] = None
-                    todo.append(after)
-        reach, back = set(goals), deque(goals)
-        while back:
-            for before in ways.get(back.popleft(), ()):
-                if before not in reach:
-                    reach.add(before)
-                    back.append(before)
-        self.states = len(seen)
-        return "holds" if len(reach) == len(seen) else "stuck"
-
-    @staticmethod
-    def violated(s: State) -> str:
+    def violated(self, s: State) -> str:
         if any(s.ran) and s.doc != COMMITTED:
             return "F1"
         if (s.told == "stored") > (s.doc == COMMITTED) or (s.told in ("refused", "abandoned") and s.doc == COMMITTED):
             return "F3"
         return ""
 
-    @staticmethod
-    def is_goal(s: State) -> bool:
+    def is_goal(self, s: State) -> bool:
         if s.late or any(s.mark) or any(s.item) or s.step not in (THROUGH, DEAD):
             return False
         if s.doc == COMMITTED and NONE in s.rec:

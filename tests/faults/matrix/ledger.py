@@ -9,7 +9,7 @@ machine share and which no step of the wall clock moves.
 offered TASK                       a producer is about to enqueue it
 acknowledged TASK DELAY            the server has it; it is due after so many seconds
 refused TASK ERROR                 the producer got this error
-start TASK ATTEMPT WORKER          a handler begins; WORKER is the process whose lease it is
+start TASK ATTEMPT WORKER          a handler begins; WORKER is the process whose lease it is, or WORKER+PROCESS
 end, failed, cut                   it returned, raised as it was told to, was cancelled; fields as of start
 died WORKER                        somebody killed this process, or froze it until it was given up
 lost TASK                          a worker said that this run was taken from it
@@ -59,9 +59,15 @@ class Ledger:
         """Append a line, whole."""
         os.write(self._stream, f"{word} {time.monotonic():.6f} {' '.join(map(str, fields))}\n".encode())
 
-    def entries(self) -> list[Entry]:
-        """Read all of it."""
-        return [Entry.of(line) for line in self.path.read_text().splitlines()]
+    def size(self) -> int:
+        """Return how many bytes were written so far."""
+        return self.path.stat().st_size
+
+    def entries(self, begin: int = 0) -> list[Entry]:
+        """Read all of it, or what was written behind so many bytes."""
+        with self.path.open() as file:
+            file.seek(begin)
+            return [Entry.of(line) for line in file]
 
     def close(self) -> None:
         """Close the file."""
@@ -174,6 +180,9 @@ class Account:
         """Return the runs of a task after which there was another that no failure explains."""
         return [run for run in self.runs.get(task, ())[:-1] if "failed" not in run.words]
 
+    def _died(self, run: Run) -> bool:
+        return not self._dead.isdisjoint(run.worker.split("+"))
+
     def doubled(self) -> int:
         """Count the runs beyond those that were needed."""
         return sum(len(self._extra(task)) for task in self.runs)
@@ -182,15 +191,22 @@ class Account:
         """Name the runs that were repeated though nobody died or lost its lease."""
         for task in self.runs:
             for run in self._extra(task):
-                if run.worker not in self._dead and "cut" not in run.words and task not in self._robbed:
+                if not self._died(run) and "cut" not in run.words and task not in self._robbed:
                     yield f"{task} ran again, and attempt {run.attempt} in {run.worker} was neither killed nor robbed"
+
+    def uncounted(self) -> Iterator[str]:
+        """Name the tasks whose records count fewer deaths of workers than made them run again."""
+        for task, record in self._records.items():
+            died = sum(map(self._died, self._extra(task)))
+            if record.crashes < died:
+                yield f"{task} ran again after {died} deaths, and its record counts {record.crashes}"
 
     def unfounded(self) -> Iterator[str]:
         """Name the tasks that ended without success though no worker died three times under them."""
         for task in self.acknowledged:
             record = self._records.get(task)
             if record is not None and record.is_final and record.state is not State.COMPLETE:
-                died = sum(run.worker in self._dead for run in self.runs.get(task, ()))
+                died = sum(map(self._died, self.runs.get(task, ())))
                 if record.end != "crash" or died < record.crashes:
                     yield f"{task} is {record.display_state} ({record.end}), and its workers died {died} times"
 
@@ -277,7 +293,7 @@ class Account:
             recovery=recovery,
             wait=max(waits.values(), default=0.0),
             errors=tuple(sorted(set(self._refused.values()))),
-            problems=(*silent, *lost, *self.unexcused(), *self.unfounded(), *hung, *stalled),
+            problems=(*silent, *lost, *self.unexcused(), *self.uncounted(), *self.unfounded(), *hung, *stalled),
         )
 
 

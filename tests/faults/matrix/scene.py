@@ -28,12 +28,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from jetq.app.application import App
 from jetq.errors import TaskNotFoundError
 from jetq.jetstream.address import Address
 from jetq.model.record import TaskRecord
+from jetq.wire.ids import new_id
 from tests.faults.conftest import ROOT
 from tests.faults.matrix import load
 from tests.faults.matrix.ledger import PATIENCE, Account, Ledger, Verdict
@@ -46,7 +47,12 @@ RATE = 40.0
 KINDS = ("plain", "plain", "thread", "plain", "plain", "retried", "plain", "plain", "thread", "delayed")
 FIRST = 20
 """Tasks that are completed before anything is broken."""
-WORKER = ("-m", "jetq", "worker", "tests.faults.matrix.load:app", "-c", "20", "--log-format", "json")
+_T = TypeVar("_T")
+Program = tuple[str, ...]
+APP = "tests.faults.matrix.load:app"
+WORKER = ("-m", "jetq", "worker", APP, "-c", "20", "--log-format", "json")
+SWIFT = ("-m", "tests.faults.supervisor_program")
+"""A supervisor that waits less before it replaces children that crash again and again."""
 _AT_ONCE = 200
 """Records that are read at one time."""
 
@@ -93,7 +99,7 @@ class Scene:
         self.environment = os.environ | {"JETQ_NAMESPACE": namespace, load.LEDGER: str(self.ledger.path)}
         self._producers: list[subprocess.Popen[bytes]] = []
         self._stack = contextlib.ExitStack()
-        self._own = ""
+        self._own: Address | None = None
 
     def span(self, short: float, long: float) -> float:
         """Return a number for the form that is played."""
@@ -101,30 +107,35 @@ class Scene:
 
     # Setting
 
-    def serve(self, extra: str | None = None, *, user_part: str | None = None) -> TestServer:
+    def serve(self, extra: str | None = None, *, store: Path | None = None, limits: str = "") -> TestServer:
         """Start a server of the scene's own, where workers and producers go."""
-        server = self._stack.enter_context(TestServer.start(extra, user_part=user_part))
+        server = self._stack.enter_context(TestServer.start(extra, store=store, limits=limits))
         self.at(server.url)
         return server
 
-    def at(self, url: str, *, own: str = "") -> None:
+    def at(self, url: str, *, own: Address | None = None) -> None:
         """Say where workers and producers go, and where the scene itself reads records, if that is another way."""
         self.environment["JETQ_NATS_URL"] = url
-        self._own = own or url
+        self._own = own or Address.of(url)
 
-    def keep(self, closing: contextlib.AbstractContextManager[object]) -> None:
-        """Enter what is to be closed when the scene ends."""
-        self._stack.enter_context(closing)
+    def keep(self, closing: contextlib.AbstractContextManager[_T]) -> _T:
+        """Enter what is to be left when the scene ends, and return what that gives."""
+        return self._stack.enter_context(closing)
+
+    def app(self) -> App:
+        """Return an application of the scene's own, without handlers."""
+        app = load.new_app()
+        app.reconfigure(replace(app.settings, namespace=self.namespace))
+        assert self._own is not None
+        app.connect_to(self._own)
+        return app
 
     async def hire(
-        self,
-        *options: str,
-        processes: int = 2,
-        program: tuple[str, ...] = WORKER,
-        more: Mapping[str, str] | None = None,
+        self, *options: str, processes: int = 2, program: Program = WORKER, more: Mapping[str, str] | None = None
     ) -> Service:
         """Start workers under a supervisor, and wait until they take tasks."""
-        service = Service((*program, "-p", str(processes), *options), self.environment | (more or {}))
+        size = (str(processes), APP) if program is SWIFT else ("-p", str(processes), *options)
+        service = Service((*program, *size), {**self.environment, **(more or {})})
         self.services.append(service)
         await service.ready(processes)
         return service
@@ -134,11 +145,20 @@ class Scene:
         command = [sys.executable, "-m", "tests.faults.matrix.producer", str(rate), *kinds]
         self._producers.append(subprocess.Popen(command, cwd=ROOT, env=self.environment))
 
-    async def begin(self, *, services: int = 2, processes: int = 2, rate: float = RATE) -> None:
+    async def begin(self, *, services: int = 2, processes: int = 2) -> None:
         """Start services and a producer, and wait until tasks are being completed."""
         await asyncio.gather(*(self.hire(processes=processes) for _ in range(services)))
-        self.produce(rate=rate)
-        await self.goes_on(FIRST)
+        self.produce()
+        await self.goes_on()
+
+    async def enqueue(self, app: App, kind: str, payload: object = None, *, count: int = 1) -> None:
+        """Enqueue tasks together, beside those of the producers."""
+        tasks = [new_id() for _ in range(count)]
+        for task in tasks:
+            self.ledger.note("offered", task)
+        await app.aenqueue_many(app.s(kind, payload, id=task) for task in tasks)
+        for task in tasks:
+            self.ledger.note("acknowledged", task, 0)
 
     # What happens
 
@@ -167,12 +187,14 @@ class Scene:
 
     async def goes_on(self, count: int = FIRST, *, within: float = 60.0) -> None:
         """Wait until so many tasks were completed that were acknowledged after this call."""
-        begin = time.monotonic()
+        begin = self.ledger.size()
 
         async def enough() -> bool:
-            account = Account(self.ledger.entries(), {})
-            fresh = {task for task, due in account.acknowledged.items() if due >= begin}
-            return len(fresh & account.ended.keys()) >= count
+            seen = self.ledger.entries(begin)
+            fresh, ended = (
+                {entry.fields[0] for entry in seen if entry.word == word} for word in ("acknowledged", "end")
+            )
+            return len(fresh & ended) >= count
 
         await eventually(enough, within=within)
 
@@ -205,7 +227,7 @@ class Scene:
     async def _rest(self) -> dict[str, TaskRecord]:
         """Wait until every acknowledged task is final, or nothing has happened for longer than it may; return all."""
         lines, since = 0, time.monotonic()
-        async with self._reader() as app:
+        async with self.app() as app:
             while True:
                 account = Account(self.ledger.entries(), {})
                 open_ones = await _read(app, account.acknowledged.keys() - account.ended.keys())
@@ -217,14 +239,7 @@ class Scene:
                     settled = (records[task].is_final for task in account.acknowledged if task in records)
                     if is_stuck or all(settled):
                         return records
-                await asyncio.sleep(0.2)
-
-    def _reader(self) -> App:
-        """Return the scene's own application, which reads records."""
-        app = load.new_app()
-        app.reconfigure(replace(app.settings, namespace=self.namespace))
-        app.connect_to(Address.of(self._own))
-        return app
+                await asyncio.sleep(0.2)  # nothing tells of rest
 
     def __enter__(self) -> Self:
         return self

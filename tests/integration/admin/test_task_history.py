@@ -10,13 +10,13 @@ from jetq.admin.task_history import task_history
 from jetq.admin.task_operations import TaskOperations
 from jetq.app.application import App
 from jetq.errors import BlockingCallError, HistoryNotKeptError, InvalidNameError
-from jetq.jetstream.backend import Backend
 from jetq.jetstream.server import EmbeddedServer
 from jetq.model.events import TaskStateChanged
 from jetq.model.retry import Fixed
 from jetq.model.state import State
 from jetq.settings import Settings, StoreSettings
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_of
 from tests.integration.watching import eventually
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
@@ -29,10 +29,6 @@ async def app(server: EmbeddedServer, namespace: str) -> AsyncIterator[App]:
     made.connect_to(server.address)
     yield made
     await made.aclose()
-
-
-async def backend_of(app: App) -> Backend:
-    return (await app.clients.current()).backend
 
 
 async def tell(app: App, *events: TaskStateChanged) -> None:

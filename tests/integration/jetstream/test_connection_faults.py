@@ -1,6 +1,7 @@
 """The supervised connection: it outlives whatever ends a link."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,16 @@ async def test_another_server_of_the_cluster_takes_over() -> None:
             assert connection.server == f"nats://127.0.0.1:{second.port}"
 
 
+async def test_a_server_that_was_of_no_use_is_the_last_to_be_tried_again(own_server: TestServer, watch: Watch) -> None:
+    with TestServer.start(own_server.extra, user_part=own_server.user_part) as other:
+        watched = await watch(Address.of(f"{own_server.url},{other.url}"))
+        for generation in range(2, 8):
+            before = watched.connection.server
+            watched.connection.rebuild("it is of no use")
+            assert await watched.restored.get() == generation
+            assert watched.connection.server != before
+
+
 async def test_closing_while_it_is_lost(own_server: TestServer) -> None:
     bus, lost = Bus(), asyncio.Event()
     bus.listen_to(ConnectionLost, lambda _: lost.set())
@@ -295,10 +306,47 @@ async def test_listeners_may_be_forgotten(own_server: TestServer, watch: Watch) 
     assert (watched.generations, forgotten) == ([2], [])
 
 
+def test_a_loop_that_ends_leaves_nothing_of_an_open_connection(
+    own_server: TestServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def forget() -> None:
+        connection = await Connection.open(own_server.address, name="test")
+        await connection.api("INFO")
+
+    asyncio.run(forget())
+    gc.collect()
+
+    assert not caplog.records
+
+
+def test_what_a_loop_waits_for_at_its_end_can_still_send(own_server: TestServer) -> None:
+    generations: list[int] = []
+
+    async def work(connection: Connection) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.1)  # longer than the first dialling waits
+            assert not connection.is_connected
+            await connection.api("INFO")
+            generations.append(connection.generation)
+            await connection.close()
+
+    async def forget() -> asyncio.Task[None]:
+        connection = await Connection.open(own_server.address, name="test")
+        working = asyncio.create_task(work(connection))
+        await asyncio.sleep(0)
+        return working
+
+    working = asyncio.run(forget())
+
+    assert (working.cancelled(), generations) == (True, [2])
+
+
 async def test_reconnecting_begins_again_after_a_defect(
     own_server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jetq.jetstream.connection._AFTER_DEFECT", 0.05)
+    monkeypatch.setattr("jetq.jetstream.renewal._AFTER_DEFECT", 0.05)
     async with await Connection.open(own_server.address, name="test") as connection:
         again, failed = Dialer.again, []
 

@@ -23,6 +23,7 @@ class Basket:
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self.credits = 0
+        self.troubles = 0
         self._changed = asyncio.Event()
 
     def put(self, delivery: Delivery) -> None:
@@ -32,6 +33,9 @@ class Basket:
     def on_credit(self) -> None:
         self.credits += 1
         self._changed.set()
+
+    def on_trouble(self) -> None:
+        self.troubles += 1
 
     async def until(self, condition: Callable[[], bool], within: float = 20.0) -> None:
         async with asyncio.timeout(within):
@@ -63,7 +67,9 @@ async def basket() -> Basket:
 
 @pytest.fixture
 async def puller(link: Connection, basket: Basket) -> AsyncIterator[Puller]:
-    made = Puller(link, NAMES, "DEFAULT", on_delivery=basket.put, on_credit=basket.on_credit)
+    made = Puller(
+        link, NAMES, "DEFAULT", on_delivery=basket.put, on_credit=basket.on_credit, on_trouble=basket.on_trouble
+    )
     await made.start()
     yield made
     await made.stop()
@@ -97,7 +103,9 @@ async def test_a_request_that_ran_out_gives_its_credit_back(
 ) -> None:
     monkeypatch.setattr("jetq.jetstream.puller._EXPIRES", 0.3)
     monkeypatch.setattr("jetq.jetstream.puller._HEARTBEAT", 0.1)
-    puller = Puller(link, NAMES, "DEFAULT", on_delivery=basket.put, on_credit=basket.on_credit)
+    puller = Puller(
+        link, NAMES, "DEFAULT", on_delivery=basket.put, on_credit=basket.on_credit, on_trouble=basket.on_trouble
+    )
     await puller.start()
     await put(link, 2)
 
@@ -136,6 +144,7 @@ async def test_a_consumer_that_is_gone_is_asked_again_once_it_is_back(
     puller.ask(1)
     await basket.until(lambda: basket.credits > before and puller.credit == 0)
     assert not puller.is_ready
+    assert basket.troubles == 1
     await Topology(link, NAMES, StoreSettings()).ensure([Queue("DEFAULT", lease=1)])
     await put(link, 1)
     await basket.until(lambda: puller.is_ready)
@@ -158,6 +167,7 @@ async def test_a_refused_request_is_not_repeated_at_once(link: Connection, pulle
 
     assert puller.credit == 0
     assert not puller.is_ready
+    assert basket.troubles == 0
     await basket.until(lambda: puller.is_ready)
 
 
@@ -165,7 +175,9 @@ async def test_silence_beyond_two_heartbeats_starts_anew(
     own_server: TestServer, link: Connection, basket: Basket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jetq.jetstream.puller._HEARTBEAT", 0.2)
-    puller = Puller(link, NAMES, "DEFAULT", on_delivery=basket.put, on_credit=basket.on_credit)
+    puller = Puller(
+        link, NAMES, "DEFAULT", on_delivery=basket.put, on_credit=basket.on_credit, on_trouble=basket.on_trouble
+    )
     await puller.start()
     puller.ask(4)
     before = basket.credits
@@ -174,7 +186,7 @@ async def test_silence_beyond_two_heartbeats_starts_anew(
     await basket.until(lambda: basket.credits > before)
     own_server.thaw()
 
-    assert puller.credit == 0
+    assert (puller.credit, basket.troubles) == (0, 1)
     await put(link, 1)
     puller.ask(1)
     await basket.holds(1)
@@ -198,7 +210,14 @@ async def test_a_stopped_puller_hands_nothing_over(link: Connection, puller: Pul
 
 async def test_a_delivery_knows_whether_its_schedule_brought_it(backend: Backend, basket: Basket) -> None:
     names = backend.names
-    puller = Puller(backend.connection, names, "DEFAULT", on_delivery=basket.put, on_credit=basket.on_credit)
+    puller = Puller(
+        backend.connection,
+        names,
+        "DEFAULT",
+        on_delivery=basket.put,
+        on_credit=basket.on_credit,
+        on_trouble=basket.on_trouble,
+    )
     await puller.start()
     puller.ask(2)
     await backend.publisher.publish(

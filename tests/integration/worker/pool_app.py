@@ -134,6 +134,15 @@ def eat(megabytes: int) -> int:
     return len(block)
 
 
+@app.task("eat-within", pool="process")
+def eat_within(ctx: Context, group: str, megabytes: int) -> str:
+    """Join a control group, and hold more than it may."""
+    if ctx.attempt > 1:
+        return "ran again"
+    (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
+    return str(len(b"x" * (megabytes * 2**20)))
+
+
 @app.task("hold", pool="process", max_tries=1)
 def hold(started: str, seconds: float = 60.0, *, forever: bool = False) -> str:
     """Note that it runs, then sleep; with *forever*, whatever anybody says."""

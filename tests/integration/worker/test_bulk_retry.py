@@ -9,9 +9,9 @@ from jetq.app.application import App
 from jetq.client.flow_handle import FlowHandle
 from jetq.errors import OperationRefusedError
 from jetq.execution.context import Context
-from jetq.jetstream.backend import Backend
 from jetq.model.operation import Effect
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_of
 from tests.integration.flows import node, submit
 from tests.integration.worker.conftest import SETTINGS
 
@@ -42,10 +42,6 @@ def app(make_app: Callable[[], App], broken: list[bool]) -> App:
         return amount
 
     return app
-
-
-async def backend_of(app: App) -> Backend:
-    return (await app.clients.current()).backend
 
 
 async def failed_flow(app: App) -> FlowHandle[Any]:

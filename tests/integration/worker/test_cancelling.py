@@ -13,8 +13,6 @@ from jetq.admin.task_operations import TaskOperations
 from jetq.app.application import App
 from jetq.errors import TaskCancelledError
 from jetq.execution.context import Context
-from jetq.jetstream.backend import Backend
-from jetq.jetstream.task_store import Stored
 from jetq.model.events import Event, TaskStateChanged, TaskTakenOver
 from jetq.model.operation import Effect
 from jetq.model.outcome import Outcome
@@ -24,30 +22,19 @@ from jetq.model.transition import claimed
 from jetq.observe.fault_points import Point, arm
 from jetq.worker.parent_results import ParentResults
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_with_queue, read
 from tests.integration.worker.conftest import LEASE, SETTINGS
 
 
-async def backend_of(app: App) -> Backend:
-    backend = (await app.clients.current()).backend
-    await backend.queue(app.queues["DEFAULT"])
-    return backend
-
-
 async def operations_of(app: App) -> TaskOperations:
-    return TaskOperations(await backend_of(app))
-
-
-async def read(app: App, task_id: str) -> Stored:
-    stored = await (await backend_of(app)).tasks.read(task_id)
-    assert stored is not None
-    return stored
+    return TaskOperations(await backend_with_queue(app))
 
 
 async def request_in_record(app: App, task_id: str, by: str = "ops") -> None:
     """Ask as an operator does whose message to the worker is lost."""
     stored = await read(app, task_id)
     asked = replace(stored.record, cancel_requested=CancelRequest(by, datetime.now(UTC)))
-    await (await backend_of(app)).tasks.write(stored.document.updated(asked), stored.sequence)
+    await (await backend_with_queue(app)).tasks.write(stored.document.updated(asked), stored.sequence)
 
 
 async def cancelled(app: App, task_id: str) -> TaskRecord:
@@ -260,7 +247,7 @@ async def test_whoever_takes_over_a_cancelled_run_ends_it(app: App, told: list[E
     handle = await orphan.aenqueue()
     stored = await read(app, handle.id)
     active = claimed(stored.record, Run("dead", 1, "abc"), datetime.now(UTC))
-    await (await backend_of(app)).tasks.write(stored.document.updated(active), stored.sequence)
+    await (await backend_with_queue(app)).tasks.write(stored.document.updated(active), stored.sequence)
     done = await (await operations_of(app)).cancel(handle.id, by="ops")
     async with Worker(app, settings=SETTINGS):
         record = await cancelled(app, handle.id)
@@ -306,7 +293,7 @@ async def test_a_cancel_message_for_another_run_stops_nothing(make_app: Callable
     async with Worker(app, settings=SETTINGS) as worker:
         handle = await other.aenqueue()
         await begun.wait()
-        backend, run = await backend_of(app), (await read(app, handle.id)).record.run
+        backend, run = await backend_with_queue(app), (await read(app, handle.id)).record.run
         assert run is not None
         for task, attempt, nonce in (("x", run.attempt, run.nonce), (handle.id, 7, run.nonce), (handle.id, 1, "n")):
             data = b'{"op":"cancel","task":"%b","attempt":%d,"nonce":"%b"}' % (task.encode(), attempt, nonce.encode())

@@ -29,6 +29,7 @@ from jetq.settings import JanitorSettings, Queue
 from jetq.wire.codec import new_document
 from jetq.wire.dependencies import MOST_INLINE, decode_gifts
 from jetq.worker.worker import Worker
+from tests.integration.backends import read
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
 
@@ -65,12 +66,6 @@ def tell_tasks(app: App) -> App:
         return [ctx.attempt, len(ctx.dependency_results)]
 
     return app
-
-
-async def read(app: App, task_id: str) -> Stored:
-    stored = await (await app.clients.current()).backend.tasks.read(task_id)
-    assert stored is not None
-    return stored
 
 
 async def write(app: App, record: TaskRecord, expect: int = 0) -> Stored:

@@ -23,6 +23,7 @@ from jetq.model.record import ABSENT, TaskRecord
 from jetq.model.state import End, State
 from jetq.wire.codec import Document
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_of
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
 
@@ -41,10 +42,6 @@ def app(make_app: Callable[[], App]) -> App:
         return 1
 
     return app
-
-
-async def backend_of(app: App) -> Backend:
-    return (await app.clients.current()).backend
 
 
 async def read(app: App, handle: TaskHandle[Any]) -> Stored:

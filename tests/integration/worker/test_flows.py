@@ -44,6 +44,7 @@ from jetq.observe.fault_points import Point, arm
 from jetq.settings import JanitorSettings, Queue
 from jetq.worker.worker import Worker
 from tests.integration import golayout
+from tests.integration.backends import backend_of
 from tests.integration.flows import flow_of, node, submit
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
@@ -78,10 +79,6 @@ def make_worker_app(app: App) -> App:
     for handler in app.router.handlers:
         other.router.add(handler)
     return other
-
-
-async def backend_of(app: App) -> Backend:
-    return (await app.clients.current()).backend
 
 
 async def records(handle: FlowHandle[Any]) -> dict[str, TaskRecord]:

@@ -11,11 +11,9 @@ from msgspec.structs import replace
 from jetq.app.application import App
 from jetq.errors import ServerTimeoutError, TaskTerminatedError, TaskUnreachableError
 from jetq.execution.context import Context
-from jetq.jetstream.backend import Backend
 from jetq.jetstream.presence import Presences, WorkerPresence
 from jetq.jetstream.puller import Delivery, Puller
 from jetq.jetstream.server import EmbeddedServer
-from jetq.jetstream.task_store import Stored
 from jetq.model.events import Event, TaskStateChanged, TaskTakenOver
 from jetq.model.record import Run, TaskRecord
 from jetq.model.state import State
@@ -26,6 +24,7 @@ from jetq.settings import Queue
 from jetq.wire.in_flight import RunInFlight
 from jetq.wire.liveness import Inherit, Inherited, Quiet, Started, Stop
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_with_queue, read
 from tests.integration.flows import node, submit
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
@@ -45,21 +44,9 @@ def app(server: EmbeddedServer, namespace: str, told: list[Event]) -> App:
     return app
 
 
-async def backend_of(app: App) -> Backend:
-    backend = (await app.clients.current()).backend
-    await backend.queue(app.queues["DEFAULT"])
-    return backend
-
-
-async def read(app: App, task_id: str) -> Stored:
-    stored = await (await backend_of(app)).tasks.read(task_id)
-    assert stored is not None
-    return stored
-
-
 async def deliver(app: App, task_id: str) -> RunInFlight:
     """Take the task's item as a worker does that then dies, and return what it would have noted."""
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     came: asyncio.Queue[Delivery] = asyncio.Queue()
     puller = Puller(backend.connection, backend.names, "DEFAULT", on_delivery=came.put_nowait, on_credit=lambda: None)
     await puller.start()
@@ -74,12 +61,12 @@ async def leave_behind(app: App, task_id: str, run: Run = DEAD, **changes: Any) 
     noted = await deliver(app, task_id)
     stored = await read(app, task_id)
     record = replace(claimed(stored.record, run, datetime.now(UTC)), **changes)
-    await (await backend_of(app)).tasks.write(stored.document.updated(record), stored.sequence)
+    await (await backend_with_queue(app)).tasks.write(stored.document.updated(record), stored.sequence)
     return noted
 
 
 async def items(app: App) -> int:
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     info = await backend.connection.api(f"STREAM.INFO.{backend.names.queue('DEFAULT')}")
     return int(info["state"]["messages"])
 
@@ -117,7 +104,7 @@ async def test_its_task_runs_at_once_and_knows_how_the_worker_died(app: App, tol
 
 
 async def test_the_dead_ones_presence_is_removed(app: App) -> None:
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     presences = Presences(backend.connection, backend.names)
     with Overseer() as overseer:
         async with Worker(app, settings=SETTINGS, supervision=overseer.supervision):
@@ -282,7 +269,7 @@ async def test_a_task_that_ended_and_whose_item_was_not_removed_is_found_done(ap
     noted = await leave_behind(app, handle.id)
     stored = await read(app, handle.id)
     ended = closed(stored.record, Verdict(state=State.COMPLETE, result=b"7"), datetime.now(UTC))
-    await (await backend_of(app)).tasks.write(stored.document.updated(ended), stored.sequence)
+    await (await backend_with_queue(app)).tasks.write(stored.document.updated(ended), stored.sequence)
     with Overseer() as overseer:
         async with Worker(app, settings=SETTINGS, supervision=overseer.supervision):
             overseer.say(Inherit(DEAD.worker, DEATH, [noted]))

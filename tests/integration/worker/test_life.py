@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -24,6 +25,7 @@ from jetq.execution.context import Context
 from jetq.model.events import Event, TaskStateChanged
 from jetq.model.record import CancelRequest
 from jetq.model.retry import Fixed
+from jetq.model.serving import QueuePaused
 from jetq.model.state import State
 from jetq.worker.worker import Worker
 from tests.integration.worker.conftest import SETTINGS
@@ -323,6 +325,21 @@ async def test_a_burst_worker_ends_when_the_queues_are_empty(app: App) -> None:
     await app.aclose()
 
     assert sorted(done) == list(range(100))
+
+
+async def test_a_burst_worker_does_not_wait_for_a_paused_queue_and_says_that_it_is_paused(
+    app: App, told: list[Event]
+) -> None:
+    @app.task("item")
+    async def item() -> None: ...
+
+    handle = await app.aenqueue("item")
+    await app.apause_queue("DEFAULT")
+    async with asyncio.timeout(10):
+        await Worker(app, settings=replace(SETTINGS, burst=True)).run()
+
+    assert await handle.astate() == State.NEW
+    assert [event.queue for event in told if isinstance(event, QueuePaused)] == ["DEFAULT"]
 
 
 async def test_the_log_of_a_handler_goes_to_the_applications_logger(app: App, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from jetq.app.application import App
 from jetq.errors import LeaseLostError
 from jetq.jetstream.server import EmbeddedServer
-from jetq.jetstream.task_store import Stored
 from jetq.model.events import Event, RunLost
 from jetq.model.record import Run
 from jetq.model.supervision import LoopBlocked
@@ -20,6 +19,7 @@ from jetq.model.transition import claimed
 from jetq.settings import Queue
 from jetq.wire.control import ControlRequest, decode_control_request, encode_control
 from jetq.worker.worker import Worker
+from tests.integration.backends import read
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import LEASE, SETTINGS
 
@@ -31,12 +31,6 @@ def patient(server: EmbeddedServer, namespace: str, told: list[Event]) -> App:
     app.connect_to(server.address)
     app.bus.listen(told.append)
     return app
-
-
-async def read(app: App, task_id: str) -> Stored:
-    stored = await (await app.clients.current()).backend.tasks.read(task_id)
-    assert stored is not None
-    return stored
 
 
 async def take_over(app: App, task_id: str) -> Run:

@@ -14,18 +14,13 @@ from jetq.model.state import State
 from jetq.observe.fault_points import Point, arm
 from jetq.settings import Queue
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_with_queue
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
 
 
 class DiesHereError(BaseException):
     """Ends an operation as the death of its process would."""
-
-
-async def backend_of(app: App) -> Backend:
-    backend = (await app.clients.current()).backend
-    await backend.queue(app.queues["DEFAULT"])
-    return backend
 
 
 async def is_empty(backend: Backend, *queues: str) -> bool:
@@ -48,7 +43,7 @@ async def test_a_worker_clears_up_behind_a_cancel_that_died_after_its_record(app
         ran.append(ctx.task_id)
 
     handle = await idle.using(delay=delay).aenqueue()
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     disarm = arm(Point.RECORD_CHANGED, die)
     with pytest.raises(DiesHereError):
         await TaskOperations(backend).cancel(handle.id)
@@ -70,7 +65,7 @@ async def test_a_task_whose_move_died_half_way_runs_once(app: App, point: Point)
         ran.append(ctx.task_id)
         return ctx.queue
 
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     await backend.topology.ensure_queue(Queue("OTHER", lease=1.0))
     handle = await mover.aenqueue()
     disarm = arm(point, die)
@@ -106,7 +101,7 @@ async def test_every_task_ends_once_when_its_queue_is_purged_under_a_worker(app:
         ran.append(ctx.task_id)
         await asyncio.sleep(0.01)
 
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     handles = await app.aenqueue_many([brief.s() for _ in range(600)])
     async with Worker(app, settings=SETTINGS):
         await eventually(lambda: reached(ran, 50))
@@ -129,7 +124,7 @@ async def test_operations_on_tasks_that_run_at_full_speed_leave_none_without_an_
     async def brief() -> None:
         await asyncio.sleep(0.002)
 
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     operations = TaskOperations(backend)
     handles = await app.aenqueue_many([brief.s() for _ in range(300)])
     refused = 0

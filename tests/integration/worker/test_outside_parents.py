@@ -27,11 +27,11 @@ from jetq.errors import (
     UnknownDependencyError,
 )
 from jetq.execution.context import Context
-from jetq.jetstream.backend import Backend
 from jetq.model.dependency import MOST_DEPENDENTS
 from jetq.model.state import State
 from jetq.observe.fault_points import Point, arm
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_of
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
 
@@ -62,10 +62,6 @@ def app(make_app: Callable[[], App]) -> App:
         return list(ctx.dependency_results.values())
 
     return app
-
-
-async def backend_of(app: App) -> Backend:
-    return (await app.clients.current()).backend
 
 
 async def has_no_marker(app: App) -> bool:

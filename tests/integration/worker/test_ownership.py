@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from jetq.app.application import App
 from jetq.errors import TaskTerminatedError
 from jetq.execution.context import Context
-from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.task_store import Stored
 from jetq.model.events import DeliveryDiscarded, Event, RunLost, TaskTakenOver, UpdateConflict
@@ -20,21 +19,10 @@ from jetq.model.state import State
 from jetq.model.transition import claimed
 from jetq.settings import Queue
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_with_queue, read
 from tests.integration.removing import remove_schedule
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import LEASE, SETTINGS
-
-
-async def backend_of(app: App) -> Backend:
-    backend = (await app.clients.current()).backend
-    await backend.queue(app.queues["DEFAULT"])
-    return backend
-
-
-async def read(app: App, task_id: str) -> Stored:
-    stored = await (await backend_of(app)).tasks.read(task_id)
-    assert stored is not None
-    return stored
 
 
 async def claim_by_hand(app: App, task_id: str, run: Run | None, *, crashed: int = 0) -> None:
@@ -42,7 +30,7 @@ async def claim_by_hand(app: App, task_id: str, run: Run | None, *, crashed: int
     stored = await read(app, task_id)
     record = claimed(stored.record, run or Run("go", 1, ""), datetime.now(UTC))
     record = replace(record, run=run, crashes=crashed)
-    await (await backend_of(app)).tasks.write(stored.document.updated(record), stored.sequence)
+    await (await backend_with_queue(app)).tasks.write(stored.document.updated(record), stored.sequence)
 
 
 async def test_a_handler_that_sleeps_for_three_leases_runs_once(make_app: Callable[[], App]) -> None:
@@ -142,7 +130,7 @@ async def test_a_task_that_go_runs_is_left_alone_until_its_run_time_is_over(app:
 
         stored = await read(app, handle.id)
         long_ago = replace(stored.record, tried=datetime.now(UTC) - timedelta(hours=2))
-        await (await backend_of(app)).tasks.write(stored.document.updated(long_ago), stored.sequence)
+        await (await backend_with_queue(app)).tasks.write(stored.document.updated(long_ago), stored.sequence)
         await handle.aresult(20)
 
     assert len(started) == 1
@@ -165,7 +153,7 @@ async def test_a_run_that_lost_its_task_is_stopped_and_writes_nothing(app: App, 
         await begun.wait()
         stored = await read(app, handle.id)
         thief = replace(stored.record, run=Run("thief", 2, "xyz"))
-        written = await (await backend_of(app)).tasks.write(stored.document.updated(thief), stored.sequence)
+        written = await (await backend_with_queue(app)).tasks.write(stored.document.updated(thief), stored.sequence)
         async with asyncio.timeout(10):
             await stopped.wait()
         lost = asyncio.Event()
@@ -191,7 +179,7 @@ async def test_what_others_added_to_a_running_task_is_kept(app: App) -> None:
         stored = await read(app, handle.id)
         fields = {**stored.document.fields, "dependents": ["child"]}
         document = stored.document.__class__(stored.record, fields)
-        await (await backend_of(app)).tasks.write(document, stored.sequence)
+        await (await backend_with_queue(app)).tasks.write(document, stored.sequence)
         go_on.set()
         assert await handle.aresult(10) == "done"
 
@@ -206,7 +194,7 @@ async def test_an_item_of_a_final_record_is_acknowledged(app: App) -> None:
     async with Worker(app, settings=SETTINGS):
         handle = await once.aenqueue()
         await handle.aresult(10)
-        backend, stored = await backend_of(app), await read(app, handle.id)
+        backend, stored = await backend_with_queue(app), await read(app, handle.id)
         await backend.publisher.publish(backend.queues.publication(stored))
 
         async def is_gone() -> bool:
@@ -226,7 +214,7 @@ async def test_an_item_that_carries_a_run_which_has_ended_is_acknowledged(app: A
     async with Worker(app, settings=SETTINGS):
         handle = await ended.aenqueue()
         await handle.aresult(10)
-        backend, stored = await backend_of(app), await read(app, handle.id)
+        backend, stored = await backend_with_queue(app), await read(app, handle.id)
         active = stored.document.updated(replace(stored.record, state=State.ACTIVE, result=None))
         carried = Stored(active, stored.sequence - 1, active.encode())
         await backend.publisher.publish(backend.queues.publication(carried))
@@ -247,7 +235,7 @@ async def test_an_item_that_came_before_its_time_is_scheduled_again(app: App) ->
 
     due = time.time() + 1.5
     handle = await early.using(run_at=datetime.fromtimestamp(due, UTC)).aenqueue()
-    backend, stored = await backend_of(app), await read(app, handle.id)
+    backend, stored = await backend_with_queue(app), await read(app, handle.id)
     await remove_schedule(backend, "DEFAULT", handle.id)
     await backend.publisher.publish(backend.queues.publication(stored))
 
@@ -263,7 +251,7 @@ async def test_garbage_in_a_queue_is_discarded_once(app: App, told: list[Event],
     async def sane() -> str:
         return "well"
 
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     await backend.publisher.publish(Publication(backend.names.item("DEFAULT", "garbage"), garbage))
     async with Worker(app, settings=SETTINGS):
         assert await (await sane.aenqueue()).aresult(10) == "well"
@@ -280,7 +268,7 @@ async def test_garbage_in_a_queue_is_discarded_once(app: App, told: list[Event],
 
 
 async def test_a_record_that_cannot_be_read_is_discarded_once(app: App, told: list[Event]) -> None:
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     await backend.publisher.publish(Publication(backend.names.record("broken"), b'{"id": 5'))
     await backend.publisher.publish(Publication(backend.names.item("DEFAULT", "broken"), b'{"kind":0,"job":"broken"}'))
     discarded = asyncio.Event()
@@ -297,7 +285,7 @@ async def test_an_old_item_without_record_is_discarded(
     app: App, told: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jetq.worker.claims._OLD_ITEM", 0.0)
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     await backend.publisher.publish(Publication(backend.names.item("DEFAULT", "gone"), b'{"kind":0,"job":"gone"}'))
     discarded = asyncio.Event()
     app.bus.listen_to(DeliveryDiscarded, lambda _event: discarded.set())
@@ -314,7 +302,7 @@ async def test_a_young_item_waits_for_its_record(app: App) -> None:
     async def late() -> str:
         return "there"
 
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     handle = app.handle("early-item")
     await backend.publisher.publish(
         Publication(backend.names.item("DEFAULT", "early-item"), b'{"kind":0,"job":"early-item"}')
@@ -370,7 +358,7 @@ async def test_a_stopping_worker_waits_for_what_runs(app: App) -> None:
 async def test_a_stopping_worker_gives_back_what_it_has_not_started(make_app: Callable[[], App]) -> None:
     """Items that were fetched, or are on their way, do not wait for a lease."""
     first, second = make_app(), make_app()
-    backend = await backend_of(second)
+    backend = await backend_with_queue(second)
     await backend.topology.ensure_queue(Queue("LONG", lease=300))
     begun = asyncio.Event()
 

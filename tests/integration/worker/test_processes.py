@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from jetq.execution.process_pool import ProcessPool
 from jetq.jetstream.server import EmbeddedServer
 from jetq.model.events import Event, TaskProgressed, TaskStateChanged
 from jetq.model.state import State
+from jetq.model.surroundings import CallsWaiting, ProcessEnd, ProcessEnded, ProcessReady
 from jetq.settings import WorkerSettings
 from jetq.worker.worker import Worker
 from tests.integration.watching import eventually
@@ -344,6 +346,21 @@ async def test_a_stopping_worker_gives_back_what_waits_for_a_process(app: App, t
     assert (record.state, record.tries) == (State.RETRY, 0)
 
 
+async def test_a_task_whose_deadline_passes_while_it_waits_for_a_process_ends_then_without_starting(
+    app: App, tmp_path: Path
+) -> None:
+    async with Worker(app, settings=ONE):
+        running = await pool_app.hold.aenqueue(str(tmp_path / "first"), 3.0)
+        await noted(tmp_path / "first")
+        late = await pool_app.hold.using(deadline=0.7).aenqueue(str(tmp_path / "late"))
+        with pytest.raises(TaskExpiredError):
+            await late.aresult(10)
+        assert await running.astate() == State.ACTIVE
+        assert await running.aresult(10) == "slept"
+
+    assert not (tmp_path / "late").exists()
+
+
 async def test_a_process_is_replaced_after_so_many_tasks(app: App) -> None:
     async with Worker(app, settings=replace(ONE, max_tasks_per_process=2)):
         found = [(await (await pool_app.where.aenqueue()).aresult(10))["pid"] for _ in range(5)]
@@ -360,6 +377,79 @@ async def test_a_process_is_replaced_after_the_task_that_took_too_much_memory(ap
 
     assert first == second
     assert third != second
+
+
+async def test_it_is_told_why_a_process_ended(app: App, told: list[Event], tmp_path: Path) -> None:
+    async with Worker(app, settings=replace(ONE, max_tasks_per_process=1)):
+        await (await pool_app.echo.aenqueue(1)).aresult(10)
+        late = await pool_app.hold.using(timeout=0.3).aenqueue(str(tmp_path / "late"))
+        with pytest.raises(TaskExpiredError):
+            await late.aresult(10)
+        stubborn = await pool_app.hold.aenqueue(str(tmp_path / "stubborn"), forever=True)
+        await noted(tmp_path / "stubborn")
+        await stubborn.acancel()
+        with pytest.raises(TaskCancelledError):
+            await stubborn.aresult(10)
+        assert await (await pool_app.die.aenqueue("SIGKILL")).aresult(10) == 2
+
+    ended = [event for event in told if isinstance(event, ProcessEnded)]
+    reasons = [event.reason for event in ended]
+    assert reasons[:4] == [ProcessEnd.MAX_TASKS, ProcessEnd.TIME_LIMIT, ProcessEnd.CANCEL, ProcessEnd.CRASH]
+    assert all(event.peak_memory > 2**20 and event.calls == 1 for event in ended[:4])
+    assert len(ended) == sum(isinstance(event, ProcessReady) for event in told)
+
+
+async def test_it_is_told_how_many_calls_wait_for_a_process(app: App, told: list[Event], tmp_path: Path) -> None:
+    def waiting() -> list[int]:
+        return [event.waiting for event in told if isinstance(event, CallsWaiting)]
+
+    async with Worker(app, settings=ONE):
+        await pool_app.hold.aenqueue(str(tmp_path / "first"), 0.5)
+        await noted(tmp_path / "first")
+        others = [await pool_app.echo.aenqueue(number) for number in range(2)]
+        await eventually(true_that(lambda: waiting() == [1, 2]))
+        assert [await other.aresult(10) for other in others] == [0, 1]
+
+    assert waiting() == [1, 2, 1, 0]
+
+
+def make_group(root: str, limit: str) -> Path | None:
+    """Make a control group whose processes may hold 128 MiB together; None where that is not possible."""
+    group = Path(root) / f"jetq-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        if (group / limit).exists() and (group / "cgroup.procs").exists():
+            (group / limit).write_text(str(128 * 2**20))
+            return group
+    group.rmdir()
+    return None
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """Give a control group of version 2 or 1; a system that lets nobody make one skips."""
+    groups = [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")]
+    group = next(filter(None, (make_group(root, limit) for root, limit in groups)), None)
+    if group is None:
+        pytest.skip("no control group can be made here")
+    yield group
+    group.rmdir()
+
+
+async def test_a_process_that_the_kernel_kills_out_of_memory_costs_one_try(
+    app: App, told: list[Event], small_group: Path
+) -> None:
+    async with Worker(app, settings=ONE):
+        handle = await pool_app.eat_within.aenqueue(str(small_group), 600)
+        assert await handle.aresult(20) == "ran again"
+        record = await handle.arecord()
+
+    assert (record.tries, record.crashes) == (2, 1)
+    [died] = [event.last_err for event in told if isinstance(event, TaskStateChanged) and event.outcome == "crashed"]
+    assert re.search(r"was killed by SIGKILL.* (9\d|1[0-7]\d) MiB of memory at most", died), died
 
 
 async def test_an_idle_process_that_was_killed_is_not_given_a_task(app: App) -> None:

@@ -12,7 +12,6 @@ from jetq.app.application import App
 from jetq.client.handle import TaskHandle
 from jetq.errors import InvalidSettingError, MessageTooLargeError, ServerTimeoutError, Snooze
 from jetq.execution.context import Context
-from jetq.jetstream.backend import Backend
 from jetq.jetstream.connection import Incoming
 from jetq.jetstream.task_store import Stored, TaskStore
 from jetq.model.events import Event, RunLost, TaskProgressed, UpdateConflict
@@ -23,12 +22,9 @@ from jetq.wire.codec import Document
 from jetq.wire.events import TaskProgressEvent, decode_event
 from jetq.worker import progress
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_of
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
-
-
-async def backend_of(app: App) -> Backend:
-    return (await app.clients.current()).backend
 
 
 async def kept(handle: TaskHandle[Any], current: float) -> Progress:

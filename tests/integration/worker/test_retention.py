@@ -11,7 +11,6 @@ import pytest
 from jetq.app.application import App
 from jetq.client.handle import TaskHandle
 from jetq.errors import ResultGoneError, TaskExpiredError, TaskTerminatedError, TaskUnreachableError, Terminate
-from jetq.jetstream.backend import Backend
 from jetq.jetstream.retention import DISCARD_AFTER
 from jetq.jetstream.server import EmbeddedServer
 from jetq.jetstream.task_store import Stored, TaskStore
@@ -24,19 +23,14 @@ from jetq.observe.fault_points import Point, arm
 from jetq.settings import Queue, Settings, StoreSettings
 from jetq.worker import desk
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_with_queue
 from tests.integration.watching import eventually
 from tests.integration.worker.conftest import LEASE, SETTINGS
 
 
-async def backend_of(app: App) -> Backend:
-    backend = (await app.clients.current()).backend
-    await backend.queue(app.queues["DEFAULT"])
-    return backend
-
-
 async def ttl(app: App, handle: TaskHandle[Any]) -> float:
     """Read for how long the server keeps a record."""
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     subject = backend.names.record(handle.id)
     answer = await backend.connection.api(f"STREAM.MSG.GET.{backend.names.tasks}", {"last_by_subj": subject})
     headers = base64.b64decode(answer["message"]["hdrs"]).decode()
@@ -44,11 +38,11 @@ async def ttl(app: App, handle: TaskHandle[Any]) -> float:
 
 
 async def is_gone(app: App, handle: TaskHandle[Any]) -> bool:
-    return await (await backend_of(app)).tasks.read(handle.id) is None
+    return await (await backend_with_queue(app)).tasks.read(handle.id) is None
 
 
 async def items(app: App) -> int:
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     info = await backend.connection.api(f"STREAM.INFO.{backend.names.queue('DEFAULT')}")
     return int(info["state"]["messages"])
 
@@ -124,8 +118,8 @@ async def test_a_discarded_task_is_gone_after_its_end_and_its_item_too(
         with pytest.raises(ResultGoneError, match="the record of task"):
             await good.aresult(1)
         assert not await is_gone(app, bad)
-        info = await (await backend_of(app)).connection.api(
-            f"STREAM.INFO.{(await backend_of(app)).names.queue('DEFAULT')}"
+        info = await (await backend_with_queue(app)).connection.api(
+            f"STREAM.INFO.{(await backend_with_queue(app)).names.queue('DEFAULT')}"
         )
 
     assert info["state"]["messages"] == 0
@@ -208,7 +202,7 @@ async def test_who_waits_in_vain_is_told_how_the_task_ended(
     make: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiter, runner = make(), make(retention=0)
-    backend, reads = await backend_of(waiter), asyncio.Event()
+    backend, reads = await backend_with_queue(waiter), asyncio.Event()
     read = backend.tasks.read
 
     @runner.task("quick")
@@ -271,7 +265,7 @@ async def test_a_worker_that_dies_amid_a_discard_leaves_it_to_the_next(
 
 async def test_a_record_that_was_made_runnable_again_is_not_discarded(make: Callable[..., App]) -> None:
     app = make()
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     handle = await app.aenqueue("anything", retention=0)
     old = await backend.tasks.read(handle.id)
     assert old is not None
@@ -286,7 +280,7 @@ async def test_a_record_that_was_made_runnable_again_is_not_discarded(make: Call
 
 async def test_a_store_that_lets_no_record_expire_loses_a_discarded_one_at_once(make: Callable[..., App]) -> None:
     app = make()
-    backend = await backend_of(app)
+    backend = await backend_with_queue(app)
     handle = await app.aenqueue("anything")
     stored = await backend.tasks.read(handle.id)
     assert stored is not None

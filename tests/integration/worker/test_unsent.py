@@ -17,10 +17,10 @@ from jetq.errors import (
     UnknownQueueError,
 )
 from jetq.execution.context import Context
-from jetq.jetstream.backend import Backend
 from jetq.jetstream.server import EmbeddedServer
 from jetq.settings import Queue
 from jetq.worker.worker import Worker
+from tests.integration.backends import backend_of
 from tests.integration.worker.conftest import SETTINGS
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -45,10 +45,6 @@ def app(make_app: Callable[[], App]) -> App:
         return list(ctx.dependency_results.values())
 
     return app
-
-
-async def backend_of(app: App) -> Backend:
-    return (await app.clients.current()).backend
 
 
 async def stored_tasks(app: App) -> int:

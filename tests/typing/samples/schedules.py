@@ -16,7 +16,12 @@ async def report(ctx: Context, month: str = "") -> str:
 
 
 nightly = app.cron(
-    "nightly", "0 3 * * *", report.s(month="may"), timezone="Europe/Malta", misfire="latest", deadline=timedelta(hours=1)
+    "nightly",
+    "0 3 * * *",
+    report.s(month="may"),
+    timezone="Europe/Malta",
+    misfire="latest",
+    deadline=timedelta(hours=1),
 )
 assert_type(nightly, DeclaredSchedule)
 app.cron("often", timedelta(minutes=5), report.s(), misfire=Misfire.ALL, limit=10, max_late=60, jitter=2.5)

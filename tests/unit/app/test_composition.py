@@ -55,6 +55,11 @@ def bare() -> str:
     return "bare"
 
 
+@app.task("each-once", unique=str)
+def each_once(value: int) -> int:
+    return value
+
+
 class Order(Struct):
     id: int
 
@@ -278,6 +283,14 @@ def test_chains_are_flat_however_they_are_made() -> None:
         (lambda: flow(note.s("a").using(id="A")), InvalidSettingError, "id to be absent in a flow"),
         (lambda: flow(note.s("a").using(unique="k")), InvalidSettingError, "unique to be absent in a flow"),
         (lambda: flow(once.s()), InvalidSettingError, "unique to be absent in a flow"),
+        (lambda: flow(note.s("a") | each_once.s()), InvalidSettingError, "unique to be absent in a flow"),
+        (lambda: flow(each_once.starmap([(1,)])), InvalidSettingError, "unique to be absent in a flow"),
+        (lambda: each_once.starmap([(1,)]).wish(), InvalidSettingError, "a function takes the arguments of one call"),
+        (
+            lambda: each_once.using(depends_on="A", into="value").s().wish(),
+            InvalidSettingError,
+            "unique to be absent for a task that depends on others",
+        ),
         (
             lambda: flow(note.s("a").using(depends_on=note.s("b"))),
             InvalidSettingError,
@@ -293,7 +306,7 @@ def test_chains_are_flat_however_they_are_made() -> None:
         (lambda: fetch.starmap(["a"]), InvalidPayloadError, r"call \[0\]: 'a' is no tuple of arguments"),
         (lambda: fetch.starmap([5]), InvalidPayloadError, r"call \[0\]: 5 is no tuple of arguments"),
     ],
-    ids=range(37),
+    ids=range(41),
 )
 def test_what_cannot_be_meant_is_refused_and_said(
     made: Callable[[], object], error: type[JetqError], sentence: str

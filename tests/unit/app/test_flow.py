@@ -187,6 +187,10 @@ def unknown(flow: Flow) -> None:
     flow.add(note.s("a"), name="b", after=["fetsh"])
 
 
+def nearly_itself(flow: Flow) -> None:
+    flow.add(note.s("a"), name="fetch-2", after=["fetch"])
+
+
 def odd(flow: Flow) -> None:
     flow.add(note.s("a"), name="b", after=["zzz"])
 
@@ -235,6 +239,7 @@ def many(flow: Flow) -> None:
         (circle, FlowCycleError, "^flow 'nightly': a waits for c waits for b waits for a; take one of these out of"),
         (itself, FlowCycleError, "a waits for a;"),
         (unknown, UnknownNodeError, "'b' waits for 'fetsh', and no task of the flow has this name; .* mean 'fetch'"),
+        (nearly_itself, UnknownNodeError, "'fetch-2' waits for 'fetch', .*; name one that was added"),
         (odd, UnknownNodeError, "'b' waits for 'zzz', .*; name one that was added"),
         (rootless, InvalidSettingError, "into to be absent for a task that waits for no other"),
         (full, InvalidFlowError, "flow 'nightly': give.s.*has no parameter left"),
@@ -253,7 +258,7 @@ def many(flow: Flow) -> None:
         (lambda flow: flow.add(give.s(1), on_failure="rum"), InvalidSettingError, "one of fail, ignore, run"),
         (lambda _: None, InvalidFlowError, "it has no tasks; add at least one"),
     ],
-    ids=range(20),
+    ids=range(21),
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_before_the_block_is_left(
     build: Callable[[Flow], object], error: type[JetqError], sentence: str

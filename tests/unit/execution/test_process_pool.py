@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -18,8 +19,11 @@ from jetq.execution.process_pool import ProcessPool
 from jetq.jetstream.address import Address
 from jetq.model.outcome import Outcome, Snoozed, Succeeded
 from jetq.model.record import Run, TaskRecord
+from jetq.model.surroundings import PoolEvent, ProcessEnd, ProcessEnded, ProcessNotStarted, ProcessReady
 from jetq.wire.process_call import Begin
 from tests.unit.execution import pool_samples
+
+_E = TypeVar("_E")
 
 
 def launch(application: str = "tests.unit.execution.pool_samples:app") -> Launch:
@@ -36,20 +40,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def failures() -> list[ProcessStartError]:
-    """Give what the pool was told about processes that did not start."""
+def told() -> list[PoolEvent]:
+    """Give what the pool tells."""
     return []
 
 
 @pytest.fixture
 async def pool(
     folder: Path,  # noqa: ARG001 - the environment names it
-    failures: list[ProcessStartError],
+    told: list[PoolEvent],
 ) -> AsyncIterator[ProcessPool]:
     """Give a pool of one process, in a folder where nothing fails yet."""
-    made = ProcessPool(launch(), size=1, patience=0.5, on_failure=failures.append)
+    made = ProcessPool(launch(), size=1, patience=0.5, tell=told.append)
     yield made
     await made.close()
+
+
+def of(told: list[PoolEvent], kind: type[_E]) -> list[_E]:
+    return [event for event in told if isinstance(event, kind)]
 
 
 async def call(pool: ProcessPool) -> Outcome:
@@ -91,7 +99,7 @@ async def test_an_application_that_is_not_found_says_so(application: str, reason
 
 
 async def test_a_task_hears_of_failing_starts_when_no_process_is_there_and_pays_no_try(
-    pool: ProcessPool, folder: Path, failures: list[ProcessStartError]
+    pool: ProcessPool, folder: Path, told: list[PoolEvent]
 ) -> None:
     await pool.start()
     (folder / "fail").touch()
@@ -103,19 +111,37 @@ async def test_a_task_hears_of_failing_starts_when_no_process_is_there_and_pays_
     assert outcome.error is not None
     assert outcome.error.type == "jetq.errors.ProcessStartError"
     assert "no database" in outcome.error.message
-    assert len(failures) == 3
+    assert len(of(told, ProcessNotStarted)) == 3
 
 
-async def test_a_process_that_starts_again_goes_on(
-    pool: ProcessPool, folder: Path, failures: list[ProcessStartError]
-) -> None:
+async def test_a_process_that_starts_again_goes_on(pool: ProcessPool, folder: Path, told: list[PoolEvent]) -> None:
     (folder / "fail").touch()
     with pytest.raises(ProcessStartError):
         await pool.start()
     (folder / "fail").unlink()
 
     assert isinstance(await call(pool), Succeeded)
-    assert failures == []
+    assert of(told, ProcessNotStarted) == []
+
+
+async def test_each_process_is_told_of_once_when_it_takes_calls_and_when_it_is_gone(
+    pool: ProcessPool, told: list[PoolEvent]
+) -> None:
+    await pool.start()
+    [first] = pool.pids
+    await call(pool)
+    os.kill(first, signal.SIGKILL)
+    while not isinstance(await call(pool), Succeeded) or first in pool.pids:
+        pass
+    [second] = pool.pids
+    await pool.close()
+
+    assert [event.pid for event in of(told, ProcessReady)] == [first, second]
+    died, stopped = of(told, ProcessEnded)
+    assert (died.pid, died.reason, died.how) == (first, ProcessEnd.CRASH, "was killed by SIGKILL")
+    assert (stopped.pid, stopped.reason) == (second, ProcessEnd.STOP)
+    assert died.calls >= 1
+    assert {event.worker for event in of(told, ProcessEnded)} == {"W"}
 
 
 async def test_stop_hooks_run_when_the_pool_closes(pool: ProcessPool, folder: Path) -> None:

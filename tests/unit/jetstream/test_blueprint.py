@@ -4,13 +4,13 @@ from jetq.errors import TopologyMismatchError
 from jetq.jetstream.blueprint import (
     consumer_times,
     covers,
-    is_sourced,
     number,
     queue_stream,
     read_number,
     shared_streams,
     task_store,
 )
+from jetq.jetstream.due_source import due_source, is_sourced, respelled
 from jetq.settings import Queue, StoreSettings
 from jetq.wire.names import Names
 
@@ -84,6 +84,20 @@ def test_a_source_with_another_target_is_not_the_queues_own() -> None:
     assert is_sourced(NAMES, "EMAIL", config)
     assert not is_sourced(NAMES, "OTHER", config)
     assert not is_sourced(NAMES, "EMAIL", {"sources": None})
+
+
+def test_a_source_in_other_words_is_the_queues_own_and_changes_back() -> None:
+    config = queue_stream(NAMES, Queue("EMAIL"), StoreSettings()).config | {
+        "sources": [{"name": "X"}, due_source(NAMES, "EMAIL")]
+    }
+    other = respelled(NAMES, "EMAIL", config)
+
+    assert other is not None
+    assert other["sources"] != config["sources"]
+    assert other["sources"][0] == {"name": "X"}
+    assert is_sourced(NAMES, "EMAIL", other)
+    assert respelled(NAMES, "EMAIL", other) == config
+    assert respelled(NAMES, "OTHER", config) is None
 
 
 def test_queues_of_go_say_nothing_of_jetq() -> None:

@@ -14,6 +14,7 @@ from jetq.errors import (
     RequestRefusedError,
     SecureConnectionError,
     SequenceConflictError,
+    StoreFullError,
     UnusableCredentialsError,
 )
 from jetq.jetstream.faults import failure_of, refusal_of
@@ -25,6 +26,9 @@ from jetq.jetstream.faults import failure_of, refusal_of
         (10071, SequenceConflictError),
         (10164, SequenceConflictError),
         (10077, LimitReachedError),
+        (10002, StoreFullError),
+        (10023, StoreFullError),
+        (10047, StoreFullError),
         (10059, RequestRefusedError),
         (10039, RequestRefusedError),
     ],

@@ -4,10 +4,14 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 
 from jetq.jetstream.server_clock import ServerClock
 
 HOUR = timedelta(hours=1)
+SOON = timedelta(seconds=0.5)
+
+either_way = pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["ahead", "behind"])
 
 
 def stamp(ahead: timedelta) -> str:
@@ -65,3 +69,43 @@ def test_nonsense_is_passed_over(nonsense: object) -> None:
     clock.observe(nonsense, time.monotonic())
 
     assert clock.skew == timedelta(0)
+
+
+@either_way
+def test_a_clock_that_is_set_is_noticed_before_the_next_answer(step: timedelta) -> None:
+    clock, right = ServerClock(lambda _ahead: None), datetime.now(UTC)
+
+    with time_machine.travel(right + step, tick=True):
+        assert abs(clock.now() - right) < SOON
+
+
+@either_way
+def test_a_clock_that_is_set_to_the_servers_time_is_noticed_before_the_next_answer(step: timedelta) -> None:
+    right = datetime.now(UTC)
+    with time_machine.travel(right + step, tick=True):
+        clock = ServerClock(lambda _ahead: None)
+        clock.observe(stamp(step), time.monotonic())
+
+    assert abs(clock.now() - right) < SOON
+
+
+@either_way
+def test_a_clock_that_was_set_is_measured_anew_by_the_next_answer(step: timedelta) -> None:
+    told: list[timedelta] = []
+    clock, right = ServerClock(told.append), datetime.now(UTC)
+
+    with time_machine.travel(right + step, tick=True):
+        clock.observe(stamp(step), time.monotonic())
+
+        assert abs(told[0] - step) < SOON
+        assert abs(clock.now() - right) < SOON
+
+
+@either_way
+def test_a_slow_answer_does_not_make_a_step_forgotten(step: timedelta) -> None:
+    clock, right = ServerClock(lambda _ahead: None), datetime.now(UTC)
+
+    with time_machine.travel(right + step, tick=True):
+        clock.observe(stamp(step + 2 * HOUR), time.monotonic() - 4 * HOUR.total_seconds())
+
+        assert abs(clock.now() - right) < SOON

@@ -66,7 +66,7 @@ from jetq.model.supervision import (
     RunsHandedOver,
     SupervisorLost,
 )
-from jetq.model.surroundings import HookFailed, ProcessNotStarted
+from jetq.model.surroundings import CallsWaiting, HookFailed, ProcessEnd, ProcessEnded, ProcessNotStarted, ProcessReady
 from jetq.observe.logs import EventLog, Line, Log, LogFormat, configure
 from jetq.observe.scope import TaskScope, current_scope
 
@@ -178,6 +178,10 @@ OTHERS: list[tuple[Event, str, str]] = [
     (JanitorPassed(records=1, repairs={}, missed=0, complete=False, duration=0.1), "info", "janitor passed"),
     (HookFailed(hook="lifespan", function="shop:life", error="it took longer than 5 s"), "warning", "a hook failed"),
     (ProcessNotStarted(worker="W1", error="x"), "warning", "a process for handlers did not start"),
+    (ProcessReady(worker="W1", pid=7, after=0.2), "debug", "process ready"),
+    (ProcessEnded(worker="W1", pid=7, reason=ProcessEnd.CRASH, how="x", calls=1), "warning", "process ended"),
+    (ProcessEnded(worker="W1", pid=7, reason=ProcessEnd.MAX_TASKS, how="x", calls=1), "debug", "process ended"),
+    (CallsWaiting(worker="W1", waiting=2), "debug", "calls wait for a process"),
     (JanitorFailed(error="no answer"), "warning", "janitor's pass failed"),
     (JanitorFailed(error="denied", final=True), "info", "no janitor here, this user may not"),
     (TopologyChanged(name="S", change="x was added"), "info", "topology"),

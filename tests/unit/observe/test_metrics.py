@@ -21,8 +21,18 @@ from jetq.model.events import (
     UpdateConflict,
     WorkerStarted,
 )
+from jetq.model.serving import FetchingRestored, FetchingStalled, QueuePaused, QueueResumed
 from jetq.model.state import State
-from jetq.model.supervision import ChildEnded, ChildReady, ChildReplaced, Replacement
+from jetq.model.supervision import (
+    ChildEnded,
+    ChildReady,
+    ChildReplaced,
+    LoopBlocked,
+    Replacement,
+    RestartDelayed,
+    RunsHandedOver,
+)
+from jetq.model.surroundings import CallsWaiting, ProcessEnd, ProcessEnded, ProcessNotStarted, ProcessReady
 from jetq.observe.bus import Bus
 from jetq.observe.metrics import BUCKETS, METRICS, SUPERVISOR_METRICS, Metrics, SupervisorMetrics
 
@@ -139,6 +149,8 @@ COUNTED: list[tuple[Event, dict[str, float]]] = [
         SignatureRefused(task_id="T1", task_type="x:y", queue="Q", worker="W1", reason="not signed"),
         {'jetq_signatures_refused_total{queue="Q"}': 1},
     ),
+    (LoopBlocked(worker="W1", seconds=1.0), {"jetq_loop_blocks_total": 1}),
+    (ProcessNotStarted(worker="W1", error="x"), {"jetq_pool_start_failures_total": 1}),
     (TaskRepaired(kind="item", task_id="T1"), {'jetq_janitor_repairs_total{kind="item"}': 1}),
     (WorkerStarted(worker="W1", queues=("Q",), patterns=("a",), slots=3), STANDING),
 ]
@@ -166,6 +178,44 @@ def test_each_connection_is_up_or_lost(page: Page) -> None:
     page.tell(ConnectionRestored(server="nats://h:1", generation=2, connection="lease"))
     assert up() == [1, 1, 0]
     assert page.value("jetq_reconnects_total", connection="lease") == 1
+
+
+def test_a_queue_is_paused_until_it_is_resumed(page: Page) -> None:
+    page.tell(QueuePaused(worker="W1", queue="Q", until=None), QueuePaused(worker="W1", queue="Q", until=NOW))
+    assert page.shown() == {'jetq_queue_paused{queue="Q"}': 1}
+
+    page.tell(QueueResumed(worker="W1", queue="Q"))
+    assert page.value("jetq_queue_paused", queue="Q") == 0
+
+
+def test_the_watchdogs_finds_are_counted_and_end(page: Page) -> None:
+    page.tell(FetchingStalled(worker="W1", queue="Q", reason="x", seconds=10.0))
+    assert page.shown() == {'jetq_fetching_stalls_total{queue="Q"}': 1, 'jetq_fetching_stalled{queue="Q"}': 1}
+
+    page.tell(FetchingRestored(worker="W1", queue="Q"))
+    assert page.shown() == {'jetq_fetching_stalls_total{queue="Q"}': 1}
+
+
+def test_processes_for_handlers_are_counted_by_why_they_ended(page: Page) -> None:
+    for pid in (1, 2, 3):
+        page.tell(ProcessReady(worker="W1", pid=pid, after=0.1))
+    for pid, reason in enumerate((ProcessEnd.MAX_TASKS, ProcessEnd.TIME_LIMIT), 1):
+        page.tell(ProcessEnded(worker="W1", pid=pid, reason=reason, how="x", calls=1))
+
+    assert page.shown() == {
+        "jetq_pool_processes": 1,
+        "jetq_pool_starts_total": 3,
+        'jetq_pool_ends_total{reason="max_tasks"}': 1,
+        'jetq_pool_ends_total{reason="time_limit"}': 1,
+    }
+
+
+def test_calls_that_wait_for_a_process_are_shown_as_of_now(page: Page) -> None:
+    page.tell(CallsWaiting(worker="W1", waiting=1), CallsWaiting(worker="W1", waiting=2))
+    assert page.value("jetq_pool_calls_waiting") == 2
+
+    page.tell(CallsWaiting(worker="W1", waiting=0))
+    assert page.value("jetq_pool_calls_waiting") == 0
 
 
 def test_what_runs_is_asked_for_when_somebody_looks(page: Page) -> None:
@@ -222,6 +272,22 @@ def test_a_supervisor_counts_its_children_and_why_they_were_replaced() -> None:
         registry.get_sample_value("jetq_child_restarts_total", {"reason": reason})
         for reason in set(Replacement) - {"silent"}
     } == {0}
+
+
+def test_a_supervisor_counts_what_it_put_off_and_what_was_handed_over() -> None:
+    registry = CollectorRegistry()
+    metrics = SupervisorMetrics(registry)
+
+    def handed(to: str) -> float | None:
+        return registry.get_sample_value("jetq_runs_handed_over_total", {"to": to})
+
+    assert (handed("child"), handed("lease")) == (0, 0)
+    metrics(RestartDelayed(place=1, after=2.0))
+    metrics(RunsHandedOver(dead_worker="W1", runs=3, heir="W2"))
+    metrics(RunsHandedOver(dead_worker="W2", runs=2))
+
+    assert registry.get_sample_value("jetq_child_backoffs_total") == 1
+    assert (handed("child"), handed("lease")) == (3, 2)
 
 
 def test_the_supervisors_metrics_are_not_the_processes() -> None:

@@ -39,6 +39,15 @@ def test_counts_measures_and_buckets_add_up_and_the_worst_connection_counts() ->
     }
 
 
+def test_a_queue_that_two_processes_see_paused_is_paused_once() -> None:
+    total, registry = Sum(), CollectorRegistry()
+    Gauge("jetq_queue_paused", "Paused.", ["queue"], registry=registry).labels("Q").set(1)
+    for process_id in (1, 2):
+        total.learn(process_id, say_metrics(registry))
+
+    assert page(total) == {'jetq_queue_paused{queue="Q"}': 1}
+
+
 def test_what_a_process_says_replaces_what_it_said_before() -> None:
     total = Sum()
     total.learn(1, process(3))

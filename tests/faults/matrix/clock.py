@@ -1,0 +1,70 @@
+"""
+clock: a wall clock of some processes that can be set while they run, and nobody else's.
+
+With libfaketime (Debian's package of that name) it is the one of the whole process, as its C library tells it. Without
+it is that of Python, which is all that jetq reads. Both follow a file that says by how much the clock is off. The
+monotonic clock is left alone, as by whoever sets a clock.
+"""
+
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import time_machine
+
+FOLLOWED = "FAULTS_CLOCK"
+"""Variable that names the file, where Python's clock is to follow it."""
+_LIBRARY = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketimeMT.so.1"
+_LOOK_EVERY = 0.05
+
+
+class SetClock:
+    """
+    A clock that is right at first.
+
+    Args:
+        folder: Where its file may be.
+
+    Attributes:
+        environment: Of the processes whose clock it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock"
+        self.set(0.0)
+        self.environment = (
+            {
+                "LD_PRELOAD": str(_LIBRARY),
+                "FAKETIME_TIMESTAMP_FILE": str(self._file),
+                "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+            if _LIBRARY.exists()
+            else {FOLLOWED: str(self._file)}
+        )
+
+    def set(self, ahead: float) -> None:
+        """Set it to be so many seconds ahead of everybody else's, in one step."""
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(f"{ahead:+.0f}\n")
+        fresh.rename(self._file)
+
+
+def follow_if_told() -> None:
+    """Let Python's clock follow the file that the environment names, if it names one, from a thread."""
+    if name := os.environ.get(FOLLOWED):
+        threading.Thread(target=_follow, args=(Path(name),), name="clock", daemon=True).start()
+
+
+def _follow(file: Path) -> None:
+    off, travelling = 0.0, None
+    while True:
+        ahead = float(file.read_text())
+        if ahead != off:
+            if travelling is not None:
+                travelling.stop()
+            off, travelling = ahead, time_machine.travel(datetime.now(UTC) + timedelta(seconds=ahead), tick=True)
+            travelling.start()
+        time.sleep(_LOOK_EVERY)
