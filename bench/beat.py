@@ -32,7 +32,7 @@ from jetq.wire.schedules import new_schedule_document
 START_GOAL = 5.0
 CPU_GOAL = 5.0
 LATE_GOAL = 0.5
-_BEFORE = 8.0
+_BEFORE = 8
 """Seconds between the end of the idle time and the second in which many are due."""
 
 
@@ -110,7 +110,7 @@ async def _watch(
         await asyncio.sleep(0.05)
     start = time.monotonic() - began
     late: list[float] = []
-    at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds + _BEFORE)
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=round(seconds) + _BEFORE)
     await _store(backend, due, at)
     await asyncio.sleep(1.0)
     used = cpu_seconds(process.pid)
