@@ -15,13 +15,13 @@ from jetq.errors import InvalidNameError, MalformedScheduleError
 from jetq.model.name import check_name
 from jetq.model.stored_schedule import ScheduleState, StoredSchedule, check_schedule_name
 from jetq.wire.codec import encode_json
+from jetq.wire.unreadable import UNREADABLE
 
 _ALWAYS: Final = frozenset({"name", "schedule", "queue", "task_type", "payload", "max_tries", "created_at"})
 _DEFAULTS: Final = {each.name: each.default for each in fields(StoredSchedule) if each.name not in _ALWAYS}
 _typed: Final = msgspec.json.Decoder(StoredSchedule)
 _keyed: Final = msgspec.json.Decoder(dict[str, Raw])
 _state: Final = msgspec.json.Decoder(ScheduleState)
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class ScheduleDocument(Struct, frozen=True, gc=False):
@@ -68,7 +68,7 @@ def decode_schedule(name: str, data: bytes) -> ScheduleDocument:
     """
     try:
         record, keys = _typed.decode(data), _keyed.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedScheduleError(name, str(error)) from None
     try:
         check_schedule_name(record.name)
@@ -95,7 +95,7 @@ def decode_schedule_state(name: str, data: bytes) -> ScheduleState:
     """
     try:
         return _state.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedScheduleError(name, str(error)) from None
 
 
