@@ -179,7 +179,9 @@ def outcome(record: TaskRecord | None) -> str:
 
 def schedule_object(view: ScheduleView) -> dict[str, Any]:
     """Return a schedule as JSON."""
-    stored = {} if view.record is None else msgspec.to_builtins(new_schedule_document(view.record).fields)
+    stored: dict[str, Any] = (
+        {} if view.record is None else msgspec.to_builtins(new_schedule_document(view.record).fields)
+    )
     return {
         **stored,
         "name": view.name,

@@ -174,15 +174,16 @@ class ScheduleStore:
         Write a state unless what stands there is as far, and return what stands there then.
 
         Raises:
-            ServerError: No answer, or a refusal, or others write all the time.
+            ServerError: No answer, or a refusal.
         """
+        found = await self.read_state(name)
         for _ in range(_TRIES):
-            found = await self.read_state(name)
             if found.state.due is not None and state.due is not None and found.state.due >= state.due:
                 return found
             try:
                 sequence = await self._publisher.publish(self.state_publication(name, state, found.sequence))
             except SequenceConflictError:
+                found = await self.read_state(name)
                 continue
             return StoredState(state, sequence)
         return found

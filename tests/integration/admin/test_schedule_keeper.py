@@ -1,7 +1,7 @@
 """Stored schedules: what people and applications do with them, beside Go and beside each other."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -217,3 +217,13 @@ async def test_what_a_deployment_would_undo_is_refused(keeper: ScheduleKeeper) -
 
 async def test_nobody_leads_where_there_is_no_scheduler(keeper: ScheduleKeeper) -> None:
     assert await keeper.leader() == ""
+
+
+async def test_a_state_is_only_moved_forward(backend: Backend) -> None:
+    earlier, later = ScheduleState(due=CREATED, task="a"), ScheduleState(due=CREATED + timedelta(days=1), task="b")
+    store = backend.schedules
+
+    written = [(await store.advance("nightly", state)).state for state in (earlier, later, earlier)]
+
+    assert written == [earlier, later, later]
+    assert (await store.read_state("nightly")).state == later
