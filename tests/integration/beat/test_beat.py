@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from jetq.admin.occurrences import OccurrenceMaker
 from jetq.admin.schedule_keeper import ScheduleKeeper
 from jetq.app.application import App
 from jetq.beat.beat import COMPONENT, Beat
+from jetq.beat.clock import SteadyClock
+from jetq.beat.leader import Leader, Term
 from jetq.jetstream import key_watch
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.election import Election
@@ -361,3 +364,33 @@ async def test_a_schedule_of_go_runs_as_it_is(stage: Stage) -> None:
     assert (record.type, record.payload, record.max_tries) == ("email:new", b'{"to":"a"}', 7)
     assert record.deadline == record.created + timedelta(hours=1)
     assert (await stage.backend.schedules.read("go")).data == go  # and nothing is written back
+
+
+async def test_two_that_lead_at_one_time_make_everything_once(stage: Stage) -> None:
+    backend = stage.backend
+    for number in range(20):
+        await stage.add(f"a-{number}", misfire=Misfire.ALL)
+    leaders = [
+        Leader(backend, OccurrenceMaker(backend), SteadyClock(backend), Term(f"jetq-{number}", number, lambda: True))
+        for number in range(2)
+    ]
+    made: list[OccurrenceMade] = []
+    backend.bus.listen_to(OccurrenceMade, made.append)
+    leading = [asyncio.create_task(leader.lead()) for leader in leaders]
+
+    async def enough() -> bool:
+        return len({event.task_id for event in made}) >= 60 and len(made) >= 100
+
+    await eventually(enough)
+    for task in leading:
+        task.cancel()
+    await asyncio.gather(*leading, return_exceptions=True)
+
+    ids = {event.task_id for event in made}
+    found = await backend.tasks.read_many(sorted(ids))
+    items = await backend.connection.api(f"STREAM.INFO.{backend.names.queue('DEFAULT')}")
+    stored = await backend.connection.api(f"STREAM.INFO.{backend.names.tasks}")
+    assert len(made) > len(ids)  # both did the work
+    assert all(stored is not None and stored.record.state == "new" for stored in found)
+    assert items["state"]["messages"] == stored["state"]["messages"] >= len(ids)
+    assert stored["state"]["last_seq"] == stored["state"]["messages"]  # and no record was written twice
