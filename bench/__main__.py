@@ -1,10 +1,12 @@
 """
-bench: what jetq costs, beside what it cannot cost less than: ``python -m bench limit|flows|pools|imports|idle|soak``.
+bench: what jetq costs, beside what it cannot cost less than.
+
+``python -m bench limit|flows|pools|imports|idle|beat|soak``
 """
 
 import argparse
 
-from bench import flows, idle, imports, limit, pools, soak
+from bench import beat, flows, idle, imports, limit, pools, soak
 
 
 def main() -> None:
@@ -16,6 +18,7 @@ def main() -> None:
         ("flows", flows, "what waiting for others costs"),
         ("pools", pools, "what calling a handler costs: on the loop, in a thread, in a process"),
         ("imports", imports, "what starting costs, beside import nats"),
+        ("beat", beat, "a scheduler with ten thousand schedules"),
         ("idle", idle, "processor and memory of a worker without work"),
         ("soak", soak, "whether memory stays flat over many tasks"),
     ):

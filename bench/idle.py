@@ -63,9 +63,9 @@ def measure(seconds: float) -> Report:
         try:
             asyncio.run(_run_one(server.url))
             time.sleep(_SETTLE)
-            began = _cpu_seconds(process.pid)
+            began = cpu_seconds(process.pid)
             time.sleep(seconds)
-            used = _cpu_seconds(process.pid) - began
+            used = cpu_seconds(process.pid) - began
             return Report(cpu_percent=used / seconds * 100, rss_mib=rss_mib(process.pid), seconds=seconds)
         finally:
             process.terminate()
@@ -78,7 +78,7 @@ async def _run_one(url: str) -> None:
         await handle.aresult(timeout=30)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Return the processor time of all threads, which is counted to the nanosecond here and in ticks elsewhere."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9

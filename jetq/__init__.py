@@ -5,6 +5,7 @@ This module is the public API; everything that is not in ``__all__`` may change.
 """
 
 from jetq.admin.bulk_report import BulkReport
+from jetq.admin.schedule_keeper import ScheduleView
 from jetq.admin.workers import WorkerInfo
 from jetq.app.application import App
 from jetq.app.call import TaskCall
@@ -15,8 +16,10 @@ from jetq.app.flow import Flow
 from jetq.app.group import Tasks
 from jetq.app.node import Node
 from jetq.app.options import CallOptions
+from jetq.app.schedules import DeclaredSchedule
 from jetq.app.selection import TaskSelection
 from jetq.app.task import Task
+from jetq.beat.beat import Beat
 from jetq.client.event_stream import EventStream
 from jetq.client.flow_handle import FlowHandle
 from jetq.client.handle import TaskHandle
@@ -58,6 +61,7 @@ from jetq.model.retention import Retention
 from jetq.model.retry import Exponential, Fixed, Linear, RetryPolicy, Steps
 from jetq.model.signing import SigningSettings
 from jetq.model.state import State
+from jetq.model.stored_schedule import Misfire, StoredSchedule
 from jetq.model.unique import Unique, UniqueMode
 from jetq.observe.metrics import Metrics
 from jetq.routing.payload import Payload
@@ -76,11 +80,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "App",
+    "Beat",
     "BulkReport",
     "CallOptions",
     "Chain",
     "ConnectionSettings",
     "Context",
+    "DeclaredSchedule",
     "Dependency",
     "DuplicateTaskError",
     "EmbeddedServer",
@@ -103,6 +109,7 @@ __all__ = [
     "Linear",
     "Metrics",
     "Middleware",
+    "Misfire",
     "Node",
     "OperatedTask",
     "OperationRefusedError",
@@ -117,6 +124,7 @@ __all__ = [
     "Retention",
     "Retry",
     "RetryPolicy",
+    "ScheduleView",
     "ServerError",
     "Settings",
     "SigningSettings",
@@ -125,6 +133,7 @@ __all__ = [
     "State",
     "Steps",
     "StoreSettings",
+    "StoredSchedule",
     "Task",
     "TaskCall",
     "TaskCancelledError",

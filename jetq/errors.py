@@ -9,6 +9,9 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── InvalidNameError             task type, task id, queue, schedule
     │   ├── InvalidPatternError
     │   ├── DuplicateHandlerError
+    │   ├── InvalidScheduleError         a spec that says no times; names the field
+    │   │   └── UnknownZoneError             a time zone that this machine does not know
+    │   ├── DuplicateScheduleError
     │   ├── HandlerSignatureError
     │   ├── NatsContextError
     │   ├── InvalidFlowError             tasks cannot be put together so
@@ -51,11 +54,17 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   ├── FlowAbandonedError           its submission took too long; nothing of it runs
     │   └── EnqueueTimeoutError          the task may have been stored
     │       └── FlowSubmitTimeoutError       all of the flow runs, or nothing of it
+    ├── ScheduleError                about one stored schedule; carries its name
+    │   ├── UnknownScheduleError         there is none of this name
+    │   ├── ScheduleExistsError          there is one of this name
+    │   ├── ScheduleOwnedError           an application keeps it
+    │   └── ScheduleChangedError         others change it all the time
     ├── UnknownFlowError             there is no flow with this id (any more)
     ├── UnknownWorkerError           no worker with this id lives
     ├── WireError
     │   ├── MalformedRecordError
     │   ├── MalformedFlowError
+    │   ├── MalformedScheduleError
     │   └── MalformedItemError
     ├── TaskError                    about one task; carries its id
     │   ├── TaskNotFoundError
@@ -168,6 +177,31 @@ class DuplicateHandlerError(ConfigurationError):
         self.pattern, self.other, self.where = pattern, other, where
         what = f"is registered already, by {where}" if pattern == other else f"ties with {other!r} of {where}"
         super().__init__(f"the pattern {pattern!r} {what}; give each handler its own pattern")
+
+
+class InvalidScheduleError(ConfigurationError):
+    """The spec of a schedule cannot be used; *field* says which part of it, such as ``hour``."""
+
+    def __init__(self, spec: object, field: str, reason: str) -> None:
+        self.spec, self.field, self.reason = spec, field, reason
+        super().__init__(f"{spec!r} is not a schedule ({field}): {reason}")
+
+
+class UnknownZoneError(InvalidScheduleError):
+    """There is no such time zone, or this machine does not know it."""
+
+    def __init__(self, spec: object, zone: str, near: Sequence[str] = ()) -> None:
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "use a name such as 'Europe/Malta' or 'UTC'"
+        super().__init__(spec, "time zone", f"there is no time zone {zone!r} here; {hint}")
+        self.zone, self.near = zone, tuple(near)
+
+
+class DuplicateScheduleError(ConfigurationError):
+    """Two schedules of an application have one name."""
+
+    def __init__(self, name: str, other: str) -> None:
+        self.name, self.other = name, other
+        super().__init__(f"a schedule {name!r} is declared already ({other}); give each schedule its own name")
 
 
 class HandlerSignatureError(ConfigurationError):
@@ -591,6 +625,49 @@ class EnqueueManyError(EnqueueError):
 # The wire
 
 
+class ScheduleError(JetqError):
+    """About one stored schedule; *name* says which."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name = name
+        super().__init__(message)
+
+
+class UnknownScheduleError(ScheduleError):
+    """There is no stored schedule of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, f"there is no schedule {name}; jetq cron list shows those that are stored")
+
+
+class ScheduleExistsError(ScheduleError):
+    """A schedule of this name is stored already; *origin* says by whom, and is empty for people and other programs."""
+
+    def __init__(self, name: str, origin: str) -> None:
+        self.origin = origin
+        whose = f" (from {origin})" if origin else ""
+        super().__init__(name, f"there is a schedule {name} already{whose}; replace it, or choose another name")
+
+
+class ScheduleOwnedError(ScheduleError):
+    """A schedule is declared by an application, which would undo the change; *origin* says by which one."""
+
+    def __init__(self, name: str, origin: str, operation: str) -> None:
+        self.origin, self.operation = origin, operation
+        super().__init__(
+            name,
+            f"{operation} of schedule {name} is refused: it comes from {origin}, whose next deployment would undo it; "
+            "change it there, or disable it",
+        )
+
+
+class ScheduleChangedError(ScheduleError):
+    """Somebody else changed the schedule at the same time, again and again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, f"schedule {name} was not changed, since others change it at the same time; try again")
+
+
 class WireError(JetqError):
     """Bytes from the server are not what the protocol says."""
 
@@ -611,6 +688,16 @@ class MalformedFlowError(WireError):
     """What describes a flow cannot be read."""
 
     what = "malformed flow"
+
+
+class MalformedScheduleError(WireError):
+    """A stored schedule, or the state of one, cannot be understood."""
+
+    what = "malformed schedule"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name!r} cannot be understood: {reason}; store it again, or delete it")
+        self.name, self.reason = name, reason
 
 
 class MalformedItemError(WireError):

@@ -21,7 +21,9 @@ from jetq.app.operating import TaskOperator, operating
 from jetq.app.options import CallOptions, OptionValues
 from jetq.app.queues import QueueOperator
 from jetq.app.register import Registry
+from jetq.app.schedules import DeclaredSchedule, Scheduling, check_declared
 from jetq.app.selection import FilterValues, TaskSelection, filter_of
+from jetq.app.stored_schedules import ScheduleOperator
 from jetq.app.streaming import Streaming
 from jetq.app.submission import Entry, OnErrors, Submission, encode_payload
 from jetq.app.workers import WorkerFinder
@@ -48,7 +50,7 @@ from jetq.wire.event_filter import EventChoice, EventFilter
 from jetq.wire.events import TaskStateEvent
 
 
-class App(Registry, Lifecycle, TaskOperator, FlowFinder, QueueOperator, WorkerFinder):
+class App(Registry, Scheduling, Lifecycle, TaskOperator, ScheduleOperator, FlowFinder, QueueOperator, WorkerFinder):
     """
     An application: its tasks, its queues, and the way to its server.
 
@@ -127,6 +129,10 @@ class App(Registry, Lifecycle, TaskOperator, FlowFinder, QueueOperator, WorkerFi
             as_policy(handler.options.retry, self.settings.retry_policies)
         self.router.add(handler)
 
+    def _schedule(self, declared: DeclaredSchedule) -> None:
+        check_declared(declared)
+        super()._schedule(declared)
+
     def _owner(self) -> Self:
         return self
 
@@ -137,6 +143,7 @@ class App(Registry, Lifecycle, TaskOperator, FlowFinder, QueueOperator, WorkerFi
         Raises:
             AppLoadError: The group belongs to another application.
             DuplicateHandlerError: Two handlers claim the same task types.
+            DuplicateScheduleError: Two schedules have one name.
             InvalidSettingError: A handler names a retry policy that the application does not have.
         """
         if isinstance(part, str):
@@ -146,6 +153,9 @@ class App(Registry, Lifecycle, TaskOperator, FlowFinder, QueueOperator, WorkerFi
         for handler in part.handlers:
             if handler not in self.router.handlers:
                 self._register(handler)
+        for declared in part.schedules.values():
+            if self.schedules.get(declared.name) is not declared:
+                self._schedule(declared)
 
     def load(self) -> None:
         """

@@ -4,11 +4,12 @@ group: tasks of a module that does not know the application.
 
 from jetq.app.owner import Owner
 from jetq.app.register import Registry
+from jetq.app.schedules import Scheduling
 from jetq.errors import AppLoadError
 from jetq.routing.handler import Handler
 
 
-class Tasks(Registry):
+class Tasks(Registry, Scheduling):
     """
     A group of tasks that an application includes: ``App("shop", include=["shop.tasks"])`` or ``app.include(tasks)``.
     """

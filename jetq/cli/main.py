@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from jetq.cli import explaining, flows, keys, operations, options, queues, repairing, stores, tasks, worker, workers
+from jetq.cli import (
+    beat,
+    cron,
+    explaining,
+    flows,
+    keys,
+    operations,
+    options,
+    queues,
+    repairing,
+    stores,
+    tasks,
+    worker,
+    workers,
+)
 from jetq.cli.exits import FAILED, status_of
 from jetq.errors import AppLoadError, HookFailedError, JetqError, ProcessStartError
 
@@ -35,6 +49,8 @@ tasks.commands.command("initialize")(stores.initialize)
 tasks.commands.command("init", hidden=True)(stores.initialize)
 tasks.commands.command("configure")(stores.configure)
 tasks.commands.command("repair")(repairing.repair)
+app.add_typer(beat.commands, name="beat")
+app.add_typer(cron.commands, name="cron")
 app.add_typer(tasks.commands, name="tasks")
 app.add_typer(flows.commands, name="flow")
 app.add_typer(queues.commands, name="queues")

@@ -55,6 +55,9 @@ Exclude = Annotated[
 ]
 Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", help="Tasks that run at one time.")]
 Burst = Annotated[bool, typer.Option("--burst", help="Exit when the queues are empty, or paused.")]
+Beat = Annotated[
+    bool, typer.Option("--beat", help="Make the tasks of schedules as well, in turn with other schedulers.")
+]
 ShutdownTimeout = Annotated[
     str,
     typer.Option("--shutdown-timeout", metavar="TIME", help="What running tasks get to end once the worker stops."),

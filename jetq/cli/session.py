@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from jetq.admin.inspector import Inspector
 from jetq.admin.operator import Operator
+from jetq.admin.schedule_keeper import ScheduleKeeper
 from jetq.admin.store_keeper import StoreKeeper
 from jetq.admin.task_operations import TaskOperations
 from jetq.admin.workers import WorkerDirectory
@@ -46,6 +47,16 @@ class Session:
         self.operator = Operator(backend)
         self.keeper = StoreKeeper(backend)
         self.workers = WorkerDirectory(self.connection, self.names)
+
+    @cached_property
+    def schedules(self) -> ScheduleKeeper:
+        """
+        What looks at schedules and changes them, with the signing key if there is one.
+
+        Raises:
+            UnusableCredentialsError: The signing key is none or cannot be read.
+        """
+        return ScheduleKeeper(self.backend, signer=Signer.of(self.backend.settings.signing))
 
     @cached_property
     def operations(self) -> TaskOperations:

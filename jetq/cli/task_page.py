@@ -131,6 +131,8 @@ def view_fields(view: TaskView, signature: str = "") -> list[tuple[str, str]]:
         ("Waits for", "" if record.is_final else record.after or _ids(record.pending)),
         ("Dependents", _ids(record.dependents)),
         ("Flow", record.flow),
+        ("Schedule", record.schedule),
+        ("Scheduled for", stamp(record.scheduled_for)),
         ("Trace", record.trace),
         ("Cancel", _cancel(record)),
         ("Created", stamp(record.created)),

@@ -22,6 +22,7 @@ def worker(
     concurrency: options.Concurrency = DEFAULT_CONCURRENCY,
     processes: options.Processes = None,
     burst: options.Burst = False,
+    beat: options.Beat = False,
     shutdown_timeout: options.ShutdownTimeout = "25s",
     embedded: options.Embedded = False,
     store: options.Store = None,
@@ -98,6 +99,7 @@ def worker(
         parent_pipe=parent_pipe,
         metrics=page,
         health=probes,
+        beat=beat,
         supervision=None if inherited is None else inherited.supervision(counts=(page or probes) is not None),
     )
 
@@ -115,7 +117,7 @@ def dev(
     app_dir: options.AppDir = None,
 ) -> None:
     """
-    Run a server and a worker, for development.
+    Run a server and a worker that makes the tasks of schedules too, for development.
 
     The worker starts anew when a Python file changes; the server stays, with its data. Other terminals in this folder
     find the server by themselves: jetq tasks list.
@@ -125,7 +127,16 @@ def dev(
 
     parse_address("--metrics", metrics)
     configure_logs(log_level, log_format, sys.stderr)
-    arguments = [target, "--concurrency", str(concurrency), "--log-level", log_level, "--log-format", log_format]
+    arguments = [
+        target,
+        "--beat",
+        "--concurrency",
+        str(concurrency),
+        "--log-level",
+        log_level,
+        "--log-format",
+        log_format,
+    ]
     given = ("--queues", queues), ("--namespace", [namespace]), ("--app-dir", [app_dir]), ("--metrics", [metrics])
     for option, values in given:
         for value in values or ():

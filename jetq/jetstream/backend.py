@@ -18,6 +18,7 @@ from jetq.jetstream.link_store import LinkStore
 from jetq.jetstream.publisher import Publisher
 from jetq.jetstream.queue_store import QueueStore
 from jetq.jetstream.retention import StoreRetention
+from jetq.jetstream.schedule_store import ScheduleStore
 from jetq.jetstream.source_links import SourceLinks
 from jetq.jetstream.task_store import TaskStore
 from jetq.jetstream.topology import BoundQueue, Topology
@@ -33,7 +34,8 @@ class Backend:
     The server, as clients and workers use it. Open one with :meth:`open`; use it in the loop that opened it.
 
     Attributes:
-        connection, publisher, tasks, queues, keys, links, flows, dependents, topology, retention: The parts.
+        connection, publisher, tasks, queues, keys, links, flows, schedules, dependents, topology, retention: The
+            parts.
         names: Of the namespace.
         bus: Events of this backend; state changes are published from here.
     """
@@ -51,6 +53,7 @@ class Backend:
         self.retention = StoreRetention(settings.store, self.topology, as_retention(settings.retention))
         self.links = LinkStore(connection, publisher, self.names)
         self.flows = FlowStore(connection, publisher, self.names)
+        self.schedules = ScheduleStore(connection, publisher, self.names)
         self.dependents = Dependents(
             connection,
             self.names,

@@ -21,8 +21,8 @@ What this does not give: between looking at :attr:`Election.is_leader` and the e
 pass, and a server whose clock is set forward forgets too early. So whatever a leader does must be harmless when two do
 it: all of it is a compare-and-swap, or expects that there is nothing, and the election only saves work.
 
-A key is taken over at the latest a TTL and a third after its leader died, and at once after one that stepped down: that
-is seen on the key's subject, where a user who may not listen there simply tries again in his time.
+A key is taken over as soon as it is forgotten, so a TTL after its leader died, and at once after one that stepped down:
+what is written there is heard on the key's subject. A user who may not listen there tries every third of the TTL.
 """
 
 import asyncio
@@ -59,6 +59,8 @@ MARGIN: Final = 0.1
 _ROUNDS: Final = 3
 """Writings in one attempt, where each was refused in favour of an older one of our own, or of nobody."""
 _RESIGN_SECONDS: Final = 1.0
+_EAGER: Final = 0.2
+"""Seconds between two attempts when the key must be forgotten by now; a server looks for what is over now and then."""
 
 lease_clock: Final = steady_clock
 """Tells when a leadership ends; it counts sleep, since the server's lease does not wait for who sleeps."""
@@ -86,6 +88,7 @@ class Election:
     Attributes:
         ttl: Seconds until a leader that does not renew is followed by another; known once it has begun.
         term: Grows with each leadership, whoever leads; 0 before this candidate's first.
+        followed: The name of the last leader that was seen before this candidate led; empty if there was none.
     """
 
     def __init__(self, connection: Connection, names: Names, component: str, name: str, *, bus: Bus) -> None:
@@ -93,6 +96,7 @@ class Election:
         self.name = name
         self.ttl = 0.0
         self.term = 0
+        self.followed = ""
         self._connection = connection
         self._stream = names.bucket_stream(names.elections)
         self._subject = names.election(component)
@@ -100,6 +104,8 @@ class Election:
         self._revision = 0
         """Of our last writing that may still stand; 0 without one."""
         self._until = 0.0
+        self._heard = 0.0
+        """When another leader was last heard to write."""
         self._leading = asyncio.Event()
         self._wake = asyncio.Event()
         self._ends = contextlib.AsyncExitStack()
@@ -155,6 +161,9 @@ class Election:
     def _on_written(self, message: Incoming) -> None:
         if not message.data:
             self._wake.set()
+        elif message.data != self.name.encode():
+            self._heard = lease_clock()
+            self.followed = message.data.decode(errors="replace")
 
     async def _campaign(self) -> None:
         interval = self.ttl / RENEWALS
@@ -171,7 +180,15 @@ class Election:
                 if lease_clock() >= self._until:
                     self._lose(str(error))
             else:
-                pause = interval if self._leading.is_set() else interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+                pause = interval if self._leading.is_set() else self._patience_of_follower()
+
+    def _patience_of_follower(self) -> float:
+        """Return the seconds until another attempt: until the key of who was heard is forgotten, if that is sooner."""
+        interval = self.ttl / RENEWALS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+        left = self._heard + self.ttl - lease_clock()
+        if -interval < left < interval:
+            return min(interval, max(left, 0.0) + _EAGER * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        return interval
 
     async def _attempt(self) -> None:
         """
@@ -201,7 +218,10 @@ class Election:
         if found.data == self.name.encode():
             self._revision = found.seq
             return True
-        self._lose(f"{found.data.decode(errors='replace')} leads")
+        self.followed = found.data.decode(errors="replace")
+        age = (self._connection.clock.now() - found.time).total_seconds()
+        self._heard = max(self._heard, lease_clock() - max(age, 0.0))
+        self._lose(f"{self.followed} leads")
         self._revision = 0
         return False
 

@@ -1,5 +1,5 @@
 """
-record_scan: read many records, or all unique keys, in the order in which they were last written.
+record_scan: read many records, all unique keys, or keys of a bucket, in the order in which they were last written.
 
 Through an ephemeral pull consumer, since that works with any store, also one that Go made (direct reads do not), reads
 over a hundred thousand records a second, and lets the reader set the pace: a batch is asked for when the one before is
@@ -128,6 +128,21 @@ async def scan_keys(connection: Connection, names: Names, visit: Callable[[int, 
     await _scan(connection, _Source(names.keys, names.keys_subject), visit_key, first=1, last=last)
 
 
+async def scan_bucket(
+    connection: Connection, bucket_stream: str, subjects: str, visit: Callable[[ScannedRecord], bool | None]
+) -> None:
+    """
+    Visit the keys of a bucket, each with the last token of its subject; one that was removed has no bytes.
+
+    Raises:
+        ServerTimeoutError: The server stopped answering.
+        ServerError: No connection, or a refusal.
+    """
+    found = await find_stream(connection, bucket_stream)
+    last = 0 if found is None else int(found["state"].get("last_seq", 0))
+    await _scan(connection, _Source(bucket_stream, subjects), visit, first=1, last=last)
+
+
 class _Source(Struct, frozen=True):
     """A stream, and which of its subjects are read, whose last token varies."""
 
@@ -237,7 +252,7 @@ class _Scan:
                 raise self._lost()
             self._pending = 0  # what was still to come was removed meanwhile
         for message in self._batch:
-            sequence, delivered, written, self._pending = _numbers(message.reply)
+            sequence, delivered, written, self._pending = delivery_numbers(message.reply)
             self._delivered += 1
             if delivered != self._delivered:
                 raise self._lost()
@@ -254,7 +269,7 @@ class _Scan:
         return ServerTimeoutError(f"the reading of {self._source.stream}", _PATIENCE)
 
 
-def _numbers(reply: str) -> tuple[int, int, int, int]:
+def delivery_numbers(reply: str) -> tuple[int, int, int, int]:
     """Read stream sequence, consumer sequence, time and pending from the reply subject of a delivery."""
     tokens = reply.split(".")
     start = 5 if len(tokens) == _V1_TOKENS else 7

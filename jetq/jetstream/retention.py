@@ -30,6 +30,8 @@ REREAD_EVERY: Final = 30.0
 """Seconds between two readings, so that a change counts everywhere within a minute."""
 DISCARD_AFTER: Final = RESULT_POLL + 1.0
 """Seconds until a discarded record is gone, so that whoever waits for the task reads it, also without its event."""
+OCCURRENCE_KEPT: Final = 3600.0
+"""Seconds that the record of an occurrence is kept at least; far more than two leaders can differ by."""
 _SPARE: Final = 0.1
 """The part of a store's max_age that is left for a task whose wait is over: to come to its turn, and be claimed."""
 
@@ -104,9 +106,12 @@ class StoreRetention:
         """
         Return the seconds that a final record is to be kept by all who have a say; 0 discards it.
 
-        One on which others depend is kept for a week at least, since they may read its result.
+        One on which others depend is kept for a week at least, since they may read its result; an occurrence of a
+        schedule for an hour, since its record is what keeps another leader from making it again.
         """
         said = self._said(record, handler)
+        if record.schedule:
+            said = max(said, OCCURRENCE_KEPT)
         return max(said, DEPENDED_KEPT) if record.dependents else said
 
     def _said(self, record: TaskRecord, handler: Retention | None) -> float:

@@ -39,13 +39,13 @@ class ServerClock:
     def __init__(self, on_skew: Callable[[timedelta], None]) -> None:
         self.skew = _NOTHING
         self._on_skew = on_skew
-        self._lead = _lead()
+        self._lead = time.time() - steady_clock()
 
     def now(self) -> datetime:
         """Return the server's time, in UTC."""
-        now, step = datetime.now(UTC), _lead() - self._lead
-        if not -_STEP < step < _STEP:
-            now -= timedelta(seconds=step)
+        wall = time.time()  # read once: it may be set between two readings
+        step = wall - steady_clock() - self._lead
+        now = datetime.fromtimestamp(wall if -_STEP < step < _STEP else wall - step, UTC)
         return now - self.skew if self.skew else now
 
     def observe(self, stamp: object, asked: float) -> None:
@@ -56,23 +56,19 @@ class ServerClock:
             stamp: The time in an answer of the server, RFC 3339; anything else is passed over.
             asked: Our ``time.monotonic()`` when the question was sent.
         """
-        received, took = datetime.now(UTC), timedelta(seconds=time.monotonic() - asked)
+        wall = time.time()
+        lead, took = wall - steady_clock(), timedelta(seconds=time.monotonic() - asked)
         try:
             told = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
         except ValueError:
             return
         if told is None or told.tzinfo is None:
             return
-        ahead = received - took / 2 - told
+        ahead = datetime.fromtimestamp(wall, UTC) - took / 2 - told
         skew = ahead if abs(ahead) > TOLERANCE + took / 2 else _NOTHING
         changed = bool(skew) != bool(self.skew) or abs(skew - self.skew) > TOLERANCE + took
         if changed or took < TOLERANCE:  # a slower answer says too little to forget a step for it
-            self._lead = _lead()
+            self._lead = lead
         if changed:
             self.skew = skew
             self._on_skew(skew)
-
-
-def _lead() -> float:
-    """Return what the wall clock is ahead of the steady one."""
-    return time.time() - steady_clock()

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from jetq.model.progress import Progress
 from jetq.model.record import ErrorInfo, TaskRecord
+from jetq.model.scheduling import SchedulingEvent
 from jetq.model.serving import ServingEvent
 from jetq.model.state import State
 from jetq.model.supervision import (
@@ -381,4 +382,5 @@ Event = (
     | LoopBlocked
     | SupervisorLost
     | ServingEvent
+    | SchedulingEvent
 )

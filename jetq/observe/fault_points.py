@@ -33,6 +33,8 @@ class Point(StrEnum):
     ROOTS_PLACED = "flow: the items of tasks that wait for nobody are acknowledged"
     FLOW_ABORTED = "flow: its message says that it is aborted"
     NODE_ABANDONED = "flow: the record of a task of an aborted flow has ended"
+    OCCURRENCE_STORED = "schedule: the records of occurrences are acknowledged"
+    OCCURRENCE_QUEUED = "schedule: the items of occurrences are acknowledged"
     RECORD_CHANGED = "operator: the changed record is acknowledged"
     CHANGE_PLACED = "operator: what the changed record asks for is acknowledged"
     ITEM_DELIVERED = "worker: an item was delivered"

@@ -20,8 +20,9 @@ from structlog.stdlib import ProcessorFormatter
 
 from jetq.model.events import Event, TaskStateChanged
 from jetq.observe.log_setup import LogFormat, LogSetup, remember
+from jetq.observe.saying import one_line
 from jetq.observe.scope import current_scope
-from jetq.observe.words import one_line, told, words_of
+from jetq.observe.words import told, words_of
 
 Fields = MutableMapping[str, Any]
 

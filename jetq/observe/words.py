@@ -49,11 +49,10 @@ from jetq.model.supervision import (
 )
 from jetq.model.surroundings import CallsWaiting, HookFailed, ProcessEnd, ProcessEnded, ProcessNotStarted, ProcessReady
 from jetq.model.upkeep import HOUSEKEEPING
+from jetq.observe.saying import Told, one_line
+from jetq.observe.scheduling_words import SCHEDULING_LINES
 
 _SHOWN_PATTERNS: Final = 10
-
-Told = tuple[int, str, dict[str, Any]]
-"""A level of :mod:`logging`, the words, and the fields."""
 
 
 def told(event: Event) -> Told:
@@ -388,9 +387,5 @@ _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     WorkerQuieted: _quieted,
     FetchingStalled: _stalled,
     FetchingRestored: _restored,
+    **SCHEDULING_LINES,
 }
-
-
-def one_line(text: str) -> str:
-    """Return *text* without its line breaks."""
-    return " ".join(text.split())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from jetq.app.application import App
+from jetq.beat.beat import Beat
 from jetq.errors import InvalidSettingError
 from jetq.jetstream.address import Address, find_address
 from jetq.jetstream.server import EmbeddedServer
@@ -24,6 +25,7 @@ from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
 from jetq.observe.metrics import Metrics
 from jetq.runtime.health_pages import serve_health
+from jetq.runtime.measuring import measured_scheduler
 from jetq.runtime.stopping import StopSignals
 from jetq.settings import STATE_FOLDER, ConnectionSettings, WorkerSettings
 from jetq.worker.queue_choice import Queues
@@ -100,6 +102,7 @@ def run_worker(
     metrics: tuple[str, int] | None = None,
     health: tuple[str, int] | None = None,
     supervision: Supervision | None = None,
+    beat: bool = False,
 ) -> None:
     """
     Run a worker until TERM or INT, or in burst mode until the queues are empty. In the main thread.
@@ -114,6 +117,7 @@ def run_worker(
         metrics: Host and port where Prometheus may read them; None serves and counts nothing.
         health: Host and port where this worker says how it is (`runtime.health_pages`); None says it nowhere.
         supervision: The supervisor of this process, if there is one; it serves the metrics and the health.
+        beat: Be a candidate for the lead of the schedules as well.
 
     Raises:
         ListenError: Nobody can listen there.
@@ -129,18 +133,22 @@ def run_worker(
         with _measured(app, metrics, health, log, is_child=is_child) as measured, place.server(app) as server:
             if server is not None:
                 log.info("server started", pid=server.pid, store=str(server.store or ""), announced=str(ANNOUNCEMENT))
-            _log_address(log, app)
+            log_address(log, app)
             version = f"jetq {sys.modules['jetq'].__version__}"  # the facade knows, and no room may import it
             worker = Worker(app, queues=queues, settings=settings, version=version, supervision=supervision)
+            scheduler = Beat(app) if beat else None
             if measured is not None:
                 measured.watch(lambda: worker.running)
             if parent_pipe is not None:
                 stop_with(parent_pipe)
             with (
+                contextlib.ExitStack() as pages,
                 serve_health(None if is_child else health, worker.condition.health, log),
-                asyncio.Runner(loop_factory=_loop_factory(uvloop)) as runner,
+                asyncio.Runner(loop_factory=loop_factory(uvloop)) as runner,
             ):
-                runner.run(_work(worker, log, is_child=is_child))
+                if scheduler is not None and measured is not None:
+                    pages.enter_context(measured_scheduler(app, scheduler))
+                runner.run(_work(worker, log, scheduler, is_child=is_child))
     finally:
         forget()
 
@@ -167,14 +175,14 @@ def _measured(
         metrics.forget()
 
 
-def _log_address(log: Log, app: App) -> None:
+def log_address(log: Log, app: App) -> None:
     """Say where it connects, and who said so."""
     address = app.address()
     servers = ",".join(map(str, address.servers))
     log.info("connecting", server=servers, source=address.source, namespace=app.settings.namespace)
 
 
-async def _work(worker: Worker, log: Log, *, is_child: bool) -> None:
+async def _work(worker: Worker, log: Log, beat: Beat | None, *, is_child: bool) -> None:
     """
     Work until a signal says otherwise.
 
@@ -192,10 +200,13 @@ async def _work(worker: Worker, log: Log, *, is_child: bool) -> None:
         loop.call_soon_threadsafe(obey, name, count)
 
     with StopSignals(on_signal):
-        await worker.run()
+        async with contextlib.AsyncExitStack() as beside:
+            if beat is not None:
+                await beside.enter_async_context(beat)
+            await worker.run()
 
 
-def _loop_factory(choice: UvloopChoice) -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory(choice: UvloopChoice) -> Callable[[], asyncio.AbstractEventLoop] | None:
     """
     Return what makes the event loop; None is asyncio's own.
 

@@ -51,6 +51,33 @@ class SupervisorHealth(Struct, frozen=True, kw_only=True):
     children: list[WorkerHealth]
 
 
+class SchedulerHealth(Struct, frozen=True, kw_only=True):
+    """
+    How a scheduler is.
+
+    Attributes:
+        live: It can go on.
+        ready: It leads, or would.
+        reasons: Why not, in sentences.
+        scheduler: Its name in the election.
+        pid: Its process.
+        leads: Whether it makes the occurrences now.
+        schedules: How many are stored, as far as the leader knows; 0 for one that does not lead.
+        rejected: Why some of them cannot be used, by name.
+        clock_ahead: Seconds that its clock is ahead of the server's; 0 within a second.
+    """
+
+    live: bool
+    ready: bool
+    reasons: list[str]
+    scheduler: str
+    pid: int
+    leads: bool
+    schedules: int
+    rejected: dict[str, str]
+    clock_ahead: float
+
+
 def said_of_blocked(blocked: Blocked) -> str:
     """Say what blocks an event loop."""
     who = f"the handler {blocked.task_type} of task {blocked.task_id}" if blocked.task_id else "something"

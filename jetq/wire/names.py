@@ -200,6 +200,29 @@ class Names(NamedTuple):
         """Where the janitor leaves when its last complete pass began, as a subject of its bucket."""
         return f"$KV.{self.configuration}.janitor_state"
 
+    def stored_schedule(self, name: str) -> str:
+        """Where a schedule is stored, as a subject of its bucket."""
+        return f"$KV.{self.configuration}.scheduled_tasks.{name}"
+
+    @property
+    def stored_schedules_subject(self) -> str:
+        """All stored schedules."""
+        return self.stored_schedule("*")
+
+    def schedule_state(self, name: str) -> str:
+        """Where it stands how far the occurrences of a schedule are made, as a subject of its bucket."""
+        return f"$KV.{self.configuration}.schedule_state.{name}"
+
+    @property
+    def schedule_states_subject(self) -> str:
+        """The states of all schedules."""
+        return self.schedule_state("*")
+
+    @property
+    def scheduler_state(self) -> str:
+        """Where the scheduler leaves when its leadership began, as a subject of its bucket."""
+        return f"$KV.{self.configuration}.scheduler_state"
+
     def marker(self, task_id: str) -> str:
         """Where it stands that a task is, or was a moment ago, blocked."""
         return f"{self.namespace}.B.{task_id}"

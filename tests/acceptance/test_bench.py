@@ -71,6 +71,13 @@ def test_idle_watches_a_worker():
     assert report["cpu_percent"] >= 0
 
 
+def test_beat_watches_a_scheduler():
+    report = _run("beat", "--schedules", "40", "--due", "20", "--seconds", "0.5")
+    assert (report["schedules"], report["due"]) == (40, 20)
+    assert report["start"] > 0
+    assert 0 < report["late"]["p50"] <= report["late"]["p99"]
+
+
 def test_soak_watches_a_supervisor_and_its_children():
     report = msgspec.convert(_run("soak", "--tasks", "300", "--generations", "1"), soak.Report)
     assert (report.tasks, report.lost, report.doubled) == (300, 0, 0)

@@ -18,9 +18,15 @@ from typer.main import get_command
 import jetq.errors
 import jetq.settings
 from jetq.cli.main import app
+from jetq.errors import InvalidScheduleError
+from jetq.model.cron import FIVE
+from jetq.model.cron_part import SECOND
 from jetq.model.operation import RULES, Effect, Operation, Rule
+from jetq.model.schedule import DESCRIPTORS, parse_schedule
+from jetq.model.schedule_words import describe
 from jetq.model.state import FINAL, TRANSITIONS, State, display_state
 from jetq.observe.metrics import BUCKETS, METRICS, SUPERVISOR_METRICS, Metric
+from jetq.observe.scheduler_metrics import SCHEDULER_METRICS
 from jetq.wire.names import Names
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -30,6 +36,14 @@ OPERATED = (
     "a program of asyncjobs. What is refused raises `OperationRefusedError`, and changes nothing."
 )
 NOTE = "<!-- Written by: python -m tests.house.reference -->"
+SPECS = [
+    "*/5 * * * *", "30 2 * * *", "0 8-17 * * mon-fri", "0 9,17 * * *", "0 0 1 */3 *", "0 0 L * *", "0 7 * * mon#1",
+    "*/15 * * * * *", "@every 90s", "@at 2026-11-24T03:00:00Z",
+]  # fmt: skip
+REFUSED = [
+    "0 0 30 2 *", "60 * * * *", "*/0 * * * *", "*/90 * * * *", "0 22-2 * * *", "0 0 * january *", "0 3 * *",
+    "@every 1d", "@every 500ms", "CRON_TZ=europe/malta @daily",
+]  # fmt: skip
 ATTRIBUTE = re.compile(r"^    (?P<name>\w+): (?P<text>.*(?:\n {6,}.*)*)", re.MULTILINE)
 
 
@@ -186,13 +200,80 @@ def metrics() -> str:
         "go on when a child is replaced, gauges are added up, and of `jetq_connection_up` the lowest counts. "
         "What a child that is killed counted in its last ten seconds may be missing. Beside that:"
     )
-    return page("Metrics", words, shown(METRICS), buckets, supervisor, shown(SUPERVISOR_METRICS))
+    scheduler = (
+        "## Of a scheduler\n\nWhat `jetq beat` serves with `--metrics` or `--health`, and `jetq worker --beat` beside "
+        "the above. Of several schedulers one leads: add them up."
+    )
+    parts = (words, shown(METRICS), buckets, supervisor, shown(SUPERVISOR_METRICS), scheduler, shown(SCHEDULER_METRICS))
+    return page("Metrics", *parts)
+
+
+def schedules() -> str:
+    introduction = (
+        "What `app.cron(name, spec, ...)` and `jetq cron add NAME SPEC` take; how to use it is told in "
+        "[schedule tasks](../how-to/schedule-tasks.md), and what becomes of times when clocks are put in "
+        "[schedules](../explanation/schedules.md)."
+    )
+    forms = [
+        ("`0 3 * * *`", "five fields: minute, hour, day of the month, month, day of the week"),
+        ("`30 0 3 * * *`", "six fields: the second first"),
+        ("`@daily`, `daily`", "a word, see below; in any letters, and without the `@`"),
+        ("`@every 1h30m`, a timedelta", "an interval in whole seconds, counted from when the schedule was created"),
+        ("`@at 2026-11-24T03:00:00Z`, an aware datetime", "once"),
+        ("`CRON_TZ=Europe/Malta 0 3 * * *`", "in a time zone, as `timezone=` and `--timezone` say it; else UTC"),
+    ]
+    limits = [
+        (f"{each.name}", f"{each.low}-{each.high}", ", ".join(f"`{name}`" for name in each.names))
+        for each in (SECOND, *FIVE)
+    ]
+    parts = [
+        ("`*`, `?`", "all"),
+        ("`5`, `1,15`, `8-17`, `mon-fri`", "numbers or names, lists and ranges of them, in any letters"),
+        ("`*/5`, `8-18/2`, `10/15`", "every so many from the first on; `10/15` is `10-59/15` among minutes"),
+        ("`L` (day of the month)", "the last day"),
+        ("`7` (day of the week)", "Sunday, as 0"),
+        ("`fri#2`, `friL` (day of the week)", "the second, the last Friday of the month"),
+    ]
+    days = (
+        "Where both the day of the month and the day of the week are restricted, either is enough: `0 0 13 * fri` is "
+        "due on each 13th and on each Friday."
+    )
+    words = [(f"`{word}`", f"`{line}`", describe(parse_schedule(word))) for word, line in DESCRIPTORS.items()]
+    said = [(f"`{spec}`", describe(parse_schedule(spec))) for spec in SPECS]
+    refused = [(f"`{spec}`", *refusal(spec)) for spec in REFUSED]
+    go = (
+        "## Go\n\nGo's cron library (robfig/cron v3, which asyncjobs uses) and jetq find the same times in what "
+        "both take. Go takes neither six fields, `L`, `#`, `7`, words without `@`, nor `@at`: a Go scheduler "
+        "passes over such a schedule with a warning. Go's local time is that of its machine, where jetq's is UTC: "
+        "name the time zone. What Go stored is run even where it is refused from people (fractions of a second, "
+        "steps beyond the field, days that never come). Not taken at all are the slips `*-5`, `1,,2` and `+5`. Go "
+        "counts an interval from when its program began, runs a time of the day twice that comes twice, and "
+        "leaves one out that does not come; it knows no `misfire`, `max_late`, `limit`, `jitter`, `start`, `end`, "
+        "and runs what is disabled."
+    )
+    return page(
+        "Schedule specs", introduction, table(("spec", "meaning"), forms),
+        "## Fields", table(("field", "numbers", "names"), limits), table(("part", "meaning"), parts), days,
+        "## Words", table(("word", "fields", "due"), words),
+        "## Examples", table(("spec", "due"), said),
+        "## What is refused", "`InvalidScheduleError` names the `field` and the `reason`.",
+        table(("spec", "field", "reason"), refused), go,
+    )  # fmt: skip
+
+
+def refusal(spec: str) -> tuple[str, str]:
+    try:
+        parse_schedule(spec)
+    except InvalidScheduleError as error:
+        return error.field, error.reason
+    raise AssertionError(spec)
 
 
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "errors.md": errors,
     "metrics.md": metrics,
+    "schedules.md": schedules,
     "settings.md": settings,
     "states.md": states,
     "subjects.md": subjects,

@@ -9,8 +9,10 @@ from msgspec.structs import fields
 
 from jetq.jetstream.janitor_mark import JanitorMark
 from jetq.jetstream.presence import WorkerPresence
+from jetq.jetstream.schedule_store import SchedulerMark
 from jetq.model.record import TaskRecord
 from jetq.model.state import End
+from jetq.model.stored_schedule import ScheduleState, StoredSchedule
 from jetq.model.unique import KeyEntry
 from jetq.wire.codec import Item
 from jetq.wire.control import ControlReply, ControlRequest
@@ -37,6 +39,9 @@ def section(title: str) -> str:
         ("Lifecycle event", [TaskStateEvent]),
         ("Presence of a worker", [WorkerPresence]),
         ("The janitor's last pass", [JanitorMark]),
+        ("Schedule", [StoredSchedule]),
+        ("State of a schedule", [ScheduleState]),
+        ("The last scheduler's leadership", [SchedulerMark]),
         ("Control of a worker", [ControlRequest, ControlReply]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -16,6 +16,8 @@ import time_machine
 
 FOLLOWED = "FAULTS_CLOCK"
 """Variable that names the file, where Python's clock is to follow it."""
+TOLD = "FAULTS_CLOCK_TOLD"
+"""Variable of processes whose handlers note what the time is."""
 _LIBRARY = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketimeMT.so.1"
 _LOOK_EVERY = 0.05
 
@@ -43,7 +45,7 @@ class SetClock:
             }
             if _LIBRARY.exists()
             else {FOLLOWED: str(self._file)}
-        )
+        ) | {TOLD: "1"}
 
     def set(self, ahead: float) -> None:
         """Set it to be so many seconds ahead of everybody else's, in one step."""

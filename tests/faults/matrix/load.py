@@ -12,7 +12,7 @@ from jetq.app.application import App
 from jetq.execution.context import Context
 from jetq.model.retry import Fixed
 from jetq.settings import JanitorSettings, Queue, Settings, StoreSettings
-from tests.faults.matrix.clock import follow_if_told
+from tests.faults.matrix.clock import TOLD, follow_if_told
 from tests.faults.matrix.ledger import Ledger
 from tests.faults.program import LEASE
 
@@ -46,6 +46,8 @@ def noted(ctx: Context, worker: object) -> Generator[None]:
     """Note the start and the end of a run."""
     run = (ctx.task_id, ctx.attempt, worker)
     ledger.note("start", *run)
+    if TOLD in os.environ:
+        ledger.note("wall", worker, time.time())
     try:
         yield
     except Exception:

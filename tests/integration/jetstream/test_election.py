@@ -13,7 +13,7 @@ import pytest
 
 from jetq.errors import PermissionDeniedError, ServerTimeoutError, TopologyError
 from jetq.jetstream.connection import Connection
-from jetq.jetstream.election import MARGIN, RENEWALS, Election
+from jetq.jetstream.election import MARGIN, RENEWALS, Election, lease_clock
 from jetq.jetstream.server import EmbeddedServer
 from jetq.jetstream.stream_message import StreamMessage, last_message
 from jetq.model.events import Event, LeaderElected, LeadershipEnded
@@ -327,3 +327,21 @@ async def test_a_frozen_leader_does_not_act_after_its_lease(candidates: Candidat
     acts = candidates.acts()
     assert [at for who, _, at in acts if who == "first" and at > followed] == []
     assert len({term for _, term, _ in acts}) == 2
+
+
+async def test_a_dead_leaders_key_is_taken_as_soon_as_it_is_forgotten(
+    connection: Connection, namespace: str, other_connection: Connection, bus: Bus
+) -> None:
+    names, ttl = Names(namespace), 3.0
+    await make_bucket(connection, namespace, ttl)
+    async with (
+        Election(connection, names, "janitor", "one", bus=bus) as one,
+        Election(other_connection, names, "janitor", "two", bus=bus) as two,
+    ):
+        written = one._until - ttl * (1 - MARGIN)
+        await one._ends.aclose()  # as if it was dead: it renews no more, and leaves its key
+        await two.elected()
+
+        assert two.followed == "one"
+        assert lease_clock() - written < ttl + 0.8
+        one._revision = 0

@@ -41,6 +41,17 @@ from jetq.model.events import (
 )
 from jetq.model.progress import make_progress
 from jetq.model.record import ErrorInfo
+from jetq.model.scheduling import (
+    ClockDistrusted,
+    OccurrenceFailed,
+    OccurrenceMade,
+    OccurrencesSkipped,
+    ScheduleRejected,
+    SchedulerFailed,
+    SchedulerStarted,
+    SchedulerStopped,
+    SchedulesDeployed,
+)
 from jetq.model.serving import FetchingRestored, FetchingStalled, QueuePaused, QueueResumed, WorkerQuieted
 from jetq.model.state import State
 from jetq.model.supervision import (
@@ -202,6 +213,19 @@ OTHERS: list[tuple[Event, str, str]] = [
         "tasks wait, slots are free, and nothing arrives; asking anew",
     ),
     (FetchingRestored(worker="W1", queue="Q"), "warning", "tasks arrive again"),
+    (SchedulerStarted(name="S1"), "info", "scheduler started"),
+    (SchedulerStopped(name="S1"), "info", "scheduler stopped"),
+    (SchedulerFailed(error="no"), "warning", "schedules were not looked after, it is tried again"),
+    (
+        ClockDistrusted(ahead=9.0),
+        "warning",
+        "this machine's clock differs from the server's too much to lead the schedules",
+    ),
+    (OccurrenceMade(schedule="a", task_id="a:1", planned=NOW, late=0.1), "debug", "occurrence made"),
+    (OccurrencesSkipped(schedule="a", count=2), "warning", "occurrences missed, not made up for"),
+    (OccurrenceFailed(schedule="a", error="no", kind="E"), "warning", "occurrence not made, tried again"),
+    (ScheduleRejected(schedule="a", reason="no"), "warning", "schedule cannot be used"),
+    (SchedulesDeployed(origin="code:shop"), "info", "schedules deployed"),
 ]
 
 

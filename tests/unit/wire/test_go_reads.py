@@ -21,12 +21,15 @@ from jetq.model.events import TaskStateChanged
 from jetq.model.outcome import Cancelled, Failed, Outcome, Succeeded, Terminated
 from jetq.model.record import CancelRequest, ErrorInfo, Run, StoredOptions, TaskRecord
 from jetq.model.retry import Fixed
+from jetq.model.schedule import parse_schedule
 from jetq.model.state import State
+from jetq.model.stored_schedule import Misfire, StoredSchedule, code_origin, schedule_deadline
 from jetq.model.transition import claimed, closed
 from jetq.model.verdict import Rules, judge
 from jetq.wire.codec import Document, encode_item, new_document
 from jetq.wire.events import encode_task_event
 from jetq.wire.ids import new_id
+from jetq.wire.schedules import new_schedule_document
 from jetq.wire.signature import Signer, Verifier
 from tests.golden.files import FOLDER, GO_MODULE, SIGNING_SEED, every_record
 
@@ -255,3 +258,48 @@ def test_go_writes_the_golden_files_as_they_stand(tmp_path: Path) -> None:
         written = {path.name: path.read_bytes() for path in (tmp_path / "written" / kind).iterdir()}
         assert written == {path.name: path.read_bytes() for path in (FOLDER / kind).iterdir()}
     assert (tmp_path / "written" / "retry_policies.json").read_text() == (FOLDER / "retry_policies.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("spec", "zone", "stored"),
+    [
+        ("0 3 * * *", "Europe/Malta", "CRON_TZ=Europe/Malta 0 3 * * *"),
+        ("daily", None, "@daily"),
+        (timedelta(minutes=90), None, "@every 1h30m"),
+        ("*/15 8-17 ? jan-jun mon,WED", None, "*/15 8-17 ? jan-jun mon,WED"),
+    ],
+    ids=str,
+)
+def test_a_schedule(go_reads: Reader, spec: Any, zone: str | None, stored: str) -> None:
+    record = StoredSchedule(
+        name="nightly",
+        schedule=parse_schedule(spec, zone).spec,
+        queue="EMAIL",
+        task_type="email:new",
+        payload=b'{"to":"a@b.c"}',
+        deadline=schedule_deadline(90),
+        max_tries=4,
+        created_at=CREATED,
+        origin=code_origin("shop"),
+        misfire=Misfire.ALL,
+        paused=True,
+        start=NOW,
+        options=StoredOptions(timeout=30),
+    )
+
+    assert go_reads("schedule", new_schedule_document(record).encode()) == {
+        "name": "nightly",
+        "schedule": stored,
+        "queue": "EMAIL",
+        "task_type": "email:new",
+        "payload": "eyJ0byI6ImFAYi5jIn0=",
+        "deadline": 90_000_000_000,
+        "max_tries": 4,
+        "created_at": "2026-11-24T03:00:00.12345Z",
+    }
+
+
+@pytest.mark.parametrize("spec", ["30 0 3 * * *", "0 0 L * *", "@at 2026-11-24T03:00:00Z"])
+def test_what_go_cannot_run_is_refused_by_it(go_reads: Reader, spec: str) -> None:
+    record = StoredSchedule(name="a", schedule=spec, queue="Q", task_type="t", created_at=CREATED)
+    assert "error" in go_reads("schedule", new_schedule_document(record).encode())

@@ -2,7 +2,7 @@
 //
 //	go run ./read < LINES
 //
-// Each line is a kind (task, item or event), a blank, and the JSON that was on the wire. What asyncjobs cannot read is
+// Each line is a kind (task, item, event or schedule), a blank, and the JSON that was on the wire. What asyncjobs cannot read is
 // printed as {"error": "..."}.
 package main
 
@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	aj "github.com/choria-io/asyncjobs"
+	"github.com/robfig/cron/v3"
 )
 
 func main() {
@@ -47,6 +48,13 @@ func read(kind string, data []byte) (any, error) {
 	case "event":
 		event, _, err := aj.ParseEventJSON(data)
 		return event, err
+	case "schedule":
+		schedule := &aj.ScheduledTask{}
+		err := json.Unmarshal(data, schedule)
+		if err == nil {
+			_, err = cron.ParseStandard(schedule.Schedule)
+		}
+		return schedule, err
 	default:
 		return nil, fmt.Errorf("unknown kind %q", kind)
 	}

@@ -25,6 +25,7 @@ func main() {
 	files := map[string][]byte{
 		"retry_policies.json": indented(policies()),
 		"lives.jsonl":         lives(),
+		"cron.json":           indented(cronLines()),
 	}
 	for name, task := range records() {
 		files["records/"+name+".json"] = compact(task)
