@@ -1,9 +1,9 @@
 """
 clock: a wall clock of some processes that can be set while they run, and nobody else's.
 
-With libfaketime (Debian's package of that name) it is the one of the whole process, as its C library tells it. Without
-it is that of Python, which is all that jetq reads. Both follow a file that says by how much the clock is off. The
-monotonic clock is left alone, as by whoever sets a clock.
+It is that of Python, which is all that jetq reads, and follows a file that says by how much it is off. The monotonic
+clock is left alone, as by whoever sets a clock. (libfaketime, which stands in for the C library's clock, also ends or
+prolongs the waits of threads whose time-out is by the monotonic clock, which no set clock does.)
 """
 
 import os
@@ -15,10 +15,9 @@ from pathlib import Path
 import time_machine
 
 FOLLOWED = "FAULTS_CLOCK"
-"""Variable that names the file, where Python's clock is to follow it."""
+"""Variable that names the file."""
 TOLD = "FAULTS_CLOCK_TOLD"
 """Variable of processes whose handlers note what the time is."""
-_LIBRARY = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketimeMT.so.1"
 _LOOK_EVERY = 0.05
 
 
@@ -36,16 +35,7 @@ class SetClock:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "clock"
         self.set(0.0)
-        self.environment = (
-            {
-                "LD_PRELOAD": str(_LIBRARY),
-                "FAKETIME_TIMESTAMP_FILE": str(self._file),
-                "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            }
-            if _LIBRARY.exists()
-            else {FOLLOWED: str(self._file)}
-        ) | {TOLD: "1"}
+        self.environment = {FOLLOWED: str(self._file), TOLD: "1"}
 
     def set(self, ahead: float) -> None:
         """Set it to be so many seconds ahead of everybody else's, in one step."""
