@@ -84,8 +84,8 @@ SCENARIOS = (
         "clock-set",
         "the clock of a worker's machine is set",
         "An hour ahead, right, an hour behind, right, under load, and no task notices: due times, leases, deadlines "
-        "and retries go by the server's clock and the monotonic one. The log says that the clock differs, once an answer "
-        "of the server shows it.",
+        "and retries go by the server's clock and the monotonic one. The log says that the clock differs, once an "
+        "answer of the server shows it.",
         clock_set,
     ),
     Scenario(
