@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jetq.app import streaming
 from jetq.app.application import App
 from jetq.app.streaming import ABREAST, CHUNK, PATIENCE
 from jetq.client.handle import TaskHandle
@@ -271,6 +272,13 @@ async def test_nothing_is_sent_of_many_whose_iterable_raises(app: App) -> None:
 # ends before the end
 
 
+@pytest.fixture
+def whole_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send no chunk before it is full, however slow this machine is."""
+    monkeypatch.setattr(streaming, "PATIENCE", 60.0)
+
+
+@pytest.mark.usefixtures("whole_chunks")
 def test_closing_a_stream_waits_for_what_was_sent(app: App) -> None:
     stream = app.enqueue_iter(numbered(10 * CHUNK))
     for _ in range(5):
@@ -282,6 +290,7 @@ def test_closing_a_stream_waits_for_what_was_sent(app: App) -> None:
     assert CHUNK <= sent <= (ABREAST + 1) * CHUNK
 
 
+@pytest.mark.usefixtures("whole_chunks")
 async def test_closing_an_async_stream_waits_for_what_was_sent(app: App) -> None:
     async with app:
         async with aclosing(app.aenqueue_iter(giving(numbered(10 * CHUNK)))) as stream:
@@ -316,6 +325,7 @@ async def test_a_cancelled_stream_leaves_nothing_running(app: App) -> None:
         assert asyncio.all_tasks() <= before
 
 
+@pytest.mark.usefixtures("whole_chunks")
 def test_a_stream_that_is_forgotten_ends(app: App) -> None:
     stream = app.enqueue_iter(numbered(10 * CHUNK))
     next(stream)
