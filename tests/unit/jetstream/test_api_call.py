@@ -40,7 +40,47 @@ async def test_who_has_no_leader_is_asked_again() -> None:
     assert await call_api(server, "STREAM.INFO.X", None, 5.0) == {"config": {}}
 
     assert [subject for subject, _ in server.asked] == ["$JS.API.STREAM.INFO.X"] * 3
-    assert server.asked[-1][1] == pytest.approx(4.5, abs=0.3)  # the time-out is for all of it
+    assert server.asked[-1][1] == pytest.approx(4.5 / 3, abs=0.1)  # the time-out is for all of it
+
+
+class Mute(Server):
+    """Says nothing to the first questions."""
+
+    def __init__(self, silent: int, *answers: dict[str, object]) -> None:
+        super().__init__(*answers)
+        self.silent = silent
+
+    async def request(self, subject: str, data: bytes = b"", *, timeout: float | None = None) -> Message:
+        answer = await super().request(subject, data, timeout=timeout)
+        if len(self.asked) <= self.silent:
+            assert timeout is not None
+            await asyncio.sleep(timeout)
+            raise ServerTimeoutError(subject, timeout)
+        return answer
+
+
+async def test_who_does_not_answer_a_question_is_asked_once_more() -> None:
+    server = Mute(1, {"config": {}})
+
+    assert await call_api(server, "STREAM.INFO.X", None, 0.3) == {"config": {}}
+
+    assert [timeout for _, timeout in server.asked] == pytest.approx([0.1, 0.2], abs=0.05)
+
+
+async def test_two_silences_are_a_time_out_that_names_all_of_the_time() -> None:
+    server = Mute(2, {"config": {}})
+
+    with pytest.raises(ServerTimeoutError, match=r"no answer to \$JS\.API\.STREAM\.INFO\.X within 0\.3 s"):
+        await call_api(server, "STREAM.INFO.X", None, 0.3)
+
+
+async def test_what_changes_something_is_asked_once() -> None:
+    server = Mute(1, {"config": {}})
+
+    with pytest.raises(ServerTimeoutError):
+        await call_api(server, "STREAM.UPDATE.X", {}, 0.1)
+
+    assert len(server.asked) == 1
 
 
 async def test_a_refusal_is_told_at_once() -> None:
