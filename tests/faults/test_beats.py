@@ -125,7 +125,7 @@ async def test_what_a_full_queue_refuses_runs_once_when_there_is_room(own_server
         await stage.plan("b", "@every 1s")
         began = await stage.now()
         leader = await stage.hire()
-        await asyncio.sleep(3.5)  # three occurrences of each, and room for two in all
+        await asyncio.sleep(5.5)  # three occurrences of each at least, and room for two in all
         await leader.kill()
         last = await stage.now() - timedelta(seconds=1)
 
