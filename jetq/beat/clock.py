@@ -13,7 +13,7 @@ from typing import Final
 
 from jetq.errors import ServerError
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.election import lease_clock
+from jetq.jetstream.steady_clock import steady_clock
 
 TRUSTED: Final = timedelta(seconds=2)
 """The most that a leader's clock may differ from the server's, or be set at once without asking."""
@@ -28,7 +28,7 @@ class SteadyClock:
         ticks: Seconds of a clock that nobody sets.
     """
 
-    def __init__(self, backend: Backend, ticks: Callable[[], float] = lease_clock) -> None:
+    def __init__(self, backend: Backend, ticks: Callable[[], float] = steady_clock) -> None:
         self._backend = backend
         self._ticks = ticks
         self._told, self._at = backend.connection.clock.now(), ticks()

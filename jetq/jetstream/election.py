@@ -62,9 +62,6 @@ _RESIGN_SECONDS: Final = 1.0
 _EAGER: Final = 0.2
 """Seconds between two attempts when the key must be forgotten by now; a server looks for what is over now and then."""
 
-lease_clock: Final = steady_clock
-"""Tells when a leadership ends; it counts sleep, since the server's lease does not wait for who sleeps."""
-
 
 class _Ack(Struct):
     seq: int = 0
@@ -113,7 +110,7 @@ class Election:
     @property
     def is_leader(self) -> bool:
         """Whether this candidate may act as the leader now. Cheap; ask before each act."""
-        return self._leading.is_set() and lease_clock() < self._until
+        return self._leading.is_set() and steady_clock() < self._until
 
     async def elected(self) -> None:
         """Wait until this candidate leads."""
@@ -162,7 +159,7 @@ class Election:
         if not message.data:
             self._wake.set()
         elif message.data != self.name.encode():
-            self._heard = lease_clock()
+            self._heard = steady_clock()
             self.followed = message.data.decode(errors="replace")
 
     async def _campaign(self) -> None:
@@ -177,7 +174,7 @@ class Election:
                 await self._attempt()
             except ServerError as error:
                 pause = interval if isinstance(error, PermissionDeniedError) else interval / 4
-                if lease_clock() >= self._until:
+                if steady_clock() >= self._until:
                     self._lose(str(error))
             else:
                 pause = interval if self._leading.is_set() else self._patience_of_follower()
@@ -185,7 +182,7 @@ class Election:
     def _patience_of_follower(self) -> float:
         """Return the seconds until another attempt: until the key of who was heard is forgotten, if that is sooner."""
         interval = self.ttl / RENEWALS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-        left = self._heard + self.ttl - lease_clock()
+        left = self._heard + self.ttl - steady_clock()
         if -interval < left < interval:
             return min(interval, max(left, 0.0) + _EAGER * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
         return interval
@@ -198,7 +195,7 @@ class Election:
             ServerError: Nothing is known; who leads does so until its lease is over.
         """
         for _ in range(_ROUNDS):
-            began = lease_clock()
+            began = steady_clock()
             try:
                 revision = await self._write(self.name.encode(), self._revision)
             except (SequenceConflictError, ServerTimeoutError):
@@ -220,7 +217,7 @@ class Election:
             return True
         self.followed = found.data.decode(errors="replace")
         age = (self._connection.clock.now() - found.time).total_seconds()
-        self._heard = max(self._heard, lease_clock() - max(age, 0.0))
+        self._heard = max(self._heard, steady_clock() - max(age, 0.0))
         self._lose(f"{self.followed} leads")
         self._revision = 0
         return False
