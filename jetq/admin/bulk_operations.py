@@ -31,6 +31,7 @@ from jetq.errors import (
     ServerError,
     TaskNotFoundError,
 )
+from jetq.jetstream.blueprint import NANOSECONDS
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.record_scan import ScannedRecord, measure_store, scan_records
@@ -54,7 +55,6 @@ _CATCH_UP: Final = 0.05
 """Seconds that a bulk may be behind its rate and still make up for; if it is more, it goes on evenly from there."""
 _GIVE_UP: Final = 20
 """Failures in a row after which the rest is not tried."""
-_NANOSECONDS: Final = 1_000_000_000
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -210,7 +210,7 @@ class _Bulk:
         if found is None:
             raise TaskNotFoundError(task_id)
         task = decode_summary(task_id, found.data)
-        return task if self._chosen.matches(task, int(found.time.timestamp() * _NANOSECONDS)) else None
+        return task if self._chosen.matches(task, int(found.time.timestamp() * NANOSECONDS)) else None
 
     # operating
 

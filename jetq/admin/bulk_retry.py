@@ -21,6 +21,7 @@ from jetq.admin.task_filter import TaskFilter
 from jetq.admin.task_operations import TaskOperations
 from jetq.admin.time_bounds import bounded
 from jetq.errors import RequestRefusedError
+from jetq.jetstream.blueprint import NANOSECONDS
 from jetq.jetstream.faults import STREAM_NOT_FOUND
 from jetq.jetstream.task_store import Stored
 from jetq.model.name import is_name
@@ -29,7 +30,6 @@ from jetq.model.record import TaskRecord
 from jetq.model.state import State
 from jetq.wire.summary import decode_summary
 
-_NANOSECONDS: Final = 1_000_000_000
 _WAITS: Final = {*MAY_REJOIN, State.BLOCKED}
 _LEFT: Final = "it waits for those that it depends on, which are retried as well"
 
@@ -89,7 +89,7 @@ class _RetryWithDependents:
         return False
 
     def _is_chosen(self, parent: Stored) -> bool:
-        written = 0 if parent.written is None else int(parent.written.timestamp() * _NANOSECONDS)
+        written = 0 if parent.written is None else int(parent.written.timestamp() * NANOSECONDS)
         return self._chosen.matches(decode_summary(parent.record.id, parent.data), written)
 
     async def _read(self, task_id: str) -> Stored | None:

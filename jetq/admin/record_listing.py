@@ -14,12 +14,12 @@ from jetq.admin.task_listing import list_tasks
 from jetq.admin.time_bounds import bounded
 from jetq.errors import MalformedRecordError
 from jetq.jetstream.backend import Backend
+from jetq.jetstream.blueprint import NANOSECONDS
 from jetq.model.record import TaskRecord
 from jetq.wire.summary import decode_summary
 
 _AT_ONCE: Final = 50
 """Records that are read at one time."""
-_NANOSECONDS: Final = 1_000_000_000
 
 
 async def list_records(backend: Backend, wanted: TaskFilter) -> list[TaskRecord]:
@@ -49,7 +49,7 @@ async def _read(backend: Backend, task_id: str, wanted: TaskFilter) -> TaskRecor
         stored = await backend.tasks.read(task_id)
         if stored is None or stored.written is None:
             return None
-        written = int(stored.written.timestamp() * _NANOSECONDS)
+        written = int(stored.written.timestamp() * NANOSECONDS)
         return stored.record if wanted.matches(decode_summary(task_id, stored.data), written) else None
     except MalformedRecordError:
         return None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Self
 
 from jetq.errors import InvalidSettingError
+from jetq.jetstream.blueprint import NANOSECONDS
 from jetq.model.name import check_name
 from jetq.model.quantity import seconds, whole
 from jetq.model.state import State
@@ -23,7 +24,6 @@ DEFAULT_LIMIT: Final = 200
 Moment = datetime | timedelta
 """A time, or how long ago it was."""
 _Bound = Literal["created_since", "created_before", "changed_since", "changed_before"]
-_NANOSECONDS: Final = 1_000_000_000
 
 
 class TaskFilter:
@@ -180,4 +180,4 @@ def _said(setting: str, text: str) -> str:
 
 
 def _nanoseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp() * _NANOSECONDS)
+    return None if moment is None else int(moment.timestamp() * NANOSECONDS)

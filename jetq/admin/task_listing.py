@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from jetq.admin.task_filter import TaskFilter
 from jetq.errors import MalformedRecordError
+from jetq.jetstream.blueprint import NANOSECONDS
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.record_scan import ScannedRecord, StoreExtent, measure_store, scan_records
 from jetq.wire.names import Names
@@ -141,4 +142,4 @@ class _Finding:
 
 def _written_from(since: datetime | None, before: timedelta = timedelta()) -> int:
     """Return the earliest writing, in nanoseconds since the epoch, of a record that may be wanted; 0 for any."""
-    return 0 if since is None else int((since - before).timestamp() * 1_000_000_000)
+    return 0 if since is None else int((since - before).timestamp() * NANOSECONDS)

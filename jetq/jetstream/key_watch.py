@@ -15,6 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from jetq.errors import PermissionDeniedError, RequestRefusedError, ServerError
+from jetq.jetstream.blueprint import NANOSECONDS
 from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.message import STATUS
 from jetq.jetstream.record_scan import delivery_numbers
@@ -24,7 +25,6 @@ _HEARTBEAT: Final = 5.0
 _AGAIN: Final = 1.0
 _INACTIVE: Final = 30.0
 _LAST_CONSUMER: Final = "Nats-Last-Consumer"
-_NANOSECONDS: Final = 1_000_000_000
 
 
 class WatchedKey(Struct, frozen=True, gc=False):
@@ -127,10 +127,10 @@ class KeyWatch:
             "deliver_subject": self._inbox,
             "filter_subject": self._subjects,
             "ack_policy": "none",
-            "idle_heartbeat": round(_HEARTBEAT * _NANOSECONDS),
+            "idle_heartbeat": round(_HEARTBEAT * NANOSECONDS),
             "mem_storage": True,
             "num_replicas": 1,
-            "inactive_threshold": round(_INACTIVE * _NANOSECONDS),
+            "inactive_threshold": round(_INACTIVE * NANOSECONDS),
         }
         body = {"stream_name": self._stream, "config": config, "action": "create"}
         answer = await self._connection.api(f"CONSUMER.CREATE.{self._stream}.{self._consumer}", body)
@@ -149,7 +149,7 @@ class KeyWatch:
             return
         self._delivered = delivered
         name = message.subject[self._size :]
-        moment = datetime.fromtimestamp(written / _NANOSECONDS, UTC)
+        moment = datetime.fromtimestamp(written / NANOSECONDS, UTC)
         if self._seen is not None and message.data:
             self._seen.add(name)
         self._on_key(WatchedKey(name, message.data, sequence, moment))

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from jetq.errors import NoResponderError, ServerError, ServerTimeoutError
+from jetq.jetstream.blueprint import NANOSECONDS
 from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.message import STATUS
@@ -218,7 +219,7 @@ class _Scan:
             "ack_policy": "none",
             "mem_storage": True,
             "num_replicas": 1,
-            "inactive_threshold": 60 * 1_000_000_000,
+            "inactive_threshold": 60 * NANOSECONDS,
         }
         body = {"stream_name": self._source.stream, "config": config, "action": "create"}
         answer = await self._connection.api(f"CONSUMER.CREATE.{self._source.stream}.{self._consumer}", body)
