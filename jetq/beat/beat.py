@@ -28,7 +28,7 @@ from typing import Final, Self
 from jetq.admin.janitor_duty import JanitorDuty
 from jetq.admin.occurrences import OccurrenceMaker
 from jetq.app.application import App
-from jetq.beat.clock import SteadyClock
+from jetq.beat.clock import LeaderClock
 from jetq.beat.deployment import deploy
 from jetq.beat.leader import Leader, Term
 from jetq.errors import PermissionDeniedError, RequestRefusedError, ServerError, TopologyError
@@ -70,7 +70,7 @@ class Beat:
         self._janitor = janitor
         self._bus = Bus()
         self._backend: Backend | None = None
-        self._clock: SteadyClock | None = None
+        self._clock: LeaderClock | None = None
         self._leader: Leader | None = None
         self._leads = False
         self._looked = 0.0
@@ -95,7 +95,7 @@ class Beat:
         )
         self._parts.push_async_callback(backend.close)
         try:
-            self._clock = SteadyClock(backend)
+            self._clock = LeaderClock(backend)
             if self._deploys:
                 await deploy(app, backend)
             if self._janitor:
@@ -118,7 +118,7 @@ class Beat:
         await self._parts.aclose()
         self._bus.emit(SchedulerStopped(name=self.name))
 
-    async def _main(self, backend: Backend, clock: SteadyClock, maker: OccurrenceMaker) -> None:
+    async def _main(self, backend: Backend, clock: LeaderClock, maker: OccurrenceMaker) -> None:
         while True:
             try:
                 await self._trust(clock)
@@ -135,7 +135,7 @@ class Beat:
                 self._tell("".join(traceback.format_exception(error)))
             await asyncio.sleep(_AGAIN)
 
-    async def _trust(self, clock: SteadyClock) -> None:
+    async def _trust(self, clock: LeaderClock) -> None:
         """Wait until this machine's clock can be trusted."""
         told = False
         while True:
@@ -149,7 +149,7 @@ class Beat:
         if told:
             self._bus.emit(ClockDistrusted(ahead=0.0))
 
-    async def _campaign(self, election: Election, backend: Backend, clock: SteadyClock, maker: OccurrenceMaker) -> None:
+    async def _campaign(self, election: Election, backend: Backend, clock: LeaderClock, maker: OccurrenceMaker) -> None:
         """Lead whenever elected, as long as the clock can be trusted."""
         while clock.is_trusted:
             self._look()
@@ -170,7 +170,7 @@ class Beat:
         foreign = bool(election.followed) and not election.followed.startswith(PREFIX)
         return Term(self.name, epoch, leads, after_foreigner=foreign)
 
-    async def _lead(self, election: Election, leader: Leader, clock: SteadyClock) -> None:
+    async def _lead(self, election: Election, leader: Leader, clock: LeaderClock) -> None:
         asking = asyncio.get_running_loop().create_task(self._keep_asking(clock))
         self._leader, self._leads = leader, True
         try:
@@ -183,7 +183,7 @@ class Beat:
             election.followed = self.name
             await _ended(asking)
 
-    async def _keep_asking(self, clock: SteadyClock) -> None:
+    async def _keep_asking(self, clock: LeaderClock) -> None:
         while True:
             self._look()
             await clock.ask()

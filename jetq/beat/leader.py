@@ -30,7 +30,7 @@ from msgspec import Struct
 
 from jetq.admin.occurrences import OccurrenceMaker, Planned
 from jetq.beat.agenda import Agenda
-from jetq.beat.clock import SteadyClock
+from jetq.beat.clock import LeaderClock
 from jetq.beat.shelf import Shelf
 from jetq.errors import JetqError, SequenceConflictError, ServerError, ServerTimeoutError
 from jetq.jetstream.backend import Backend
@@ -83,7 +83,7 @@ class Leader:
         shelf: The schedules, as they are stored now.
     """
 
-    def __init__(self, backend: Backend, maker: OccurrenceMaker, clock: SteadyClock, term: Term) -> None:
+    def __init__(self, backend: Backend, maker: OccurrenceMaker, clock: LeaderClock, term: Term) -> None:
         self._backend = backend
         self._maker = maker
         self._clock = clock
@@ -109,9 +109,6 @@ class Leader:
         try:
             async with self.shelf.watched() as watching:
                 while self._term.leads() and self._clock.is_trusted and not (watching.done() or self._defect):
-                    if self._clock.was_set and not await self._clock.ask():
-                        await asyncio.sleep(_LOOK_EVERY)
-                        continue
                     if not self._work() and mark is not None and self._is_settled():
                         await self._write_mark(mark, sequence)
                         mark = None

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from jetq.beat.agenda import Agenda
-from jetq.beat.clock import SteadyClock
+from jetq.beat.clock import LeaderClock
 from jetq.errors import InvalidScheduleError, MalformedScheduleError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.key_watch import KeyWatch, WatchedKey
@@ -46,7 +46,7 @@ class Shelf:
         self,
         backend: Backend,
         agenda: Agenda,
-        clock: SteadyClock,
+        clock: LeaderClock,
         states: Mapping[str, StoredState],
         on_change: Callable[[], None],
     ) -> None:

@@ -7,12 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import time_machine
 
 from jetq.admin.occurrences import OccurrenceMaker
 from jetq.admin.schedule_keeper import ScheduleKeeper
 from jetq.app.application import App
 from jetq.beat.beat import COMPONENT, Beat
-from jetq.beat.clock import SteadyClock
+from jetq.beat.clock import LeaderClock
 from jetq.beat.leader import Leader, Term
 from jetq.jetstream import key_watch
 from jetq.jetstream.backend import Backend
@@ -305,21 +306,11 @@ async def test_a_leader_whose_clock_is_set_wrong_steps_down(stage: Stage) -> Non
     async with Beat(stage.app) as beat:
         await stage.add("a")
         await stage.until(OccurrenceMade, "a")
-        backend = beat._backend
-        assert backend is not None
-        clock = backend.connection.clock
-        ahead = timedelta(hours=1)
-
-        def observe(_stamp: object, _asked: float) -> None:
-            clock.skew = ahead
-
-        clock.observe = observe  # type: ignore[method-assign]
-        right = clock.now
-        clock.now = lambda: right() + ahead  # type: ignore[method-assign]
-        told = await stage.until(ClockDistrusted)
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=1), tick=True):
+            told = await stage.until(ClockDistrusted)
         latest = max(stage.made("a"))
 
-        assert told[0].ahead == 3600
+        assert told[0].ahead == pytest.approx(3600, abs=5)
         assert not beat.leads
         assert not beat.health().ready
         assert latest <= stage.now()  # nothing of the hour was made in advance
@@ -371,7 +362,7 @@ async def test_two_that_lead_at_one_time_make_everything_once(stage: Stage) -> N
     for number in range(20):
         await stage.add(f"a-{number}", misfire=Misfire.ALL)
     leaders = [
-        Leader(backend, OccurrenceMaker(backend), SteadyClock(backend), Term(f"jetq-{number}", number, lambda: True))
+        Leader(backend, OccurrenceMaker(backend), LeaderClock(backend), Term(f"jetq-{number}", number, lambda: True))
         for number in range(2)
     ]
     made: list[OccurrenceMade] = []

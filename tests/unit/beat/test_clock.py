@@ -1,80 +1,72 @@
-"""The time of a scheduler goes on evenly, and a machine's clock that is set is not believed unasked."""
+"""A scheduler goes by the server's clock, and does not lead where it is not sure of that."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import time_machine
 
-from jetq.beat.clock import SteadyClock
+from jetq.beat.clock import LeaderClock
 from jetq.errors import ServerTimeoutError
+from jetq.jetstream.server_clock import ServerClock
 
-NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+SOON = timedelta(seconds=5)
 
 
-class Machine:
-    """A machine's two clocks, and a server."""
+class Server:
+    """One that tells its time, and the connection to it."""
 
     def __init__(self) -> None:
-        self.wall, self.skew, self.ticks, self.silent = NOON, timedelta(0), 100.0, False
-        self.clock = SimpleNamespace(now=lambda: self.wall - self.skew, skew=self.skew)
+        self.clock = ServerClock(lambda _ahead: None)
+        self.is_silent, self.behind = False, timedelta(0)
         names = SimpleNamespace(elections="E", bucket_stream=lambda bucket: bucket)
-        connection = SimpleNamespace(clock=self.clock, api=self.api)
-        self.backend = cast("Any", SimpleNamespace(connection=connection, names=names))
-        self.steady = SteadyClock(self.backend, lambda: self.ticks)
+        self.leading = LeaderClock(cast("Any", SimpleNamespace(connection=self, names=names)))
 
     async def api(self, action: str) -> dict[str, Any]:
-        if self.silent:
+        if self.is_silent:
             raise ServerTimeoutError(action, 1.0)
-        return {"ts": "now"}
-
-    def run(self, seconds: float) -> None:
-        self.wall += timedelta(seconds=seconds)
-        self.ticks += seconds
+        stamp = (datetime.now(UTC) - self.behind).isoformat()
+        self.clock.observe(stamp, time.monotonic())
+        return {"ts": stamp}
 
 
 @pytest.fixture
-def machine() -> Machine:
-    return Machine()
-
-
-def test_it_follows_a_clock_that_is_put_right_by_little(machine: Machine) -> None:
-    machine.run(10)
-    machine.wall += timedelta(seconds=1.5)
-
-    assert machine.steady.now() == NOON + timedelta(seconds=11.5)
-    assert not machine.steady.was_set
+def server() -> Server:
+    return Server()
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["ahead", "back"])
-async def test_it_goes_on_when_a_clock_is_set_until_the_server_was_asked(machine: Machine, step: timedelta) -> None:
-    machine.wall += step
-    machine.run(5)
+async def test_a_clock_that_is_set_changes_no_time_and_ends_the_trust(server: Server, step: timedelta) -> None:
+    right = datetime.now(UTC)
 
-    unasked = machine.steady.now(), machine.steady.was_set
-    answered = await machine.steady.ask()
+    with time_machine.travel(right + step, tick=True):
+        before = server.leading.now()
+        server.behind = step
+        assert await server.leading.ask()
 
-    assert unasked == (NOON + timedelta(seconds=5), True)
-    assert answered
-    assert machine.steady.now() == NOON + step + timedelta(seconds=5)  # the server's is so too
-    assert not machine.steady.was_set
+        assert abs(before - right) < SOON
+        assert abs(server.leading.now() - right) < SOON
+        assert not server.leading.is_trusted
 
 
-async def test_a_server_that_is_silent_changes_nothing(machine: Machine) -> None:
-    machine.wall += HOUR
-    machine.silent = True
+async def test_a_server_that_is_silent_changes_nothing(server: Server) -> None:
+    server.is_silent = True
 
-    assert not await machine.steady.ask()
-    assert machine.steady.now() == NOON
+    assert not await server.leading.ask()
+    assert server.leading.is_trusted
 
 
 @pytest.mark.parametrize(
-    ("skew", "trusted"),
-    [(timedelta(seconds=1.9), True), (-HOUR, False), (HOUR, False)],
+    ("behind", "trusted"),
+    [(timedelta(seconds=1.5), True), (-HOUR, False), (HOUR, False)],
     ids=["a little ahead", "behind", "ahead"],
 )
-def test_a_clock_far_from_the_servers_is_not_trusted(machine: Machine, skew: timedelta, *, trusted: bool) -> None:
-    machine.clock.skew = skew
+async def test_a_clock_far_from_the_servers_is_not_trusted(server: Server, behind: timedelta, *, trusted: bool) -> None:
+    server.behind = behind
 
-    assert machine.steady.is_trusted == trusted
+    assert await server.leading.ask()
+
+    assert server.leading.is_trusted == trusted
