@@ -1,13 +1,10 @@
 """
 What jetq writes, as asyncjobs reads it.
 
-The program in tests/golden/go is built once. Without Go these tests are skipped, and fail where JETQ_REQUIRE_GO=1 says
-that it must be there.
+The programs in tests/golden/go are built for this module.
 """
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -31,9 +28,10 @@ from jetq.wire.events import encode_task_event
 from jetq.wire.ids import new_id
 from jetq.wire.schedules import new_schedule_document
 from jetq.wire.signature import Signer, Verifier
+from tests.golang import BUILD_TIMEOUT, build
 from tests.golden.files import FOLDER, GO_MODULE, SIGNING_SEED, every_record
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(BUILD_TIMEOUT)
 
 CREATED = datetime(2026, 11, 24, 3, 0, 0, 123450, UTC)
 NOW = CREATED + timedelta(seconds=5)
@@ -42,25 +40,15 @@ ZERO = "0001-01-01T00:00:00Z"
 Reader = Callable[[str, bytes], Any]
 
 
-def build(program: str, target: Path) -> Path:
-    """Build a program of the module, or skip for want of Go or of its modules."""
-    required = os.environ.get("JETQ_REQUIRE_GO") == "1"
-    give_up = pytest.fail if required else pytest.skip
-    go = shutil.which("go")
-    if go is None:
-        give_up("there is no go program to build tests/golden/go with")
-    built = subprocess.run(
-        [go, "build", "-o", str(target / program), f"./{program}"],
-        cwd=GO_MODULE, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if built.returncode != 0:
-        give_up(f"tests/golden/go cannot be built: {built.stderr[-500:]}")
+def built(program: str, target: Path) -> Path:
+    """Build a program of the module."""
+    build(GO_MODULE, target, f"./{program}")
     return target / program
 
 
 @pytest.fixture(scope="module")
 def go_reads(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    program = build("read", tmp_path_factory.mktemp("go"))
+    program = built("read", tmp_path_factory.mktemp("go"))
 
     def read(kind: str, data: bytes) -> Any:
         line = kind.encode() + b" " + data + b"\n"
@@ -219,7 +207,7 @@ SIGNED = {
 
 @pytest.fixture(scope="module")
 def go_verifies(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
-    program = build("verify", tmp_path_factory.mktemp("go"))
+    program = built("verify", tmp_path_factory.mktemp("go"))
 
     def verify(*documents: Document, kind: str = "required") -> list[str]:
         lines = b"".join(document.encode() + b"\n" for document in documents)
@@ -252,7 +240,7 @@ def test_go_and_jetq_refuse_the_same(go_verifies: Callable[..., list[str]]) -> N
 
 @pytest.mark.nightly
 def test_go_writes_the_golden_files_as_they_stand(tmp_path: Path) -> None:
-    subprocess.run([build("write", tmp_path), tmp_path / "written"], check=True, timeout=120)
+    subprocess.run([built("write", tmp_path), tmp_path / "written"], check=True, timeout=120)
 
     for kind in ("records", "items", "events", "schedules"):
         written = {path.name: path.read_bytes() for path in (tmp_path / "written" / kind).iterdir()}
