@@ -20,6 +20,7 @@ from jetq.model.record import TaskRecord
 from jetq.routing.binding import Arguments
 from jetq.routing.signature import ContextMark
 from jetq.routing.values import decode_value
+from jetq.wire.codec import Document
 from jetq.wire.dependencies import dependency_values
 
 TASK_LOGGER: Final = logging.getLogger("jetq.task")
@@ -120,6 +121,7 @@ class Context(ContextMark):
         soft_limit: See above.
         runner: Watches over the run; None before it begins.
         state: What the application's lifespan yielded; in a process for handlers, what its start hook returned.
+        document: jetq's own: the record with every byte that was read, for a handler that hands the task on.
     """
 
     __slots__ = (
@@ -129,6 +131,7 @@ class Context(ContextMark):
         "_reporter",
         "_results",
         "arguments",
+        "document",
         "logger",
         "runner",
         "soft_limit",
@@ -160,6 +163,7 @@ class Context(ContextMark):
         self._ends = time.monotonic() + limit
         self._payload: Any = _UNREAD
         self.arguments: Arguments = ((), {})
+        self.document: Document | None = None
 
     def __repr__(self) -> str:
         return f"<Context {self.task.type} {self.task.id} attempt {self.attempt}>"

@@ -18,6 +18,7 @@ from jetq.errors import HandlerSignatureError, InvalidPayloadError, InvalidSetti
 from jetq.model.retention import Retention
 from jetq.model.retry import RetryPolicy
 from jetq.model.unique import Unique
+from jetq.routing.any_payload import AnyPayload
 from jetq.routing.binding import Arguments, NoArguments, encode
 from jetq.routing.error_rules import ErrorRules
 from jetq.routing.pattern import Pattern, parse
@@ -96,6 +97,7 @@ class Handler:
         kind: ``async`` runs on the event loop, ``thread`` in a thread, ``process`` in a process.
         options: What it says about its tasks.
         takes_context: Its first parameter is the context.
+        hands_on: The function hands the whole task on to another program, so its context needs the document.
         bind: Returns what the function is called with, after its context, for a payload and a task type; raises
             InvalidPayloadError. The binding's own method, since every task calls it.
         filled: Returns a payload with further arguments in it; see `Binding`.
@@ -108,6 +110,7 @@ class Handler:
         "bind",
         "filled",
         "function",
+        "hands_on",
         "kind",
         "name",
         "options",
@@ -116,7 +119,15 @@ class Handler:
         "takes_context",
     )
 
-    def __init__(self, function: Callable[..., Any], route: Pattern, options: HandlerOptions, kind: Kind) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        route: Pattern,
+        options: HandlerOptions,
+        kind: Kind,
+        *,
+        hands_on: bool = False,
+    ) -> None:
         signature = Signature(function)
         self.function = function
         self.name = function_name(function)
@@ -125,9 +136,11 @@ class Handler:
         self.kind: Kind = kind
         self.options = options
         self.takes_context = signature.context is not None
-        self._binding = signature.binding
-        self.bind: Callable[[bytes | None, str], Arguments] = signature.binding.bind
-        self.filled: Callable[[bytes | None, Mapping[str, Raw], str], bytes | None] = signature.binding.filled
+        self.hands_on = hands_on
+        binding = AnyPayload(self.name) if hands_on else signature.binding
+        self._binding = binding
+        self.bind: Callable[[bytes | None, str], Arguments] = binding.bind
+        self.filled: Callable[[bytes | None, Mapping[str, Raw], str], bytes | None] = binding.filled
         self._returns = _storable(signature.returns)
         self._result: Validator | None = None
 
@@ -136,8 +149,8 @@ class Handler:
 
     @property
     def place(self) -> str:
-        """The function's name, file and line."""
-        return function_place(self.function)
+        """The function's name, file and line; of one that hands on, its name: its lines are jetq's own."""
+        return self.name if self.hands_on else function_place(self.function)
 
     def prepare(self) -> None:
         """
@@ -295,6 +308,27 @@ def make_handler(
     route = parse(pattern)
     checked = check_function(function)
     return Handler(checked, route, options, _kind(checked, pool))
+
+
+def make_delegate(
+    function: Callable[..., Any], pattern: str, options: HandlerOptions = _DEFAULTS, *, name: str
+) -> Handler:
+    """
+    Make a handler that hands its tasks on to another program, whatever their payload is.
+
+    Args:
+        function: An async function of the context; it is given *name* as its own.
+        pattern: A task type, or a pattern with ``*``.
+        options: What the handler says about its tasks.
+        name: What runs them, in words: it stands where the name of a function does.
+
+    Raises:
+        InvalidPatternError: The pattern cannot be used.
+    """
+    route = parse(pattern)
+    function.__module__, _, function.__qualname__ = name.partition(":")
+    function.__name__, function.__doc__ = function.__qualname__, None
+    return Handler(function, route, options, "async", hands_on=True)
 
 
 def _kind(function: Callable[..., Any], pool: str | None) -> Kind:

@@ -124,6 +124,8 @@ def decode_value(data: bytes | Raw) -> Any:
 
 
 def _refuse_non_finite(value: Any) -> None:
+    if isinstance(value, Raw):
+        return  # it was JSON before, which has no form for them
     plain = msgspec.to_builtins(value, enc_hook=_plain, str_keys=True)
     rest: list[tuple[Any, tuple[str | int, ...]]] = [(plain, ())]
     while rest:

@@ -165,6 +165,8 @@ class Attempts:
             worker=self._desk.worker,
             reporter=self._reports,
         )
+        if handler.hands_on:
+            execution.context.document = claim.stored.document.updated(record)
         self._running[entry.run.nonce] = execution
         try:
             return await execution.run(), execution.duration
