@@ -18,6 +18,7 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     │   │   ├── FlowCycleError               they wait for each other in a circle
     │   │   └── UnknownNodeError             a name that no task of the flow has
     │   ├── UnusableCredentialsError     a secret or certificate cannot be read, or is none
+    │   ├── MissingExtraError            a part of jetq that is installed on demand, and is not
     │   └── AppLoadError
     ├── ServerError                  the NATS server, or the way to it
     │   ├── ConnectionFailedError        nobody answers at the address
@@ -83,8 +84,12 @@ errors: every error that jetq raises, and the three signals a handler may raise.
     ├── ValueNotJsonError            an argument or a result that JSON cannot hold
     ├── ResultTypeError              a result that does not fit the handler's return annotation
     ├── HandlerFailedError           a handler raised in a process of its own; what middleware around it sees
+    │   └── RemoteHandlerError           a remote handler said so, or could not be called
     ├── ProcessDiedError             the process of a handler died under it
     ├── ProcessStartError            a process for handlers did not come up
+    ├── CommandStartError            the program of a command handler cannot be run
+    ├── CommandFailedError           it ended with another status than 0, or by a signal
+    ├── OutputTooLargeError          it wrote more than a result may have
     ├── HookFailedError              a start hook, or the lifespan, of the application raised
     ├── OutsideTaskError             what only a running task has, asked for elsewhere
     ├── ListenError                  an address that this process is to listen on cannot be had
@@ -253,6 +258,14 @@ class UnusableCredentialsError(ConfigurationError):
     def __init__(self, place: str, reason: str) -> None:
         self.place, self.reason = place, reason
         super().__init__(f"the credentials from {place} cannot be used: {reason}")
+
+
+class MissingExtraError(ConfigurationError):
+    """A part of jetq needs packages that are installed on demand, and are not; *extra* names them for pip."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.what, self.extra = what, extra
+        super().__init__(f"{what} needs packages that are not installed: pip install 'jetq-tasks[{extra}]'")
 
 
 class AppLoadError(ConfigurationError):
@@ -907,6 +920,32 @@ class HandlerFailedError(JetqError):
             self.add_note(f"in the handler's process:\n{remote_traceback.rstrip()}")
 
 
+class RemoteHandlerError(HandlerFailedError):
+    """
+    A remote handler said that it failed, or could not be called; middleware around it sees this.
+
+    Attributes:
+        subject: Where it was called.
+        error_type, error_message, remote_traceback: Of the exception, if it is one of Python's.
+        outcome: What follows for the run; jetq's own.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        error_message: str,
+        error_type: str = "",
+        remote_traceback: str = "",
+        *,
+        outcome: object = None,
+    ) -> None:
+        self.subject = subject
+        super().__init__(error_type, error_message, outcome=outcome)
+        self.remote_traceback = remote_traceback
+        if remote_traceback:
+            self.add_note(f"in the remote handler on {subject}:\n{remote_traceback.rstrip()}")
+
+
 class ProcessDiedError(JetqError):
     """
     The process of a handler died under it.
@@ -940,6 +979,55 @@ class ProcessStartError(JetqError):
         super().__init__(f"a process for handlers did not start: {reason}")
         if remote_traceback:
             self.add_note(f"in that process:\n{remote_traceback.rstrip()}")
+
+
+class CommandStartError(JetqError):
+    """
+    The program of a command handler cannot be run.
+
+    Attributes:
+        command: It.
+        reason: Why, in words.
+    """
+
+    def __init__(self, command: str, reason: str) -> None:
+        self.command, self.reason = command, reason
+        super().__init__(f"the command {command} did not start: {reason}")
+
+
+class CommandFailedError(JetqError):
+    """
+    The program of a command handler ended without success.
+
+    Attributes:
+        command: It, in one line.
+        status: Its exit status; negative is the number of the signal that killed it.
+        output: The end of what it wrote.
+    """
+
+    def __init__(self, command: str, status: int, how: str, output: str) -> None:
+        self.command, self.status, self.output = command, status, output
+        wrote = f" and wrote last:\n{output}" if output else " and wrote nothing"
+        super().__init__(f"the command {command} {how}{_hint_at_memory(status)}{wrote}")
+
+
+class OutputTooLargeError(JetqError):
+    """
+    The program of a command handler wrote more than a result may have.
+
+    Attributes:
+        command: It, in one line.
+        size: Bytes that it wrote.
+        limit: Bytes that it may write.
+        output: The end of what it wrote.
+    """
+
+    def __init__(self, command: str, size: int, limit: int, output: str) -> None:
+        self.command, self.size, self.limit, self.output = command, size, limit, output
+        super().__init__(
+            f"the command {command} wrote {size:,} bytes, and a result may have {limit:,} (max_output); let it write "
+            f"elsewhere what is no result, as to a file; it wrote last:\n{output}"
+        )
 
 
 class HookFailedError(JetqError):

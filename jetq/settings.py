@@ -45,6 +45,10 @@ LEAST_CHILD_MEMORY = 64 * 1024 * 1024
 """Bytes; a worker that has done nothing yet holds about as much."""
 RUN_GRACE = 10.0
 """Seconds beyond its time limit for which a run's lease is kept, so that it can end in order."""
+COMMAND_GRACE = 3.0
+"""Seconds that the program of a command handler gets between TERM and KILL."""
+MAX_COMMAND_OUTPUT = 256 * 1024
+"""Bytes that the program of a command handler may write as its result: a quarter of the server's largest message."""
 RESULT_POLL = 2.0
 """Seconds between two readings of a record that somebody waits for; events come sooner, but may be lost."""
 LEAST_EVENT_BYTES = 64 * 1024
@@ -379,6 +383,11 @@ class Settings:
         if servers is None and context is None:
             return self
         return replace(self, connection=replace(self.connection, servers=servers, context=context))
+
+
+def http_token(environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the token of the HTTP API that ``JETQ_HTTP_TOKEN`` holds, if any."""
+    return (os.environ if environ is None else environ).get("JETQ_HTTP_TOKEN") or None
 
 
 def server_program(environ: Mapping[str, str] | None = None) -> str | None:

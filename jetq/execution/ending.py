@@ -10,8 +10,12 @@ import inspect
 from typing import Any, Final
 
 from jetq.errors import (
+    CommandFailedError,
+    CommandStartError,
     InvalidNameError,
     InvalidSettingError,
+    JetqError,
+    OutputTooLargeError,
     ProcessDiedError,
     ProcessStartError,
     Retry,
@@ -60,10 +64,19 @@ def after_error(error: BaseException) -> Outcome:
         return Crashed(ErrorInfo(type="ProcessDiedError", message=str(error)))
     if isinstance(error, ProcessStartError):
         return Snoozed(_START_AGAIN, describe(error))
+    if isinstance(error, CommandFailedError | CommandStartError):
+        return Failed(_told(error))
+    if isinstance(error, OutputTooLargeError):
+        return Unstorable(_told(error), too_large=True)
     parts = leaves(error)
     if all(isinstance(part, _PRECEDENCE) for part in parts):
         return _signalled(next(part for kind in _PRECEDENCE for part in parts if isinstance(part, kind)))
     return Failed(describe(error))
+
+
+def _told(error: JetqError) -> ErrorInfo:
+    """Return an error of a program of its own, of which no line of Python says more."""
+    return ErrorInfo(type=type(error).__name__, message=shorten(str(error), MAX_MESSAGE))
 
 
 def _signalled(signal: Signal) -> Outcome:

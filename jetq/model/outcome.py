@@ -113,9 +113,10 @@ class Invalid(Struct, frozen=True):
 
 
 class Unstorable(Struct, frozen=True):
-    """The handler returned something that is not JSON."""
+    """The handler returned something that is not JSON, or *too_large*."""
 
     error: ErrorInfo
+    too_large: bool = False
 
 
 class Expired(Struct, frozen=True):

@@ -184,8 +184,7 @@ def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, 
         case Terminated():
             return _terminated(End.TERMINATED, ErrorInfo(message=outcome.reason))
         case Invalid() | Unstorable():
-            error = outcome.error if isinstance(outcome, Unstorable) else ErrorInfo(message=outcome.reason)
-            return _terminated(End.INVALID, error)
+            return _unusable(outcome)
         case Cancelled():
             return _cancelled(record, record.cancel_requested or CancelRequest(outcome.by))
         case Expired():
@@ -204,6 +203,13 @@ def judge(outcome: Outcome, record: TaskRecord, rules: Rules, *, now: datetime, 
 
 def _terminated(end: End, error: ErrorInfo) -> Verdict:
     return Verdict(state=State.TERMINATED, end=end, last_err=error.message, error=error)
+
+
+def _unusable(outcome: Invalid | Unstorable) -> Verdict:
+    """End the task, whose payload or result would be the same in another try."""
+    if isinstance(outcome, Invalid):
+        return _terminated(End.INVALID, ErrorInfo(message=outcome.reason))
+    return _terminated(End.TOO_LARGE if outcome.too_large else End.INVALID, outcome.error)
 
 
 def _another_time(outcome: Interrupted | Snoozed, record: TaskRecord, now: datetime) -> Verdict:
