@@ -16,12 +16,9 @@ import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-from msgspec import Struct
-
-from bench import work
-from bench.figures import Percentiles, percentiles
-from bench.idle import cpu_seconds, rss_mib
+from bench.figures import percentiles
+from bench.processes import cpu_seconds, rss_mib
+from bench.sheet import Goal, Sheet
 from jetq import App, EmbeddedServer
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.message import Incoming
@@ -32,29 +29,10 @@ from jetq.wire.schedules import new_schedule_document
 START_GOAL = 5.0
 CPU_GOAL = 5.0
 LATE_GOAL = 0.5
+QUICK = {"schedules": 40, "due": 20, "seconds": 0.5}
+_FIGURE = "figure"
 _BEFORE = 8
 """Seconds between the end of the idle time and the second in which many are due."""
-
-
-class Report(Struct):
-    """
-    What a scheduler takes.
-
-    Attributes:
-        schedules: How many are stored.
-        start: Seconds from the start of its process until it leads and knows all of them.
-        cpu_percent: Of one core, while nothing is due.
-        rss_mib: Memory that is in use then, in MiB.
-        due: How many are due in one second.
-        late: Seconds, over these.
-    """
-
-    schedules: int
-    start: float
-    cpu_percent: float
-    rss_mib: float
-    due: int
-    late: Percentiles
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,26 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--schedules", type=int, default=10_000, help="how many are stored")
     parser.add_argument("--due", type=int, default=1_000, help="how many of them are due in one second")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to watch it while nothing is due")
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(given: argparse.Namespace) -> None:
-    """Measure and print."""
-    report = asyncio.run(measure(given.schedules, given.due, given.seconds))
-    if given.json:
-        print(msgspec.json.format(work.encode(report)).decode())
-        return
-    late = report.late
-    print(f"start with {report.schedules:,} schedules: {report.start:.2f} s (goal: under {START_GOAL:g} s)")
-    print(f"CPU while nothing is due: {report.cpu_percent:.2f} % of a core (goal: under {CPU_GOAL:g} %)")
-    print(f"RSS {report.rss_mib:.1f} MiB")
-    print(
-        f"{report.due:,} due in one second: late p50 {late.p50:.3f} s, p99 {late.p99:.3f} s "
-        f"(goal: p99 under {LATE_GOAL:g} s)"
-    )
+def measure(given: argparse.Namespace) -> Sheet:
+    """Watch a scheduler."""
+    return asyncio.run(_measure(given.schedules, given.due, given.seconds))
 
 
-async def measure(schedules: int, due: int, seconds: float) -> Report:
+async def _measure(schedules: int, due: int, seconds: float) -> Sheet:
     """Watch a scheduler."""
     with EmbeddedServer.start() as server:
         app = App("bench", servers=server.url)
@@ -101,9 +67,7 @@ async def measure(schedules: int, due: int, seconds: float) -> Report:
                 process.wait()
 
 
-async def _watch(
-    backend: Backend, process: "subprocess.Popen[str]", schedules: int, due: int, seconds: float
-) -> Report:
+async def _watch(backend: Backend, process: "subprocess.Popen[str]", schedules: int, due: int, seconds: float) -> Sheet:
     began = time.monotonic()
     url = await asyncio.to_thread(_url, process)
     while await asyncio.to_thread(_known, url) < schedules - due:  # noqa: ASYNC110 - nothing tells of it
@@ -125,7 +89,20 @@ async def _watch(
     await backend.connection.subscribe(backend.names.items_subject("DEFAULT"), hear)
     while len(late) < due:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.05)
-    return Report(schedules, start, cpu, memory, due, percentiles(late))
+    told = percentiles(late)
+    conditions = f"{schedules:,} schedules, {due:,} of them due in one second"
+    sheet = Sheet(bench="beat", about="scheduler", conditions=conditions, columns=[_FIGURE])
+    for label, value, bound in (
+        ("from its start until it knows all, s", start, START_GOAL),
+        ("CPU while nothing is due, % of a core", cpu, CPU_GOAL),
+        ("RSS, MiB", memory, None),
+        ("late, p50, s", told.p50, None),
+        ("late, p99, s", told.p99, LATE_GOAL),
+    ):
+        sheet.put(label, {_FIGURE: value})
+        if bound is not None:
+            sheet.goals.append(Goal(label, bound, at_least=False, reached=[value]))
+    return sheet
 
 
 async def _store(backend: Backend, count: int, at: datetime | None = None) -> None:

@@ -15,46 +15,19 @@ import time
 from statistics import median
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
-from bench import work
-from bench.figures import Figure, figure
-from bench.latency import clock_task
-from jetq import Flow, Node, Task, chain, group
+from bench.sheet import Goal, Sheet
+from bench.side import run
+from jetq import App, Flow, Node, Task, Worker, chain, group
 from jetq.client.flow_handle import FlowHandle
 from jetq.jetstream.server import EmbeddedServer
 
 HOP_GOAL = 3.0
+QUICK = {"chain": 5, "fan": 5, "nodes": 5, "samples": 5, "repeat": 1}
+_FIGURE = "figure"
 _BRANCHES = 10
 _PAUSE = 0.02
 _FIRST = 20
 _PATIENCE = 120.0
-
-
-class Report(Struct):
-    """
-    All figures; the first has a goal.
-
-    Attributes:
-        hop_ratio: A hop in a chain, as a multiple of a single task's round trip.
-        hop_ms: A hop.
-        round_trip_ms: From ``enqueue`` of a single task to its result.
-        fan_per_second: Tasks a second, from the first line of the first task of a fan to that of the last one.
-        submit_per_second: Tasks of a flow that are stored, a second.
-        chain, fan, nodes: How many tasks each of these had.
-        repeat: Repetitions.
-    """
-
-    hop_ratio: Figure
-    hop_ms: Figure
-    round_trip_ms: Figure
-    fan_per_second: Figure
-    submit_per_second: Figure
-    chain: int
-    fan: int
-    nodes: int
-    repeat: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,47 +38,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, default=100, help="single tasks of each repetition")
     parser.add_argument("--repeat", type=int, default=5, help="repetitions")
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio", help="of the worker")
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(given: argparse.Namespace) -> None:
-    """Measure and print."""
+def measure(given: argparse.Namespace) -> Sheet:
+    """Measure chains, fans and submissions, and single tasks between them."""
     with EmbeddedServer.start() as server:
-        command = [sys.executable, "-m", "bench.latency", server.url, given.loop]
+        command = [sys.executable, "-m", "bench.flows", server.url, given.loop]
         worker = subprocess.Popen(command)  # noqa: S603 - this very program
         try:
-            report = asyncio.run(_measure(server.url, given))
+            return asyncio.run(_measure(server.url, given))
         finally:
             worker.terminate()
             worker.wait()
-    print(msgspec.json.format(work.encode(report)).decode() if given.json else text(report))
 
 
-async def _measure(url: str, given: argparse.Namespace) -> Report:
-    trips: list[float] = []
-    hops: list[float] = []
-    fans: list[float] = []
-    submissions: list[float] = []
+async def _measure(url: str, given: argparse.Namespace) -> Sheet:
+    conditions = f"{given.repeat} repetitions, {given.samples} single tasks in each"
+    sheet = Sheet(bench="flows", about="tasks that wait for others", conditions=conditions, columns=[_FIGURE])
+    ratios: list[float] = []
     app, task = clock_task(url)
     async with app:
         await _round_trip(task, _FIRST)
         await _chain(task, _FIRST)
         for _ in range(given.repeat):
-            trips.append(await _round_trip(task, given.samples))
-            hops.append(await _chain(task, given.chain))
-            fans.append(await _fan(task, given.fan))
-            submissions.append(await _submit(task, given.nodes))
-    return Report(
-        hop_ratio=figure(hop / trip for hop, trip in zip(hops, trips, strict=True)),
-        hop_ms=figure(hops),
-        round_trip_ms=figure(trips),
-        fan_per_second=figure(fans),
-        submit_per_second=figure(submissions),
-        chain=given.chain,
-        fan=given.fan,
-        nodes=given.nodes,
-        repeat=given.repeat,
-    )
+            trip, hop = await _round_trip(task, given.samples), await _chain(task, given.chain)
+            ratios.append(hop / trip)
+            sheet.put(f"hop in a chain of {given.chain:,}, ms", {_FIGURE: hop})
+            sheet.put("round trip of one task, ms", {_FIGURE: trip})
+            sheet.put(f"fan of {given.fan:,}, tasks/s", {_FIGURE: await _fan(task, given.fan)})
+            sheet.put(f"submission of {given.nodes:,}, tasks/s", {_FIGURE: await _submit(task, given.nodes)})
+    sheet.goals.append(Goal("hop ÷ round trip of a single task", HOP_GOAL, at_least=False, reached=ratios))
+    return sheet
 
 
 async def _round_trip(task: Task[[], int], samples: int) -> float:
@@ -151,13 +114,16 @@ async def _spent(flow: FlowHandle[Any]) -> float:
     return (ended - began) / 1e9
 
 
-def text(report: Report) -> str:
-    """Return the report for people."""
-    return f"""{report.repeat} repetitions: median (lowest-highest)
+def clock_task(url: str) -> tuple[App, Task[[], int]]:
+    """Return the application, and its task."""
+    app = App("bench", servers=url, namespace="CLOCK")
+    return app, app.task("bench:clock")(clock)
 
-hop in a chain of {report.chain:,}, ms:    {report.hop_ms.text(2)}
-round trip of one task, ms:  {report.round_trip_ms.text(2)}
-fan of {report.fan:,}, tasks/s:       {report.fan_per_second.text()}
-submission of {report.nodes:,}, tasks/s: {report.submit_per_second.text()}
 
-hop_ratio {report.hop_ratio.text(2)} (goal: under {HOP_GOAL:g})"""
+async def clock() -> int:
+    """Return the time, in nanoseconds of the monotonic clock."""
+    return time.monotonic_ns()
+
+
+if __name__ == "__main__":
+    run(Worker(clock_task(sys.argv[1])[0]).run(), sys.argv[2])

@@ -13,10 +13,8 @@ import tempfile
 import time
 from collections.abc import Mapping
 
-import msgspec
 from msgspec import Struct
 
-from bench import work
 from bench.figures import Figure, figure, rows
 
 NOTHING = "pass"
@@ -27,6 +25,7 @@ PROGRAMS = {
     "jetq --help": ("-m", "jetq", "--help"),
 }
 GOALS = {"import jetq": 2.0, "jetq --help": 3.0}
+QUICK = {"repeat": 1}
 _HEAVY = 12
 
 
@@ -58,30 +57,23 @@ class Report(Struct):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--repeat", type=int, default=30, help="turns")
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(given: argparse.Namespace) -> None:
-    """Measure and print."""
-    report = measure(given.repeat)
-    print(msgspec.json.format(work.encode(report)).decode() if given.json else text(report))
-
-
-def measure(repeat: int) -> Report:
+def measure(given: argparse.Namespace) -> Report:
     """Measure everything."""
     with tempfile.TemporaryDirectory() as folder:
         environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         environ["PYTHONPYCACHEPREFIX"] = folder
         for program in PROGRAMS:
             _milliseconds(program, environ)
-        turns = [{program: _milliseconds(program, environ) for program in PROGRAMS} for _ in range(repeat)]
+        turns = [{program: _milliseconds(program, environ) for program in PROGRAMS} for _ in range(given.repeat)]
         heavy = _heavy(environ)
     return Report(
         import_ratio=_ratio(turns, "import jetq"),
         help_ratio=_ratio(turns, "jetq --help"),
         whole_ms={program: figure(turn[program] for turn in turns) for program in PROGRAMS},
         heavy=heavy,
-        repeat=repeat,
+        repeat=given.repeat,
     )
 
 

@@ -1,71 +1,125 @@
 """
 latency: how long one task takes when nothing else is to be done.
 
-A worker in a process of its own idles; tasks come one by one with random pauses in between, so that no loop's rhythm
-is met. The handler returns the time at which it began, by the clock that all processes of a machine share.
+A ``jetq worker`` idles; tasks come one by one with random pauses between them, so that no loop's rhythm is met. The
+start is counted from before the call to the first line of the handler, and the round trip until the caller has the
+result. The bare loop does the same beside it, without the result. Then come pairs of tasks after silence: what sleeps
+while nothing comes, such as a connection or a pull that has run out, shows in the first task or in the second.
 """
 
+import argparse
 import asyncio
 import random
-import subprocess
-import sys
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from statistics import quantiles
+from typing import Any, Final
 
-from bench.figures import Percentiles, percentiles
-from bench.side import run
-from jetq import App, Task, Worker
+from bench import bare, body, draining, processes, side, work, workload
+from bench.processes import Crew
+from bench.sheet import Sheet
+from jetq.jetstream.server import EmbeddedServer
 
-TASK_TYPE = "bench:clock"
-_PAUSE = 0.02
-_FIRST = 20
+QUICK: Final = {"samples": 5, "repeat": 1, "silences": "0.2"}
+P50, P95, P99, WORST = "p50, ms", "p95, ms", "p99, ms", "worst, ms"
+START, BARE_START, ROUND_TRIP = "start", "start, bare loop", "round trip with result"
+_PAUSE: Final = 0.02
+_FIRST: Final = 20
+_POLL: Final = 0.0005
+_PATIENCE: Final = 30.0
 
-
-def clock_app(url: str) -> App:
-    """Return the application."""
-    return clock_task(url)[0]
-
-
-def clock_task(url: str) -> tuple[App, Task[[], int]]:
-    """Return the application, and its task."""
-    app = App("bench", servers=url, namespace="CLOCK")
-    return app, app.task(TASK_TYPE)(clock)
+Send = Callable[[dict[str, Any]], Awaitable[object]]
 
 
-async def clock() -> int:
-    """Return the time, in nanoseconds of the monotonic clock."""
-    return time.monotonic_ns()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--samples", type=int, default=300, help="single tasks of each repetition")
+    parser.add_argument("--repeat", type=int, default=3, help="repetitions")
+    parser.add_argument("--silences", default="1,6,12,60", help="seconds before a pair of tasks")
+    parser.add_argument("--pairs", type=int, default=2, help="repetitions that have such pairs")
+    parser.add_argument("--slots", type=int, default=50, help="of the worker")
+    parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio", help="of all processes")
 
 
-def measure_latency(url: str, samples: int, loop: str) -> tuple[Percentiles, Percentiles]:
-    """Return milliseconds from the enqueue to the handler's begin, and to the result."""
-    command = [sys.executable, "-m", "bench.latency", url, loop]
-    worker = subprocess.Popen(command)  # noqa: S603 - this very program
-    try:
-        return asyncio.run(_measure(clock_app(url), samples))
-    finally:
-        worker.terminate()
-        worker.wait()
+def measure(given: argparse.Namespace) -> Sheet:
+    """Measure both sides, and silence."""
+    conditions = f"{given.samples} tasks, {given.repeat} repetitions, {given.slots} slots, {given.loop}"
+    sheet = Sheet(bench="latency", about="idle worker", conditions=conditions, columns=[P50, P95, P99, WORST])
+    for number in range(given.repeat):
+        for name in ("bare", "jetq") if number % 2 else ("jetq", "bare"):
+            with EmbeddedServer.start() as server:
+                draining.make_streams(server, name)
+                command = workload.command(given.slots, loop=given.loop)
+                if name == "bare":
+                    command = side.bare_worker(server.url, given.slots, given.loop)
+                with processes.crew([command], workload.environ(server.url)) as running:
+                    one_side = _bare if name == "bare" else _jetq
+                    side.run(one_side(sheet, server.url, running, given, number), given.loop)
+    sheet.notes.append(f"start ÷ bare loop's, p50: {_ratio(sheet):.2f}")
+    return sheet
 
 
-async def _measure(app: App, samples: int) -> tuple[Percentiles, Percentiles]:
-    async with app:
-        for _ in range(_FIRST):
-            await _once(app)
-        times: list[tuple[float, float]] = []
-        for _ in range(samples):
-            await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - no secret
-            times.append(await _once(app))
-    starts, ends = zip(*times, strict=True)
-    return percentiles(starts), percentiles(ends)
+def _ratio(sheet: Sheet) -> float:
+    ours, theirs = sheet.figure(START, P50), sheet.figure(BARE_START, P50)
+    return ours.median / theirs.median if ours and theirs else 0.0
 
 
-async def _once(app: App) -> tuple[float, float]:
-    began = time.monotonic_ns()
-    handle: Any = await app.aenqueue(TASK_TYPE)
-    started: int = await handle.aresult(timeout=30)
-    return (started - began) / 1e6, (time.monotonic_ns() - began) / 1e6
+async def _jetq(sheet: Sheet, url: str, running: Crew, given: argparse.Namespace, number: int) -> None:
+    async with workload.make_app(url) as app:
+
+        async def send(payload: dict[str, Any]) -> None:
+            await app.aenqueue(work.TASK_TYPE, payload)
+
+        async def send_and_wait(payload: dict[str, Any]) -> None:
+            handle: Any = await app.aenqueue(work.TASK_TYPE, payload)
+            await handle.aresult(timeout=_PATIENCE)
+
+        await _starts(running, send, _FIRST)
+        _put(sheet, START, await _starts(running, send, given.samples))
+        _put(sheet, ROUND_TRIP, await _round_trips(send_and_wait, given.samples))
+        for named in given.silences.split(",") if number < given.pairs else ():
+            await asyncio.sleep(float(named))
+            for place in ("first", "second"):
+                [took] = await _starts(running, send, 1, pause=0.0)
+                sheet.put(f"start after {named} s of silence, {place}", {P50: took, WORST: took})
 
 
-if __name__ == "__main__":
-    run(Worker(clock_app(sys.argv[1])).run(), sys.argv[2])
+async def _bare(sheet: Sheet, url: str, running: Crew, given: argparse.Namespace, _number: int) -> None:
+    loop = await bare.Loop.open(url, side.BARE_NAMESPACE)
+    producer = bare.Producer(loop)
+
+    async def send(payload: dict[str, Any]) -> None:
+        await producer.enqueue_many([payload])
+
+    await _starts(running, send, _FIRST)
+    _put(sheet, BARE_START, await _starts(running, send, given.samples))
+    await loop.client.close()
+
+
+async def _starts(running: Crew, send: Send, samples: int, *, pause: float = _PAUSE) -> list[float]:
+    """Return the milliseconds from a call to the handler's begin."""
+    before = body.count(running.notes)
+    for number in range(samples):
+        await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
+        await send(work.payload(number))
+        limit = time.monotonic() + _PATIENCE
+        while body.count(running.notes) <= before + number:
+            if time.monotonic() > limit:
+                raise processes.StalledError(f"a task did not begin in {_PATIENCE:g} s")
+            await asyncio.sleep(_POLL)
+    return [(note.began - note.sent) / 1e6 for note in body.read(running.notes)[before:]]
+
+
+async def _round_trips(send_and_wait: Send, samples: int) -> list[float]:
+    times: list[float] = []
+    for number in range(samples):
+        await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - no secret
+        began = time.perf_counter()
+        await send_and_wait(work.payload(number))
+        times.append((time.perf_counter() - began) * 1e3)
+    return times
+
+
+def _put(sheet: Sheet, label: str, times: list[float]) -> None:
+    cuts = quantiles(times, n=100, method="inclusive")
+    sheet.put(label, {P50: cuts[49], P95: cuts[94], P99: cuts[98], WORST: max(times)})

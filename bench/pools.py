@@ -13,10 +13,8 @@ import sys
 import time
 from datetime import UTC, datetime
 
-import msgspec
-from msgspec import Struct
-
-from bench.figures import Percentiles, percentiles
+from bench.figures import percentiles
+from bench.sheet import Sheet
 from jetq import App
 from jetq.execution.executor import Executor
 from jetq.execution.handler_process import Launch
@@ -27,23 +25,11 @@ from jetq.model.record import Run, TaskRecord
 from jetq.routing.handler import Handler
 from jetq.wire.process_call import Begin
 
+QUICK = {"calls": 5}
 _WARM = 50
 _MILLISECONDS = 1000
 
 app = App("bench")
-
-
-class Report(Struct, kw_only=True):
-    """
-    What a call costs.
-
-    Attributes:
-        start_ms: Of a process, until it takes calls.
-        call_ms: By where the handler runs.
-    """
-
-    start_ms: float
-    call_ms: dict[str, Percentiles]
 
 
 @app.task("bench:async")
@@ -68,21 +54,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the options."""
     command.add_argument("--calls", type=int, default=2000, help="calls a pool")
     command.add_argument("--size", type=int, default=100, help="bytes of payload and result")
-    command.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(given: argparse.Namespace) -> None:
-    """Measure, and print."""
-    report = asyncio.run(_measure(given.calls, given.size))
-    if given.json:
-        print(msgspec.json.encode(report).decode())
-        return
-    print(f"start of a process, ms  {report.start_ms:8.1f}")
-    for pool, told in report.call_ms.items():
-        print(f"{pool:22}, ms  {told.text()}")
+def measure(given: argparse.Namespace) -> Sheet:
+    """Measure all pools."""
+    return asyncio.run(_measure(given.calls, given.size))
 
 
-async def _measure(calls: int, size: int) -> Report:
+async def _measure(calls: int, size: int) -> Sheet:
     begin = Begin(
         application="bench.pools:app",
         path=list(sys.path),
@@ -91,17 +70,20 @@ async def _measure(calls: int, size: int) -> Report:
         worker="bench",
     )
     pool = ProcessPool(Launch(program="jetq.runtime.pool_program", begin=begin), size=1)
+    conditions = f"{calls:,} calls a pool, {size:,} bytes"
+    sheet = Sheet(bench="pools", about="call in", conditions=conditions, columns=["p50, ms", "p99, ms"])
     started = time.perf_counter()
     await pool.start()
-    start_ms, call_ms = (time.perf_counter() - started) * _MILLISECONDS, dict[str, Percentiles]()
+    sheet.put("start of a process", {"p50, ms": (time.perf_counter() - started) * _MILLISECONDS})
     executor = Executor(threads=1, processes=pool)
     try:
         for task in (on_loop, in_thread, in_process):
             times = [await _once(executor, task.handler, size) for _ in range(_WARM + calls)]
-            call_ms[task.handler.kind] = percentiles(times[_WARM:])
+            told = percentiles(times[_WARM:])
+            sheet.put(task.handler.kind, {"p50, ms": told.p50, "p99, ms": told.p99})
     finally:
         await executor.close()
-    return Report(start_ms=start_ms, call_ms=call_ms)
+    return sheet
 
 
 async def _once(executor: Executor, handler: Handler, size: int) -> float:

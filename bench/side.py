@@ -1,107 +1,188 @@
 """
-side: one half of one side, in a process of its own: ``python -m bench.side bare|jetq enqueue|work URL ...``.
+side: one side of a comparison, in a process of its own.
 
-It prints what its tasks took as one line of JSON.
+``python -m bench.side bare|jetq enqueue URL ...`` enqueues and prints what that took as one line of JSON;
+``python -m bench.side bare work URL ...`` runs tasks until it is stopped. jetq's worker is the real ``jetq worker``.
 """
 
 import argparse
 import asyncio
+import resource
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
-from bench import bare, work
+import msgspec
+
+from bench import bare, work, workload
 from bench.work import Spent
-from jetq import App, WorkerSettings
-from jetq.model.events import TaskStateChanged
-from jetq.model.state import State
-from jetq.runtime.worker_process import run_worker
+from jetq import App, Queue, StoreSettings
+from jetq.jetstream.address import Address
+from jetq.jetstream.connection import Connection
+from jetq.jetstream.topology import Topology
+from jetq.wire.names import Names
 
 _T = TypeVar("_T")
 
-BARE_NAMESPACE = "BARE"
-JETQ_NAMESPACE = "FULL"
+BARE_NAMESPACE: Final = "BARE"
+JETQ_NAMESPACE: Final = workload.NAMESPACE
+NAMESPACES: Final = {"bare": BARE_NAMESPACE, "jetq": JETQ_NAMESPACE}
+ABREAST: Final = 100
+"""Tasks that are on their way at one time in the mode of that name."""
+_CHUNK: Final = 500
+_BYTES: Final = 4_000_000
+"""Of arguments that are made at one time, so that large ones do not fill the memory."""
 
-
-class Meter:
-    """Measures from the end of the first tasks to that of the last, by counting those that ended."""
-
-    def __init__(self, tasks: int, on_last: Callable[[], None]) -> None:
-        self._tasks = tasks
-        self._on_last = on_last
-        self._ended = 0
-        self._began = (0.0, 0.0)
-        self.spent = Spent(tasks, 0.0, 0.0)
-
-    def count(self) -> None:
-        """Count one that ended."""
-        self._ended += 1
-        if self._ended == work.WARM_UP:
-            self._began = (time.perf_counter(), time.process_time())
-        elif self._ended == work.WARM_UP + self._tasks:
-            began, cpu = self._began
-            self.spent = Spent(self._tasks, time.perf_counter() - began, time.process_time() - cpu)
-            self._on_last()
+Enqueue = Callable[[list[dict[str, Any]]], Awaitable[object]]
 
 
 def jetq_app(url: str) -> App:
     """Return the application."""
-    app = App("bench", servers=url, namespace=JETQ_NAMESPACE)
-    app.task(work.TASK_TYPE)(work.handle)
-    return app
+    return workload.make_app(url)
 
 
-def jetq_enqueue(url: str, tasks: int) -> Spent:
-    """Enqueue with ``app.enqueue_many``."""
-    app = jetq_app(url)
-    app.enqueue_many([(work.TASK_TYPE, work.payload(index)) for index in range(work.WARM_UP)])
-    entries = [(work.TASK_TYPE, work.payload(index)) for index in range(tasks)]
-    began, cpu = time.perf_counter(), time.process_time()
-    app.enqueue_many(entries)
-    spent = Spent(tasks, time.perf_counter() - began, time.process_time() - cpu)
+async def make_streams(url: str, namespace: str, *, queues: int = 1, replicas: int = 1) -> None:
+    """Make the same streams for both sides, as jetq makes them."""
+    wanted = list(map(Queue, workload.names(queues)))
+    async with await Connection.open(Address.of(url), name="bench") as connection:
+        await Topology(connection, Names(namespace), StoreSettings(replicas=replicas)).ensure(wanted)
+
+
+def bare_worker(url: str, slots: int, loop: str) -> list[str]:
+    """Return the command of the bare loop's worker."""
+    return [sys.executable, "-m", "bench.side", "bare", "work", url, "--slots", str(slots), "--loop", loop]
+
+
+def enqueue(
+    side: str,
+    url: str,
+    tasks: int,
+    *,
+    mode: str = "many",
+    size: int = 24,
+    loop: str = "asyncio",
+    task_type: str = work.TASK_TYPE,
+) -> Spent:
+    """Enqueue in a process of its own; return what it took."""
+    options = ["--tasks", str(tasks), "--mode", mode, "--size", str(size), "--loop", loop, "--type", task_type]
+    command = [sys.executable, "-m", "bench.side", side, "enqueue", url, *options]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - this program
+    return msgspec.json.decode(done.stdout, type=Spent)
+
+
+def jetq_enqueue(given: argparse.Namespace) -> Spent:
+    """Enqueue with ``app.enqueue_many``, or one by one from sync code, whose loop runs in a thread behind it."""
+    if given.loop == "uvloop":
+        import uvloop  # noqa: PLC0415 - an optional extra
+
+        uvloop.install()
+    app = jetq_app(given.url)
+    many = given.mode == "many"
+
+    def send(payloads: list[dict[str, Any]]) -> None:
+        if many:
+            app.enqueue_many([(given.type, payload) for payload in payloads])
+        else:
+            for payload in payloads:
+                app.enqueue(given.type, payload)
+
+    send(_payloads(work.WARM_UP if many else ABREAST, given.size))
+    spent = _Spender(given)
+    while payloads := spent.more():
+        began = spent.begin()
+        send(payloads)
+        spent.end(began)
     app.close()
-    return spent
+    return spent.finished()
 
 
-def jetq_work(url: str, tasks: int, slots: int, loop: str) -> Spent:
-    """Run tasks as ``jetq worker`` does."""
-    app = jetq_app(url)
-    meter = Meter(tasks, lambda: signal.raise_signal(signal.SIGTERM))
+async def jetq_aenqueue(given: argparse.Namespace) -> Spent:
+    """Enqueue one by one from async code, or many that are on their way at one time."""
+    async with jetq_app(given.url) as app:
 
-    def on_change(event: TaskStateChanged) -> None:
-        if event.state is State.COMPLETE:
-            meter.count()
+        async def one(payloads: list[dict[str, Any]]) -> None:
+            for payload in payloads:
+                await app.aenqueue(given.type, payload)
 
-    app.bus.listen_to(TaskStateChanged, on_change)
-    run_worker(app, settings=WorkerSettings(concurrency=slots), uvloop="on" if loop == "uvloop" else "off")
-    return meter.spent
+        return await _spent(given, one)
 
 
-async def bare_enqueue(url: str, tasks: int) -> Spent:
+async def bare_enqueue(given: argparse.Namespace) -> Spent:
     """Enqueue with the bare loop."""
-    loop = await bare.Loop.open(url, BARE_NAMESPACE)
+    loop = await bare.Loop.open(given.url, BARE_NAMESPACE)
     producer = bare.Producer(loop)
-    await producer.enqueue_many([work.payload(index) for index in range(work.WARM_UP)])
-    payloads = [work.payload(index) for index in range(tasks)]
-    began, cpu = time.perf_counter(), time.process_time()
-    await producer.enqueue_many(payloads)
-    spent = Spent(tasks, time.perf_counter() - began, time.process_time() - cpu)
-    await loop.client.close()
-    return spent
+
+    async def one(payloads: list[dict[str, Any]]) -> None:
+        for payload in payloads:
+            await producer.enqueue_many([payload])
+
+    try:
+        return await _spent(given, producer.enqueue_many if given.mode == "many" else one)
+    finally:
+        await loop.client.close()
 
 
-async def bare_work(url: str, tasks: int, slots: int) -> Spent:
-    """Run tasks with the bare loop."""
-    loop = await bare.Loop.open(url, BARE_NAMESPACE)
+async def _spent(given: argparse.Namespace, send: Enqueue) -> Spent:
+    """Send all as the mode wants it; return what it took."""
+    abreast = ABREAST if given.mode == "abreast" else 1
+    await send(_payloads(work.WARM_UP if given.mode == "many" else ABREAST, given.size))
+    spent = _Spender(given)
+    while payloads := spent.more():
+        began = spent.begin()
+        await asyncio.gather(*(send(payloads[place::abreast]) for place in range(abreast)))
+        spent.end(began)
+    return spent.finished()
+
+
+def _payloads(count: int, size: int) -> list[dict[str, Any]]:
+    """Return those that warm up: few when they are large. Their indices are before zero."""
+    return [work.payload(-1 - index, size) for index in range(min(count, max(_BYTES // size, 1)))]
+
+
+class _Spender:
+    """Makes the arguments piece by piece, and counts what the rest takes."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._size = given.size
+        self._tasks = given.tasks
+        self._at_once = given.tasks if given.size * given.tasks <= _BYTES else max(_BYTES // given.size, 1)
+        self._made = 0
+        self._total = Spent(given.tasks, 0.0, 0.0)
+
+    def more(self) -> list[dict[str, Any]]:
+        """Return the next arguments; none at the end."""
+        until = min(self._made + self._at_once, self._tasks)
+        made = [work.payload(index, self._size) for index in range(self._made, until)]
+        self._made = until
+        return made
+
+    def begin(self) -> tuple[float, float]:
+        """Return the times of now."""
+        return time.perf_counter(), time.process_time()
+
+    def end(self, began: tuple[float, float]) -> None:
+        """Count what passed since then."""
+        self._total.seconds += time.perf_counter() - began[0]
+        self._total.cpu_seconds += time.process_time() - began[1]
+
+    def finished(self) -> Spent:
+        """Return it all, with the most memory that this process ever held."""
+        self._total.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return self._total
+
+
+async def bare_work(given: argparse.Namespace) -> None:
+    """Run tasks with the bare loop until it is stopped."""
+    loop = await bare.Loop.open(given.url, BARE_NAMESPACE)
+    worker = bare.Worker(loop, work.handle, slots=given.slots, on_complete=lambda: None)
     done = asyncio.Event()
-    meter = Meter(tasks, done.set)
-    worker = bare.Worker(loop, work.handle, slots=slots, on_complete=meter.count)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, done.set)
     await worker.start()
     await done.wait()
     await loop.client.close()
-    return meter.spent
 
 
 def run(coroutine: Coroutine[Any, Any, _T], loop: str) -> _T:
@@ -116,24 +197,30 @@ def run(coroutine: Coroutine[Any, Any, _T], loop: str) -> _T:
 
 
 def main() -> None:
-    """Do one half and print what it took."""
+    """Do one half; print what enqueueing took."""
     parser = argparse.ArgumentParser()
     parser.add_argument("side", choices=["bare", "jetq"])
     parser.add_argument("half", choices=["enqueue", "work"])
     parser.add_argument("url")
-    parser.add_argument("--tasks", type=int, required=True)
-    parser.add_argument("--slots", type=int, required=True)
+    parser.add_argument("--tasks", type=int, default=1)
+    parser.add_argument("--mode", choices=["sync", "single", "abreast", "many"], default="many")
+    parser.add_argument("--size", type=int, default=24)
+    parser.add_argument("--type", default=work.TASK_TYPE)
+    parser.add_argument("--slots", type=int, default=500)
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
     given = parser.parse_args()
-    match given.side, given.half:
-        case "jetq", "enqueue":
-            spent = jetq_enqueue(given.url, given.tasks)
-        case "jetq", _:
-            spent = jetq_work(given.url, given.tasks, given.slots, given.loop)
-        case _, "enqueue":
-            spent = run(bare_enqueue(given.url, given.tasks), "asyncio")
+    match given.side, given.half, given.mode:
+        case "bare", "work", _:
+            run(bare_work(given), given.loop)
+            return
+        case "jetq", "enqueue", "sync" | "many":
+            spent = jetq_enqueue(given)
+        case "jetq", "enqueue", _:
+            spent = run(jetq_aenqueue(given), given.loop)
+        case "bare", "enqueue", _:
+            spent = run(bare_enqueue(given), given.loop)
         case _:
-            spent = run(bare_work(given.url, given.tasks, given.slots), given.loop)
+            parser.error("jetq's worker is `jetq worker`")
     sys.stdout.write(work.encode(spent).decode() + "\n")
 
 

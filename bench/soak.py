@@ -24,17 +24,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from bench import work
 from bench.figures import rows
-from bench.idle import rss_mib
+from bench.processes import rss_mib
 from jetq import App, Context, EmbeddedServer
 
 GOAL = 5.0
 """Per cent by which the last quarter may exceed the second."""
 PROCESSES = 2
+QUICK = {"tasks": 300, "generations": 1}
 NUMBER = 4
 """Bytes of a task's number in the file."""
 _BACKLOG = 5000
@@ -101,16 +101,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--tasks", type=int, default=1_000_000, help="how many")
     parser.add_argument("--generations", type=int, default=5, help="how often each child is replaced, about")
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(given: argparse.Namespace) -> None:
-    """Run, and print."""
-    report = measure(given.tasks, given.generations, lambda said: print(said, file=sys.stderr, flush=True))
-    print(msgspec.json.format(work.encode(report)).decode() if given.json else text(report))
+def measure(given: argparse.Namespace) -> Report:
+    """Run, and tell how far it is."""
+    return soak(given.tasks, given.generations, lambda said: print(said, file=sys.stderr, flush=True))
 
 
-def measure(tasks: int, generations: int, tell: Callable[[str], None]) -> Report:
+def soak(tasks: int, generations: int, tell: Callable[[str], None]) -> Report:
     """Run so many tasks, and watch."""
     with EmbeddedServer.start() as server, tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "done"

@@ -2,12 +2,17 @@
 work: what both sides of the comparison do, so that neither does less.
 """
 
+import time
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
+from bench import body
+
 TASK_TYPE: Final = "bench:noop"
+THREAD_TYPE: Final = "bench:thread"
+PROCESS_TYPE: Final = "bench:process"
 QUEUE: Final = "DEFAULT"
 MAX_TRIES: Final = 10
 COMPLETE_KEPT: Final = "86400s"
@@ -25,11 +30,13 @@ class Spent(Struct):
         tasks: How many.
         seconds: By the clock.
         cpu_seconds: Of the process that did it, all threads.
+        peak_mib: The most memory that it held.
     """
 
     tasks: int
     seconds: float
     cpu_seconds: float
+    peak_mib: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -42,12 +49,25 @@ class Spent(Struct):
         return self.cpu_seconds / self.tasks * 1e6
 
 
-def payload(index: int) -> dict[str, Any]:
-    """Return the arguments of a task; as JSON about 110 bytes."""
-    return {"index": index, "user": "user-0012345", "tags": ["alpha", "beta"], "amount": 12.5, "note": "x" * 24}
+def payload(index: int, size: int = 24) -> dict[str, Any]:
+    """Return the arguments of a task; as JSON some 110 bytes, or with a longer note of so many more."""
+    return {
+        "index": index,
+        "sent": time.monotonic_ns(),
+        "user": "user-0012345",
+        "tags": ["alpha", "beta"],
+        "amount": 12.5,
+        "note": "x" * size,
+    }
 
 
-async def handle(index: int, user: str, tags: list[str], amount: float, note: str) -> dict[str, Any]:
-    """Do nothing, and return a small value."""
+async def handle(*, index: int, sent: int, user: str, tags: list[str], amount: float, note: str) -> dict[str, Any]:
+    """Do nothing but note it, and return a small value."""
+    return handle_blocking(index=index, sent=sent, user=user, tags=tags, amount=amount, note=note)
+
+
+def handle_blocking(*, index: int, sent: int, user: str, tags: list[str], amount: float, note: str) -> dict[str, Any]:
+    """Do the same where there is no event loop."""
     del user, tags, amount, note
+    body.note(index, sent)
     return {"index": index, "ok": True}

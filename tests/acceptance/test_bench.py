@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import bare, side, soak, work
+from bench import bare, latency, limit, side, soak, work
+from bench.sheet import Goal, Sheet, load
 from jetq import Worker
 from jetq.jetstream.connection import Connection
 from jetq.jetstream.server import EmbeddedServer
@@ -24,40 +26,77 @@ ROOT = Path(__file__).parents[2]
 
 def _run(*arguments: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-m", "bench", *arguments, "--json"], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        [sys.executable, "-m", "bench", *arguments, "--json", "-"], cwd=ROOT, check=True, stdout=subprocess.PIPE
     )
     return json.loads(done.stdout)
 
 
-def test_limit_tells_both_sides_and_their_ratios():
-    report = _run("limit", "--tasks", "200", "--repeat", "1", "--samples", "5")
-    for half in ("enqueue", "drain"):
-        figures = report[half]
-        assert figures.keys() == {
-            *("bare_per_second", "jetq_per_second", "ratio"),
-            *("bare_cpu_us", "jetq_cpu_us", "cpu_ratio"),
-        }
-        assert all(figure["low"] <= figure["median"] <= figure["high"] for figure in figures.values())
-        assert report[f"{half}_ratio"] == pytest.approx(figures["ratio"]["median"], abs=0.001)
-    assert 0 < report["start_ms"]["p50"] <= report["start_ms"]["p99"]
-    assert report["start_ms"]["p50"] < report["round_trip_ms"]["p50"]
-    assert (report["tasks"], report["repeat"]) == (200, 1)
+def _sheet(*arguments: str) -> Sheet:
+    return msgspec.convert(_run(*arguments, "--quick"), Sheet)
 
 
-def test_flows_tells_what_a_hop_costs():
-    report = _run("flows", "--chain", "5", "--fan", "5", "--nodes", "5", "--samples", "5", "--repeat", "1")
-    for name in ("hop_ratio", "hop_ms", "round_trip_ms", "fan_per_second", "submit_per_second"):
-        assert 0 < report[name]["low"] <= report[name]["median"] <= report[name]["high"]
-    assert (report["chain"], report["fan"], report["nodes"], report["repeat"]) == (5, 5, 5, 1)
+def test_limit_tells_both_sides_and_their_ratios(tmp_path: Path):
+    stored = tmp_path / "limit.json"
+    subprocess.run([sys.executable, "-m", "bench", "limit", "--quick", "--json", stored], cwd=ROOT, check=True)
+    sheet = load(stored)
+    for label in (limit.ENQUEUE_RATE, limit.DRAIN_RATE):
+        [bare_rate], [jetq_rate] = sheet.values(label, limit.BARE), sheet.values(label, limit.JETQ)
+        assert sheet.values(label, limit.RATIO) == [pytest.approx(jetq_rate / bare_rate)]
+    assert [goal.reached for goal in sheet.goals] == [
+        sheet.values(limit.DRAIN_RATE, limit.RATIO),
+        sheet.values(limit.ENQUEUE_RATE, limit.RATIO),
+    ]
+
+
+@pytest.mark.nightly
+def test_latency_tells_of_starts_and_results_and_silence():
+    sheet = _sheet("latency")
+    assert 0 < sheet.values(latency.START, latency.P50)[0] <= sheet.values(latency.START, latency.WORST)[0]
+    assert {"start, bare loop", "start after 0.2 s of silence, first", "start after 0.2 s of silence, second"} < {
+        row.label for row in sheet.rows
+    }
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("enqueue", "drain", "delayed", "flows", "idle", "memory", "pools", "beat"),
+    ],
+)
+def test_every_benchmark_fills_its_table(name: str):
+    sheet = _sheet(name)
+    assert sheet.rows
+    for row in sheet.rows:
+        assert row.values.keys() <= set(sheet.columns)
+        assert all(math.isfinite(value) and value >= 0 for values in row.values.values() for value in values)
+
+
+def test_a_sheet_tells_medians_spread_and_goals():
+    sheet = Sheet(bench="x", about="what", conditions="three times", columns=["ms", "ratio"])
+    for value in (12.0, 10.0, 11.0):
+        sheet.put("one", {"ms": value})
+    sheet.goals = [
+        Goal("speed", 1.0, at_least=True, reached=[0.5, 1.5, 1.25]),
+        Goal("memory", 1.0, at_least=False, reached=[1.5]),
+        Goal("absent", 1.0, at_least=False, reached=[]),
+    ]
+    assert sheet.cells() == [("what", "ms", "ratio"), ("one", "11.0 (10.0-12.0)", "-")]
+    assert [goal.cells()[1:] for goal in sheet.goals] == [
+        ("≥ 1", "1.25 (0.50-1.50)", "yes"),
+        ("≤ 1", "1.50", "no"),
+        ("≤ 1", "not measured", "-"),
+    ]
+    assert msgspec.json.decode(msgspec.json.encode(sheet), type=Sheet) == sheet
 
 
 def test_pools_tells_what_a_call_costs_where_it_runs():
-    report = _run("pools", "--calls", "5")
-    assert report["start_ms"] > 0
-    assert report["call_ms"].keys() == {"async", "thread", "process"}
-    assert all(0 < told["p50"] <= told["p99"] for told in report["call_ms"].values())
+    sheet = _sheet("pools")
+    assert {row.label for row in sheet.rows} == {"start of a process", "async", "thread", "process"}
 
 
+@pytest.mark.nightly
 def test_imports_tells_ratios_and_what_is_heavy():
     report = _run("imports", "--repeat", "1")
     assert report.keys() == {"import_ratio", "help_ratio", "whole_ms", "heavy", "repeat"}
@@ -65,21 +104,9 @@ def test_imports_tells_ratios_and_what_is_heavy():
     assert report["heavy"]
 
 
-def test_idle_watches_a_worker():
-    report = _run("idle", "--seconds", "0.5")
-    assert report["rss_mib"] > 1
-    assert report["cpu_percent"] >= 0
-
-
-def test_beat_watches_a_scheduler():
-    report = _run("beat", "--schedules", "40", "--due", "20", "--seconds", "0.5")
-    assert (report["schedules"], report["due"]) == (40, 20)
-    assert report["start"] > 0
-    assert 0 < report["late"]["p50"] <= report["late"]["p99"]
-
-
+@pytest.mark.nightly
 def test_soak_watches_a_supervisor_and_its_children():
-    report = msgspec.convert(_run("soak", "--tasks", "300", "--generations", "1"), soak.Report)
+    report = msgspec.convert(_run("soak", "--quick"), soak.Report)
     assert (report.tasks, report.lost, report.doubled) == (300, 0, 0)
     assert report.children >= soak.PROCESSES
     assert all(len(held.quarters) == 4 for held in (report.supervisor, report.child, report.server))
