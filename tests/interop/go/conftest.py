@@ -61,6 +61,12 @@ def queue() -> str:
 
 
 @pytest.fixture
+def go_queue(queue: str) -> str:
+    """Give the name of a queue for types that only Go handles: a worker takes whatever its queue holds."""
+    return f"{queue}-GO"
+
+
+@pytest.fixture
 async def go(programs: Path, shared: EmbeddedServer, tmp_path: Path) -> AsyncIterator[Go]:
     """Give the Go programs; those that stay end with the test."""
     go = Go(programs, shared.url, tmp_path)
@@ -76,7 +82,9 @@ def told() -> list[Event]:
 
 
 @pytest.fixture
-async def make_app(shared: EmbeddedServer, queue: str, told: list[Event]) -> AsyncIterator[Callable[..., App]]:
+async def make_app(
+    shared: EmbeddedServer, queue: str, go_queue: str, told: list[Event]
+) -> AsyncIterator[Callable[..., App]]:
     """Give a maker of applications of the namespace, with the queue of this test for their default."""
     made: list[App] = []
 
@@ -87,7 +95,8 @@ async def make_app(shared: EmbeddedServer, queue: str, told: list[Event]) -> Asy
             "retry": Fixed(0.01),
             "janitor": JanitorSettings(blocked_every=0.1),
         }
-        app = App("test", queues=[Queue(queue, max_run_time=60)], settings=Settings(**(known | settings)))
+        queues = [Queue(name, max_run_time=60) for name in (queue, go_queue)]
+        app = App("test", queues=queues, settings=Settings(**(known | settings)))
         app.connect_to(shared.address)
         app.bus.listen(told.append)
         made.append(app)
