@@ -12,14 +12,18 @@ from tests.faults.matrix.scene import Scenario
 
 pytestmark = pytest.mark.faults
 
-FORMS = [
-    pytest.param(False, marks=pytest.mark.timeout(90), id="short"),
-    pytest.param(True, marks=[pytest.mark.nightly, pytest.mark.timeout(600)], id="long"),
+NIGHTLY = [pytest.mark.nightly, pytest.mark.timeout(600)]
+PLAYED = [
+    pytest.param(scenario, long, marks=marks, id=f"{form}-{scenario.name}")
+    for scenario in SCENARIOS
+    for form, long, marks in [
+        ("short", False, [pytest.mark.timeout(90)] if scenario.often else NIGHTLY),
+        ("long", True, NIGHTLY),
+    ]
 ]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-@pytest.mark.parametrize("long", FORMS)
+@pytest.mark.parametrize(("scenario", "long"), PLAYED)
 async def test_a_fault_loses_nothing_and_hangs_nothing(
     scenario: Scenario, long: bool, namespace: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -78,7 +78,7 @@ def app(own_server: TestServer, namespace: str) -> App:
     return app
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(50, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kills", [pytest.param(50, marks=pytest.mark.nightly), 5])
 async def test_processes_killed_at_random_lose_no_task(workshop: Workshop, app: App, kills: int) -> None:
     handles = await app.aenqueue_many([("work", {"seconds": 0.05}) for _ in range(20 * kills)])
     chance, killed = random.Random(kills), 0  # noqa: S311 - a test

@@ -97,6 +97,7 @@ SCENARIOS = (
         "the leader of the cluster is killed (3 servers)",
         "`SIGKILL` to the server that leads the cluster itself, and with it a third of everything else.",
         meta_leader_killed,
+        often=False,
     ),
     Scenario(
         "two-servers-killed",
@@ -104,6 +105,7 @@ SCENARIOS = (
         "The one that is left may not lead, so nothing can be written until another one is back: handlers go on, "
         "`aenqueue` raises `EnqueueTimeoutError`, and everything else that asks waits, and then says `NoLeaderError`.",
         two_killed,
+        often=False,
     ),
     Scenario(
         "rolling-restart-of-servers",

@@ -86,6 +86,7 @@ SCENARIOS = (
         "nothing",
         "The control: what the machine and the load are like without a fault.",
         nothing,
+        often=False,
     ),
     Scenario(
         "children-killed",

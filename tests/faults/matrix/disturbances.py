@@ -102,5 +102,6 @@ SCENARIOS = (
         "`SIGSTOP` for longer than a child may be silent. Children need it for nothing but their replacement, so work "
         "goes on; and when it goes on, it reads what they said meanwhile before it judges them.",
         supervisor_frozen,
+        often=False,
     ),
 )

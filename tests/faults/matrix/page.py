@@ -35,7 +35,7 @@ threads, ones that fail once, ones with a delay; each runs for 0.1 s), workers o
 while they do, something is killed, frozen, cut off or filled up. Producers and handlers note in a file what they do;
 when the load has stopped and all is at rest, the file and the records must agree: every acknowledged task reached one
 final state, none is lost, none ran again but those whose worker died or lost its lease, and nothing hung for longer
-than the lease and 10 s. The lease is 2 s here, 15 s by default. A short form of every row is part of the tests
+than the lease and 10 s. The lease is 2 s here, 15 s by default. A short form of every row is among the tests
 (`tests/faults/test_matrix.py`); these figures are of the long form, on two processors, with nats-server 2.15.
 
 {table}

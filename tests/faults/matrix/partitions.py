@@ -188,6 +188,7 @@ SCENARIOS = (
         "A worker whom the server does not reach, and in the long form one that does not reach the server, until it "
         "has found out. The former renews its leases and cannot write: its tasks wait until it gives up.",
         worker_half_cut_off,
+        often=False,
     ),
     Scenario(
         "producer-cut-off",
@@ -195,5 +196,6 @@ SCENARIOS = (
         "`aenqueue` raises `EnqueueTimeoutError` after `enqueue_timeout`. What it had sent may be stored: such a task "
         "runs like any other, and the same id may be enqueued again.",
         producer_cut_off,
+        often=False,
     ),
 )

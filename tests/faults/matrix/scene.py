@@ -67,12 +67,14 @@ class Scenario:
         fault: What is broken, for the table.
         words: What that means, how it is done, and what a user sees of it.
         play: Does it.
+        often: Whether its short form is in every run; the nightly one is enough where another shows nearly the same.
     """
 
     name: str
     fault: str
     words: str
     play: "Callable[[Scene], Awaitable[None]]"
+    often: bool = True
 
 
 class Scene:
