@@ -28,6 +28,9 @@ METADATA_LEASE = "jetq.lease"
 METADATA_COMPLETE_KEPT = "jetq.complete_kept"
 METADATA_ENDED_KEPT = "jetq.ended_kept"
 
+CATCHALL = "catchall"
+"""What a remote handler of all task types is called by."""
+
 GO_NAMESPACE = "CHORIA_AJ"
 """asyncjobs' own namespace; a lease there is the whole run time, since Go reads it from ``ack_wait``."""
 
@@ -190,6 +193,19 @@ class Names(NamedTuple):
     def control_all(self) -> str:
         """Where all workers take orders and questions."""
         return f"{self.namespace}.C.all"
+
+    def remote(self, endpoint: str) -> str:
+        """Where a remote handler takes requests: a task type, a route of asyncjobs, or ``catchall``."""
+        return f"{self.namespace}.H.T.{endpoint}"
+
+    @property
+    def remote_subject(self) -> str:
+        """All remote handlers."""
+        return self.remote("*")
+
+    def remote_cancel(self, task_id: str) -> str:
+        """Where a worker tells servers of jetq that it awaits no answer any more."""
+        return f"{self.namespace}.H.C.{task_id}"
 
     def election(self, component: str) -> str:
         """Where the leader of a component stands, as a subject of its bucket."""

@@ -25,7 +25,7 @@ COMPOSED = TaskRecord(
     payload=b'{"user":"ann"}',
     created=datetime(2026, 11, 24, tzinfo=UTC),
     dependencies=["0"],
-    satisfied=Raw(b'{"0":{"result":42}}'),
+    satisfied=Raw(b'{"0":{"payload":42}}'),
     options=StoredOptions(into=encode_into({"total": 0})),
 )
 
