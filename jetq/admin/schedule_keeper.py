@@ -9,8 +9,9 @@ schedulers begin anew with it.
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -75,6 +76,22 @@ class ScheduleView(Struct, frozen=True, kw_only=True):
         if not self.record.enabled:
             return "off"
         return "on" if self.next is not None else "over"
+
+    def to_object(self) -> dict[str, Any]:
+        """Return it as JSON shows it: what is stored, by asyncjobs' names and jetq's, and how it goes with it."""
+        stored: dict[str, Any] = (
+            {} if self.record is None else msgspec.to_builtins(new_schedule_document(self.record).fields)
+        )
+        return {
+            **stored,
+            "name": self.name,
+            "state": self.state,
+            "problem": self.problem,
+            "next": self.next,
+            "last": self.last,
+            "last_task": self.last_task,
+            "last_outcome": "" if self.last_record is None else self.last_record.display_state,
+        }
 
 
 class ScheduleKeeper:

@@ -5,7 +5,7 @@ cron_page: schedules, from words on a command line to the store, and back to peo
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import typer
@@ -36,7 +36,6 @@ from jetq.model.stored_schedule import (
 )
 from jetq.routing.pattern import parse
 from jetq.settings import Settings
-from jetq.wire.schedules import new_schedule_document
 
 _WIDE: Final = 110
 _COLUMNS: Final = (
@@ -138,7 +137,7 @@ def add_schedule(wish: Wish, settings: Settings, *, replace_it: bool, as_json: b
     if not is_handled:
         say(f"jetq: none of the workers that run has a handler for {wish.task_type}")
     if as_json:
-        print_json(schedule_object(view))
+        print_json(view.to_object())
     elif written:
         due = stamp(view.next) or "never: it is disabled, or all its times have passed"
         typer.echo(f"stored {wish.name}: {_words(record)}; due next {due}")
@@ -166,7 +165,7 @@ def switch(settings: Settings, name: str, *, paused: bool, as_json: bool) -> Non
     changed, view = in_session(settings, work)
     word = "disabled" if paused else "enabled"
     if as_json:
-        print_json(schedule_object(view))
+        print_json(view.to_object())
     else:
         due = "" if paused or view.next is None else f", due next {stamp(view.next)}"
         typer.echo(f"{name} is {word}{due}" if changed else f"{name} was {word} already{due}")
@@ -175,23 +174,6 @@ def switch(settings: Settings, name: str, *, paused: bool, as_json: bool) -> Non
 def outcome(record: TaskRecord | None) -> str:
     """Return how a task stands, in a word; nothing for one that is gone."""
     return "" if record is None else record.display_state
-
-
-def schedule_object(view: ScheduleView) -> dict[str, Any]:
-    """Return a schedule as JSON."""
-    stored: dict[str, Any] = (
-        {} if view.record is None else msgspec.to_builtins(new_schedule_document(view.record).fields)
-    )
-    return {
-        **stored,
-        "name": view.name,
-        "state": view.state,
-        "problem": view.problem,
-        "next": view.next,
-        "last": view.last,
-        "last_task": view.last_task,
-        "last_outcome": outcome(view.last_record),
-    }
 
 
 def print_names(schedules: Sequence[ScheduleView], *, as_json: bool) -> None:
@@ -205,7 +187,7 @@ def print_names(schedules: Sequence[ScheduleView], *, as_json: bool) -> None:
 def print_schedules(schedules: Sequence[ScheduleView], *, as_json: bool) -> None:
     """Print a list of schedules."""
     if as_json:
-        print_json({"schedules": [schedule_object(view) for view in schedules]})
+        print_json({"schedules": [view.to_object() for view in schedules]})
     else:
         print_table(_COLUMNS, map(_row, schedules), none="no schedules")
 
@@ -228,7 +210,7 @@ def _row(view: ScheduleView) -> tuple[str, ...]:
 def print_schedule(view: ScheduleView, *, as_json: bool) -> None:
     """Print one schedule in full."""
     if as_json:
-        print_json(schedule_object(view))
+        print_json(view.to_object())
         return
     fields = [("Name", view.name), ("State", view.state), ("Problem", view.problem)]
     if view.record is not None:

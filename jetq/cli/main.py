@@ -17,8 +17,10 @@ from jetq.cli import (
     keys,
     operations,
     options,
+    processing,
     queues,
     repairing,
+    server,
     stores,
     tasks,
     worker,
@@ -44,6 +46,7 @@ tasks.commands.command("run-now")(operations.run_now)
 tasks.commands.command("change")(operations.change)
 tasks.commands.command("delete")(operations.delete)
 tasks.commands.command("rm", hidden=True)(operations.delete)
+tasks.commands.command("process")(processing.process)
 tasks.commands.command("purge")(stores.purge)
 tasks.commands.command("initialize")(stores.initialize)
 tasks.commands.command("init", hidden=True)(stores.initialize)
@@ -56,6 +59,7 @@ app.add_typer(flows.commands, name="flow")
 app.add_typer(queues.commands, name="queues")
 app.add_typer(workers.commands, name="workers")
 app.add_typer(keys.commands, name="keys")
+app.add_typer(server.commands, name="server")
 
 
 def _print_version(wanted: bool) -> None:

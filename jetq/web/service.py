@@ -1,0 +1,66 @@
+"""
+service: what all endpoints share: an application, and the bounds of a request.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+
+from jetq.admin.schedule_keeper import ScheduleKeeper
+from jetq.app.application import App
+from jetq.jetstream.backend import Backend
+from jetq.web.body import MAX_BODY
+from jetq.wire.signature import Signer
+
+PATIENCE: Final = 30.0
+"""Seconds, as in asyncjobs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """
+    What endpoints work with.
+
+    Attributes:
+        app: Whose server and namespace it is; its handlers' options count for tasks of their types.
+        signer: Signs the tasks that are made; None leaves them unsigned.
+        auth: How callers show who they are: ``none`` or ``token``.
+        max_body: Bytes of a request's body at most.
+        patience: Seconds that a request may take.
+    """
+
+    app: App
+    signer: Signer | None = None
+    auth: str = "none"
+    max_body: int = MAX_BODY
+    patience: float = PATIENCE
+
+    @property
+    def version(self) -> str:
+        """Of jetq."""
+        return str(sys.modules["jetq"].__version__)  # the facade knows, and no room may import it
+
+    async def backend(self) -> Backend:
+        """
+        Return the connection of the running loop, made on first use.
+
+        Raises:
+            ServerError: There is none to be had.
+        """
+        return (await self.app.clients.current()).backend
+
+    async def schedules(self) -> ScheduleKeeper:
+        """
+        Return what looks at schedules and changes them.
+
+        Raises:
+            ServerError: No connection.
+        """
+        return ScheduleKeeper(await self.backend(), self.signer)
+
+
+def place_of(request: Request, path: str) -> str:
+    """Return where *path* of the API is found, also where the API is mounted below another path."""
+    return f"{request.scope.get('root_path', '')}{path}"
