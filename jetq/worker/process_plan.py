@@ -13,6 +13,7 @@ from jetq.errors import HandlerSignatureError
 from jetq.execution.executor import Executor
 from jetq.execution.handler_process import Launch
 from jetq.execution.process_pool import ProcessPool
+from jetq.execution.task_file import sweep
 from jetq.jetstream.server_clock import ServerClock
 from jetq.model.quantity import seconds
 from jetq.observe.bus import Bus
@@ -74,7 +75,13 @@ def process_pool(app: App, settings: WorkerSettings, worker: str, bus: Bus, cloc
 
 
 def executor_for(app: App, settings: WorkerSettings, processes: ProcessPool | None, state: Any) -> Executor:
-    """Return what runs the handlers of an application, whose lifespan yielded *state*."""
+    """
+    Return what runs the handlers of an application, whose lifespan yielded *state*.
+
+    Where some may be commands, what those of workers that were killed left behind is removed first.
+    """
+    if any(handler.hands_on for handler in app.router.handlers):
+        sweep()
     return Executor(
         threads=settings.threads or settings.concurrency,
         middleware=app.middleware,
