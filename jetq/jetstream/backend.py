@@ -138,6 +138,18 @@ class Backend:
             bound = self._bound[queue.name] = await self.topology.ensure_queue(queue)
         return bound
 
+    async def rebind(self, name: str) -> BoundQueue:
+        """
+        Return a queue as it is now, with what its stream lacked added to it: somebody may have made it anew.
+
+        Raises:
+            UnknownQueueError: It does not exist.
+            TopologyError: It cannot be bound.
+            ServerError: No answer, or a refusal.
+        """
+        bound = self._bound[name] = await self.topology.bind_queue(name, require_sources=False)
+        return bound
+
     def _on_connected(self, _generation: int) -> None:
         self._begin(self._restore())
 

@@ -33,6 +33,7 @@ _HEARTBEAT_STATUS: Final = "100"
 _EXPIRED_STATUS: Final = "408"
 _EMPTY_STATUS: Final = "404"
 _LEADERSHIP: Final = "Leadership"
+_REMOVED: Final = "Consumer Deleted"
 _V1_TOKENS: Final = 9
 
 
@@ -113,6 +114,7 @@ class Puller:
         on_delivery: Takes every delivery, in the loop.
         on_credit: Called when all deliveries that were asked for have come, or will not come.
         on_trouble: Called when the server refuses since the queue has no leader, or another one, or falls silent.
+        on_removed: Called when the server refuses since the queue's consumer is gone, or was.
 
     Attributes:
         credit: Deliveries that were asked for and have not come.
@@ -129,6 +131,7 @@ class Puller:
         on_delivery: Callable[[Delivery], None],
         on_credit: Callable[[], None],
         on_trouble: Callable[[], None] = lambda: None,
+        on_removed: Callable[[], None] = lambda: None,
     ) -> None:
         self.queue = queue
         self.credit = 0
@@ -139,6 +142,7 @@ class Puller:
         self._on_delivery = on_delivery
         self._on_credit = on_credit
         self._on_trouble = on_trouble
+        self._on_removed = on_removed
         self._loop = asyncio.get_running_loop()
         self._inbox = ""
         self._subscription: Subscription | None = None
@@ -269,8 +273,11 @@ class Puller:
         }:  # refused; asked again at once it would be refused again at once
             self._not_before = self._loop.time() + _REFUSED_WAIT
             self._loop.call_later(_REFUSED_WAIT, self._on_credit)
-            if status == NO_RESPONDERS or _LEADERSHIP in headers.get(DESCRIPTION, ""):
+            described = headers.get(DESCRIPTION, "")
+            if status == NO_RESPONDERS or _LEADERSHIP in described:
                 self._on_trouble()
+            if status == NO_RESPONDERS or _REMOVED in described:
+                self._on_removed()
         lost = headers.get(STATUS_PENDING)
         self.credit = max(0, self.credit - int(lost)) if lost else 0
         self.pending = 0

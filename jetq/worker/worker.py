@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final, Self
 
 from jetq.admin.janitor_duty import JanitorDuty
@@ -49,6 +50,7 @@ from jetq.worker.pause_watch import PauseWatch
 from jetq.worker.portrait import Portrait
 from jetq.worker.process_plan import executor_for, handlers_in_processes, process_pool
 from jetq.worker.queue_choice import QueueChoice, Queues
+from jetq.worker.rebinding import Rebinding
 from jetq.worker.retention_watch import watch_retention
 from jetq.worker.slots import Slot, Slots
 from jetq.worker.supervision import Supervision
@@ -236,7 +238,8 @@ class Worker:
         return processes
 
     async def _start_fetching(self, desk: Desk, declared: dict[str, Queue]) -> None:
-        backend = self._backend
+        backend, rebinding = self._backend, Rebinding(desk)
+        self._parts.callback(rebinding.stop)
         pullers = {
             name: Puller(
                 backend.connection,
@@ -245,6 +248,7 @@ class Worker:
                 on_delivery=self._fetcher.on_delivery,
                 on_credit=self._fetcher.refill,
                 on_trouble=backend.link_sources,
+                on_removed=partial(rebinding.begin, name),
             )
             for name in desk.bound
         }
