@@ -33,10 +33,18 @@ class Running:
     _ended: bool = False
 
     @classmethod
-    async def start(cls, *words: str | Path, environment: dict[str, str], folder: Path) -> "Running":
+    async def start(
+        cls, *words: str | Path, environment: dict[str, str], folder: Path, new_session: bool = False
+    ) -> "Running":
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env=environment, cwd=folder
+            *words,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment,
+            cwd=folder,
+            start_new_session=new_session,
         )
         running = cls(process)
         running._reader = asyncio.create_task(running._read())
