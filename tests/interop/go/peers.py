@@ -9,10 +9,13 @@ import contextlib
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.house.inspection import ROOT
 
 PATIENCE = 20.0
 
@@ -81,6 +84,15 @@ class Running:
 
         return (await self._until(found))[0]
 
+    async def until_count(self, key: str, wanted: Callable[[Any], bool], count: int) -> list[Any]:
+        """Wait until so many of the values under a key are wanted, and return them."""
+
+        def found() -> list[Any]:
+            seen = [told[key] for told in self.told(key) if wanted(told[key])]
+            return seen if len(seen) >= count else []
+
+        return list(await self._until(found))
+
     async def until_line(self, pattern: str) -> str:
         """Wait for a line, and return it."""
         return (await self._until(lambda: [line for line in self.lines if re.search(pattern, line)]))[0]
@@ -142,13 +154,16 @@ class Go:
         self.started.append(running)
         return running
 
-    async def _run(self, *words: str, stdin: str = "") -> tuple[int, str]:
-        program, *arguments = words
+    async def _run(self, *words: str | Path, stdin: str = "", more: dict[str, str] | None = None) -> tuple[int, str]:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            self.programs / program, *arguments,
-            stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env=self.environment, cwd=self.folder,
-        )  # fmt: skip
+            *words,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=asyncio.subprocess.STDOUT,
+            env=self.environment | (more or {}),
+            cwd=self.folder,
+        )
         async with asyncio.timeout(PATIENCE):
             out, _ = await process.communicate(stdin.encode())
         assert process.returncode is not None
@@ -156,13 +171,20 @@ class Go:
 
     async def peer(self, *words: str, stdin: str = "") -> list[Any]:
         """Run a verb of `peer` to its end, and return what it printed."""
-        status, out = await self._run("peer", *words, stdin=stdin)
+        status, out = await self._run(self.programs / "peer", *words, stdin=stdin)
         assert status == 0, out
         return [json.loads(line) for line in out.splitlines()]
 
     async def ajc(self, *words: str, fails: bool = False) -> str:
         """Run ``ajc`` to its end, and return what it printed."""
-        status, out = await self._run("ajc", *words)
+        status, out = await self._run(self.programs / "ajc", *words)
+        assert (status != 0) == fails, out
+        return out
+
+    async def jetq(self, *words: str, fails: bool = False) -> str:
+        """Run ``jetq`` to its end in the same namespace, and return what it printed."""
+        more = {"PYTHONPATH": str(ROOT), "JETQ_NATS_URL": self.url, "JETQ_NAMESPACE": "CHORIA_AJ", "COLUMNS": "200"}
+        status, out = await self._run(sys.executable, "-m", "jetq", *words, more=more)
         assert (status != 0) == fails, out
         return out
 
