@@ -1,10 +1,14 @@
 """``jetq tasks``: add, view, list, watch and delete, without the application."""
 
+import asyncio
 import json
 import re
 
 import pytest
 
+from jetq.app.application import App
+from jetq.jetstream.publisher import Publication
+from jetq.jetstream.server import EmbeddedServer
 from tests.acceptance.conftest import Start
 from tests.acceptance.programs import Ended, Folder
 
@@ -205,3 +209,21 @@ def test_a_full_queue_is_one_sentence(shop: Folder) -> None:
     full = shop.run("tasks", "add", "add", "--queue", "SMALL")
 
     assert (full.status, full.err) == (1, "jetq: the queue SMALL is full; try again later, or raise its max_entries\n")
+
+
+def test_what_is_no_record_is_shown_as_such(shop: Folder, server: EmbeddedServer, namespace: str) -> None:
+    async def put(task_id: str, record: bytes) -> None:
+        async with App("other", servers=server.url, namespace=namespace) as app:
+            backend = (await app.clients.current()).backend
+            await backend.publisher.publish(Publication(backend.names.record(task_id), record))
+
+    good = shop.run("tasks", "add", "mail").out.strip()
+    record = b'{"id":"odd","type":"mail","created":"2026-11-24T03:00:00.123456789+05:45","state":"dancing"}'
+    asyncio.run(put("odd", record))
+    listed, viewed = shop.run("tasks", "list"), shop.run("tasks", "view", "odd")
+
+    assert (listed.status, [line.split("\t")[0] for line in listed.out.splitlines()]) == (0, [good])
+    assert "1 entries are no task records; odd: " in listed.err
+    assert (viewed.status, viewed.out) == (1, "")
+    assert viewed.err.startswith("jetq: malformed task record: ")
+    assert "dancing" in viewed.err

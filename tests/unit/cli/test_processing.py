@@ -28,7 +28,7 @@ app.command()(process)
         (["true", "--monitor", "x:y"], "--monitor to be a port"),
         (["--remote", "--timeout", "1"], "timeout to be at least 5 s"),
     ],
-    ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
+    ids=str,
 )
 def test_bad_input_is_named(arguments: list[str], sentence: str) -> None:
     ended = CliRunner().invoke(app, ["call:me", "CALLS", *arguments])

@@ -18,7 +18,7 @@ from jetq.wire.codec import decode_item, decode_record, encode_item
 from jetq.wire.events import LeaderElectedEvent, TaskStateEvent, decode_event
 from jetq.wire.names import GO_NAMESPACE, Names
 from jetq.wire.signature import Verifier, signed_text
-from tests.golden.files import SIGNING_SEED, every_record, lives, read
+from tests.golden.files import FOLDER, SIGNING_SEED, every_record, lives, read
 
 RECORDS = every_record()
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
@@ -136,6 +136,28 @@ def test_state_changes_are_read() -> None:
     assert terminated.task_age == 61_000_000_001
     assert terminated.last_error == golden("terminated").last_err
     assert isinstance(events["state_bare"], TaskStateEvent)
+
+
+@pytest.mark.parametrize("name", read("events"))
+def test_nothing_that_an_event_tells_is_lost(name: str) -> None:
+    data = read("events")[name]
+    event, told = decode_event(data), json.loads(data)
+
+    assert event is not None
+    kept = {field.encode_name: getattr(event, field.name) for field in msgspec.structs.fields(event)}
+    assert kept.keys() >= told.keys()
+    for key, value in told.items():
+        assert kept[key] == (datetime.fromisoformat(value) if key == "timestamp" else value), key
+
+
+def test_every_golden_file_is_read_by_a_test() -> None:
+    kinds = {path.name for path in FOLDER.iterdir() if not path.name.startswith(("_", "."))}
+
+    assert kinds == {"records", "items", "events", "schedules", "go"} | {
+        *("lives.jsonl", "cron.json", "retry_policies.json", "files.py", "README.md")
+    }
+    assert read("items").keys() == {"task"}
+    assert read("events").keys() == {"leader_elected", "state_bare", "state_new", "state_terminated"}
 
 
 def test_elections_are_read() -> None:
