@@ -20,6 +20,7 @@ from jetq.cli import (
     processing,
     queues,
     repairing,
+    serve,
     server,
     stores,
     tasks,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command("worker")(worker.worker)
 app.command("dev")(worker.dev)
+app.command("serve")(serve.serve)
 app.command("explain")(explaining.explain)
 tasks.commands.command("cancel")(operations.cancel)
 tasks.commands.command("retry")(operations.retry)

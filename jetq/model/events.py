@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from jetq.model.answering import AnsweringEvent
 from jetq.model.progress import Progress
 from jetq.model.record import ErrorInfo, TaskRecord
 from jetq.model.scheduling import SchedulingEvent
@@ -383,4 +384,5 @@ Event = (
     | SupervisorLost
     | ServingEvent
     | SchedulingEvent
+    | AnsweringEvent
 )

@@ -49,6 +49,7 @@ from jetq.model.supervision import (
 )
 from jetq.model.surroundings import CallsWaiting, HookFailed, ProcessEnd, ProcessEnded, ProcessNotStarted, ProcessReady
 from jetq.model.upkeep import HOUSEKEEPING
+from jetq.observe.answering_words import ANSWERING_LINES
 from jetq.observe.saying import Told, one_line
 from jetq.observe.scheduling_words import SCHEDULING_LINES
 
@@ -388,4 +389,5 @@ _LINES: Final[dict[type, Callable[[Any], Told]]] = {
     FetchingStalled: _stalled,
     FetchingRestored: _restored,
     **SCHEDULING_LINES,
+    **ANSWERING_LINES,
 }

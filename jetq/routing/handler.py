@@ -97,7 +97,8 @@ class Handler:
         kind: ``async`` runs on the event loop, ``thread`` in a thread, ``process`` in a process.
         options: What it says about its tasks.
         takes_context: Its first parameter is the context.
-        hands_on: The function hands the whole task on to another program, so its context needs the document.
+        hands_on: To what kind of program the function hands the whole task on, so that its context needs the document:
+            ``remote``, ``command``; empty for a function that runs it.
         bind: Returns what the function is called with, after its context, for a payload and a task type; raises
             InvalidPayloadError. The binding's own method, since every task calls it.
         filled: Returns a payload with further arguments in it; see `Binding`.
@@ -126,7 +127,7 @@ class Handler:
         options: HandlerOptions,
         kind: Kind,
         *,
-        hands_on: bool = False,
+        hands_on: str = "",
     ) -> None:
         signature = Signature(function)
         self.function = function
@@ -320,7 +321,7 @@ def make_delegate(
         function: An async function of the context; it is given *name* as its own.
         pattern: A task type, or a pattern with ``*``.
         options: What the handler says about its tasks.
-        name: What runs them, in words: it stands where the name of a function does.
+        name: What runs them: its kind, a colon, and which; it stands where the name of a function does.
 
     Raises:
         InvalidPatternError: The pattern cannot be used.
@@ -328,7 +329,7 @@ def make_delegate(
     route = parse(pattern)
     function.__module__, _, function.__qualname__ = name.partition(":")
     function.__name__, function.__doc__ = function.__qualname__, None
-    return Handler(function, route, options, "async", hands_on=True)
+    return Handler(function, route, options, "async", hands_on=function.__module__)
 
 
 def _kind(function: Callable[..., Any], pool: str | None) -> Kind:

@@ -1,5 +1,5 @@
 """
-health_pages: ``--health``: how a worker is, a supervisor with its children, or a scheduler, over HTTP.
+health_pages: ``--health``: how a worker is, a supervisor with its children, a scheduler, or a server, over HTTP.
 
 ``/livez`` says whether the process can go on, ``/readyz`` whether it does its work or would, ``/metrics`` is for
 Prometheus. A status of 503 says no; the reasons are in the body.
@@ -14,13 +14,13 @@ from jetq.observe.logs import Log
 from jetq.observe.pages import Pages, json_page, metrics_page, serve_pages
 from jetq.supervisor.child import Child
 from jetq.supervisor.supervisor import Supervisor
-from jetq.wire.health import SchedulerHealth, SupervisorHealth, WorkerHealth
+from jetq.wire.health import ResponderHealth, SchedulerHealth, SupervisorHealth, WorkerHealth
 
 _STUCK: Final = 10.0
 """Seconds without a turn of its loop, which turns four times a second, after which a supervisor counts as stuck."""
 _BEGINNING: Final = SupervisorHealth(live=True, ready=False, reasons=["it has not begun"], children=[])
 
-Report = Callable[[], WorkerHealth | SupervisorHealth | SchedulerHealth]
+Report = Callable[[], WorkerHealth | SupervisorHealth | SchedulerHealth | ResponderHealth]
 
 
 @contextlib.contextmanager

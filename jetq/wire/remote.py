@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from jetq.model import outcome as outcomes
 from jetq.model.name import is_name
 from jetq.model.outcome import Outcome
+from jetq.model.record import ErrorInfo
 from jetq.wire.unreadable import UNREADABLE
 
 CONTENT_TYPE: Final = "AJ-Content-Type"
@@ -92,6 +93,26 @@ def outcome_reply(outcome: Outcome, text: str) -> tuple[dict[str, str], bytes]:
     return headers | {OUTCOME: kind}, msgspec.json.encode(outcome)
 
 
+def told(outcome: Outcome) -> str:
+    """Say in a sentence what went wrong."""
+    match outcome:
+        case outcomes.Terminated(reason) | outcomes.Invalid(reason):
+            return reason
+        case outcomes.Retried(_, reason, _, None):
+            return reason
+        case outcomes.Snoozed(delay, None):
+            return f"the handler wants to be called again in {delay:g} s"
+        case outcomes.Cancelled(by):
+            return f"cancelled by {by}" if by else "cancelled"
+        case outcomes.Expired():
+            return "the task's deadline passed before a process for its handler was free"
+        case _:
+            error: ErrorInfo | None = getattr(outcome, "error", None)
+            if error is None:
+                return type(outcome).__name__.lower()
+            return f"{error.type}: {error.message}" if error.type else error.message
+
+
 def read_error(headers: dict[str, str] | None, data: bytes) -> Outcome | str | None:
     """
     Return what a reply says went wrong.
@@ -132,5 +153,6 @@ def _read_outcome(kind: str, data: bytes) -> Outcome | None:
 
 def _line(text: str) -> str:
     """Return *text* on one line, as a header holds it."""
-    line = " ".join(text.encode("utf-8", "backslashreplace").decode().split()) or "no reason was given"
+    legible = text.encode("utf-8", "backslashreplace").decode()
+    line = " ".join("".join(each if each.isprintable() else " " for each in legible).split()) or "no reason was given"
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
