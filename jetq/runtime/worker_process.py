@@ -137,6 +137,8 @@ def run_worker(
             version = f"jetq {sys.modules['jetq'].__version__}"  # the facade knows, and no room may import it
             worker = Worker(app, queues=queues, settings=settings, version=version, supervision=supervision)
             scheduler = Beat(app) if beat else None
+            if scheduler is not None:
+                worker.condition.scheduler = scheduler.health
             if measured is not None:
                 measured.watch(lambda: worker.running)
             if parent_pipe is not None:

@@ -13,7 +13,7 @@ from typing import Final
 from jetq.model.events import ConnectionLost, ConnectionRestored
 from jetq.model.running import WorkerState
 from jetq.observe.bus import Bus
-from jetq.wire.health import WorkerHealth, said_of_blocked
+from jetq.wire.health import SchedulerHealth, WorkerHealth, said_of_blocked
 from jetq.wire.liveness import Blocked
 
 _SILENT: Final = 10.0
@@ -36,10 +36,12 @@ class Condition:
 
     Attributes:
         stalled: Why nothing arrives from a queue, by the queue's name.
+        scheduler: Says how the scheduler beside the worker is, which is to be ready as well; None if there is none.
     """
 
     def __init__(self, worker: str, state: Callable[[], WorkerState], bus: Bus) -> None:
         self.stalled: dict[str, str] = {}
+        self.scheduler: Callable[[], SchedulerHealth] | None = None
         self._worker = worker
         self._state = state
         self._begun = False
@@ -66,10 +68,13 @@ class Condition:
         self._looked, self._running, self._blocked, self._overdue = time.monotonic(), running, blocked, overdue
 
     def reasons(self) -> list[str]:
-        """Return why it takes no tasks; nothing if it does."""
+        """Return why it takes no tasks, or its scheduler does not work; nothing if all is well."""
+        return self._reasons(None if self.scheduler is None else self.scheduler())
+
+    def _reasons(self, scheduler: SchedulerHealth | None) -> list[str]:
+        found = [] if scheduler is None else [f"its scheduler: {reason}" for reason in scheduler.reasons]
         if not self._begun:
-            return ["it has not begun to take tasks"]
-        found: list[str] = []
+            return ["it has not begun to take tasks", *found]
         if (said := _STATES.get(self._state())) is not None:
             found.append(said)
         for connection, reason in self._lost.copy().items():
@@ -82,7 +87,8 @@ class Condition:
 
     def health(self) -> WorkerHealth:
         """Return how it is."""
-        reasons, live = self.reasons(), True
+        scheduler = None if self.scheduler is None else self.scheduler()
+        reasons, live = self._reasons(scheduler), scheduler is None or scheduler.live
         ready = not reasons
         silent = time.monotonic() - self._looked if self._begun else 0.0
         if silent > _SILENT:
@@ -101,4 +107,5 @@ class Condition:
             running=self._running,
             blocked=self._blocked,
             overdue=self._overdue,
+            scheduler=scheduler,
         )

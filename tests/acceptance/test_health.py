@@ -1,6 +1,7 @@
 """``jetq worker --health``: how a worker is, for those who run it."""
 
 import json
+import re
 import socket
 import time
 import urllib.error
@@ -63,6 +64,25 @@ def test_a_supervisor_says_how_its_children_are(shop: Folder, start: Start) -> N
     assert len(ready["children"]) == 2
     assert {child["worker"] for child in ready["children"]} >= {running.events("child ready")[0]["worker"]}
     assert "jetq_children" in metrics[1]
+
+
+@pytest.mark.parametrize("children", [pytest.param((), id="alone"), pytest.param(("-p", "1"), id="supervised")])
+def test_a_worker_with_a_scheduler_says_how_both_are(shop: Folder, start: Start, children: tuple[str, ...]) -> None:
+    shop.run("cron", "add", "sums", "@every 1s", "add", '{"a": 1, "b": 2}')
+    running = start(shop, "worker", "shop:app", "--beat", "--health", "0", "--log-format", "json", *children)
+    made = r"^jetq_occurrences_made_total [1-9]"
+    end = time.monotonic() + PATIENCE
+    while re.search(made, metrics := page(running, "/metrics")[1], re.MULTILINE) is None:
+        assert time.monotonic() < end, metrics
+        time.sleep(0.1)
+
+    ready = until(running, "/readyz", 200)
+
+    if not children:
+        assert (ready["scheduler"]["leads"], ready["scheduler"]["schedules"]) == (True, 1)
+    assert "jetq_beat_leader 1.0" in metrics
+    assert "jetq_schedules 1.0" in metrics
+    assert "jetq_slots 50.0" in metrics
 
 
 def test_a_port_that_is_taken_is_one_sentence(shop: Folder) -> None:

@@ -5,6 +5,7 @@ import pytest
 from jetq.model.events import ConnectionLost, ConnectionRestored
 from jetq.model.running import WorkerState
 from jetq.observe.bus import Bus
+from jetq.wire.health import SchedulerHealth
 from jetq.wire.liveness import Blocked
 from jetq.worker.condition import Condition
 
@@ -89,3 +90,36 @@ def test_a_silent_lease_thread_is_the_end(worker: Set, monkeypatch: pytest.Monke
     health = worker.condition.health()
 
     assert (health.live, health.ready) == (False, False)
+
+
+def scheduler(*reasons: str, live: bool = True) -> SchedulerHealth:
+    return SchedulerHealth(
+        live=live,
+        ready=not reasons,
+        reasons=list(reasons),
+        scheduler="S1",
+        pid=1,
+        leads=False,
+        schedules=0,
+        rejected={},
+        clock_ahead=0.0,
+    )
+
+
+def test_a_worker_with_a_scheduler_is_ready_when_both_are(worker: Set) -> None:
+    said = scheduler()
+    worker.condition.scheduler = lambda: said
+    both = worker.condition.health()
+
+    said = scheduler("the connection is lost")
+    one = worker.condition.health()
+
+    assert (both.ready, both.live, both.scheduler) == (True, True, scheduler())
+    assert (one.ready, one.live, one.scheduler) == (False, True, said)
+    assert one.reasons == worker.condition.reasons() == ["its scheduler: the connection is lost"]
+
+
+def test_a_worker_with_a_scheduler_that_is_stuck_is_not_live(worker: Set) -> None:
+    worker.condition.scheduler = lambda: scheduler("it gave no sign of life for 30 s", live=False)
+
+    assert not worker.condition.health().live
