@@ -58,9 +58,11 @@ def is_loopback(host: str) -> bool:
     if name == _LOCAL or name.endswith(f".{_LOCAL}"):
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 class Guard:
