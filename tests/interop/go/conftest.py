@@ -17,11 +17,10 @@ from jetq.model.events import Event
 from jetq.model.retry import Fixed
 from jetq.settings import JanitorSettings, Queue, Settings, WorkerSettings
 from tests.golang import BUILD_TIMEOUT, build
-from tests.interop.go.peers import Go
+from tests.interop.go.peers import NAMESPACE, Go
 
 HERE = Path(__file__).parent
 AJC = "github.com/choria-io/asyncjobs/ajc"
-NAMESPACE = "CHORIA_AJ"
 WORKER = WorkerSettings(concurrency=10, shutdown_timeout=5.0, janitor=False)
 
 

@@ -9,14 +9,17 @@ import contextlib
 import json
 import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from jetq.cli.main import app as cli
 from tests.house.inspection import ROOT
 
+NAMESPACE = "CHORIA_AJ"
 PATIENCE = 20.0
 
 
@@ -145,6 +148,17 @@ class Go:
             "TZ": "UTC",
         }
 
+    @property
+    def for_jetq(self) -> dict[str, str]:
+        """What `jetq` needs in its environment besides."""
+        return {
+            "JETQ_NATS_URL": self.url,
+            "JETQ_NAMESPACE": NAMESPACE,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self.programs / "pycache"),  # compiled once for all tests of a run
+        }
+
     async def start(self, *words: str) -> Running:
         """Start a program that stays."""
         program, *arguments = words
@@ -181,12 +195,12 @@ class Go:
         assert (status != 0) == fails, out
         return out
 
-    async def jetq(self, *words: str, fails: bool = False) -> str:
-        """Run ``jetq`` to its end in the same namespace, and return what it printed."""
-        more = {"PYTHONPATH": str(ROOT), "JETQ_NATS_URL": self.url, "JETQ_NAMESPACE": "CHORIA_AJ", "COLUMNS": "200"}
-        status, out = await self._run(sys.executable, "-m", "jetq", *words, more=more)
-        assert (status != 0) == fails, out
-        return out
+    async def jetq(self, *words: str) -> str:
+        """Let the ``jetq`` command work in the same namespace, in this process, and return what it printed."""
+        arguments = [*words, f"--servers={self.url}", f"--namespace={NAMESPACE}"]
+        ended = await asyncio.to_thread(CliRunner().invoke, cli, arguments)
+        assert ended.exit_code == 0, (ended.output, ended.exception)
+        return ended.stdout
 
     # what tests say most
 

@@ -11,13 +11,11 @@ from jetq.admin.inspector import Inspector
 from jetq.app.application import App
 from jetq.execution.context import Context
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.server import EmbeddedServer
 from jetq.model.state import State
 from jetq.settings import Queue
 from jetq.worker.worker import Worker
-from tests.house.inspection import ROOT
 from tests.integration.watching import eventually
-from tests.interop.go.conftest import NAMESPACE, WORKER, prepared
+from tests.interop.go.conftest import WORKER, prepared
 from tests.interop.go.peers import Go, Running
 
 SECOND = 1_000_000_000
@@ -124,13 +122,13 @@ def number(payload: Payload[int]) -> None:
 
 
 async def test_a_task_of_a_dead_jetq_worker_runs_in_go_after_the_run_time(
-    make_app: Callable[..., App], shared: EmbeddedServer, go: Go, queue: str, tmp_path: Path
+    make_app: Callable[..., App], go: Go, queue: str, tmp_path: Path
 ) -> None:
     name = f"{queue}-SHORT"
     app = make_app(default_queue=name)
     await go.peer("queue", "-run-time=1", name)
     (tmp_path / "stops.py").write_text(STOPS)
-    environment = go.environment | {"PYTHONPATH": str(ROOT), "JETQ_NATS_URL": shared.url, "JETQ_NAMESPACE": NAMESPACE}
+    environment = go.environment | go.for_jetq
     words = (sys.executable, "-m", "jetq", "worker", "stops:app", "-Q", name)
     dies = await Running.start(*words, environment=environment, folder=tmp_path, new_session=True)
     go.started.append(dies)
