@@ -29,6 +29,7 @@ BENCHMARKS: Final = {
     "imports": "what starting costs, beside import nats",
     "beat": "a scheduler with ten thousand schedules",
     "soak": "whether memory stays flat over many tasks",
+    "peers.run": "other task queues, and the table of goals",
 }
 
 

@@ -90,6 +90,7 @@ class Sheet(Struct, kw_only=True):
         goals: Those of this benchmark.
         notes: What else is to be said: configurations, what could not be had.
         machine: Where it ran.
+        groups: Columns that make a table together, where there are too many for one.
     """
 
     bench: str
@@ -100,6 +101,7 @@ class Sheet(Struct, kw_only=True):
     goals: list[Goal] = field(default_factory=list[Goal])
     notes: list[str] = field(default_factory=list[str])
     machine: dict[str, str] = field(default_factory=_machine)
+    groups: list[list[str]] = field(default_factory=list[list[str]])
 
     def put(self, label: str, values: dict[str, float]) -> None:
         """Add one repetition's values to a row by the names of their columns."""
@@ -124,14 +126,17 @@ class Sheet(Struct, kw_only=True):
         values = self.values(label, column)
         return figure(values) if values else None
 
-    def cells(self) -> list[tuple[str, ...]]:
-        """Return the table for people."""
-        head = (self.about, *self.columns)
-        return [head, *((row.label, *(_cell(row, column) for column in self.columns)) for row in self.rows)]
+    def tables(self) -> list[list[tuple[str, ...]]]:
+        """Return the tables for people."""
+        return [self._table(group) for group in self.groups or [self.columns]]
+
+    def _table(self, columns: list[str]) -> list[tuple[str, ...]]:
+        head = (self.about, *columns)
+        return [head, *((row.label, *(_cell(row, column) for column in columns)) for row in self.rows)]
 
     def text(self) -> str:
         """Return all for people."""
-        parts = [f"{self.bench}: {self.conditions}; median (lowest-highest)", rows(self.cells())]
+        parts = [f"{self.bench}: {self.conditions}; median (lowest-highest)", *map(rows, self.tables())]
         if self.goals:
             parts.append(rows([("ratio", "goal", "reached", "enough"), *(goal.cells() for goal in self.goals)]))
         if self.notes:
