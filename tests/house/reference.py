@@ -25,9 +25,11 @@ from jetq.model.operation import RULES, Effect, Operation, Rule
 from jetq.model.schedule import DESCRIPTORS, parse_schedule
 from jetq.model.schedule_words import describe
 from jetq.model.state import FINAL, TRANSITIONS, State, display_state
+from jetq.observe.answering_metrics import ANSWERING_METRICS
 from jetq.observe.metrics import BUCKETS, METRICS, SUPERVISOR_METRICS, Metric
 from jetq.observe.scheduler_metrics import SCHEDULER_METRICS
 from jetq.wire.names import Names
+from tests.house.rights import ROLES
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 OPERATED = (
@@ -204,8 +206,9 @@ def metrics() -> str:
         "## Of a scheduler\n\nWhat `jetq beat` serves with `--metrics` or `--health`, and `jetq worker --beat` beside "
         "the above. Of several schedulers one leads: add them up."
     )
+    responder = "## Of a server of remote handlers\n\nWhat `jetq serve` serves with `--metrics` or `--health`."
     parts = (words, shown(METRICS), buckets, supervisor, shown(SUPERVISOR_METRICS), scheduler, shown(SCHEDULER_METRICS))
-    return page("Metrics", *parts)
+    return page("Metrics", *parts, responder, shown(ANSWERING_METRICS))
 
 
 def schedules() -> str:
@@ -269,10 +272,29 @@ def refusal(spec: str) -> tuple[str, str]:
     raise AssertionError(spec)
 
 
+def permissions() -> str:
+    introduction = (
+        "What a user of the server must be permitted, by what its program does, in the namespace `JETQ` and with a "
+        "queue `EMAIL`; repeat the lines with `EMAIL` for each queue, or write another namespace. Tests run each "
+        "program as a user of a server with accounts who has these rights and no others. Streams and queues must "
+        "exist: make them once as a user with all rights, with `jetq tasks initialize` and `jetq queues add`."
+    )
+    inbox = (
+        "A NATS context whose `inbox_prefix` is another one needs that in the place of `_INBOX`. What a user may not "
+        "do is told once, in the log and by `PermissionDeniedError`, which names the subject."
+    )
+    parts = [
+        f"## {role.title}\n\n{role.what}\n\n```text\n{role.rights('JETQ', ['EMAIL']).config()}\n```"
+        for role in ROLES.values()
+    ]
+    return page("Permissions", introduction, inbox, *parts)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "errors.md": errors,
     "metrics.md": metrics,
+    "permissions.md": permissions,
     "schedules.md": schedules,
     "settings.md": settings,
     "states.md": states,

@@ -1,0 +1,90 @@
+"""
+rights: what a user of the server must be permitted, by what its program does.
+
+docs/reference/permissions.md is made of this, and the tests of `tests/integration/test_rights.py` run each program with
+no other rights.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from jetq.wire.names import Names
+
+REPLIES = "_INBOX.>"
+"""Where answers come; a NATS context may name another prefix."""
+
+
+class Rights(NamedTuple):
+    """What a user needs: the subjects that its program publishes to, and those that it subscribes to."""
+
+    publish: list[str]
+    subscribe: list[str]
+
+    def config(self, indent: str = "") -> str:
+        """Return the permissions as nats-server's configuration spells them."""
+        lists = [("publish", self.publish), ("subscribe", self.subscribe)]
+        lines = [f"{indent}permissions: {{"]
+        for word, subjects in lists:
+            lines += [f"{indent}  {word}: [", *(f'{indent}    "{subject}"' for subject in subjects), f"{indent}  ]"]
+        return "\n".join([*lines, f"{indent}}}"])
+
+
+class Role(NamedTuple):
+    """A program, and what its user needs for a namespace and its queues."""
+
+    title: str
+    what: str
+    rights: Callable[[str, Sequence[str]], Rights]
+
+
+def api(verb: str, streams: Iterable[str], rest: str = "") -> list[str]:
+    return [f"$JS.API.{verb}.{stream}{rest}" for stream in streams]
+
+
+def bound(names: Names, queues: Sequence[str]) -> list[str]:
+    """What every program asks when it begins."""
+    of_queues = [names.queue(queue) for queue in queues]
+    buckets = [names.bucket_stream(bucket) for bucket in (names.configuration, names.elections, names.workers)]
+    streams = [names.tasks, names.schedules, names.keys, names.links, *buckets, *of_queues]
+    return ["$JS.API.INFO", *api("STREAM.INFO", streams), *api("CONSUMER.INFO", of_queues, ".WORKERS")]
+
+
+def reading(stream: str) -> list[str]:
+    """What reads a stream through needs: consumers of its own, which it removes again."""
+    return [f"$JS.API.CONSUMER.{verb}.{stream}.*" for verb in ("CREATE", "MSG.NEXT", "DELETE")]
+
+
+def enqueueing(names: Names, queues: Sequence[str]) -> list[str]:
+    """What writes records and brings them to their queues needs, and reads what others have written meanwhile."""
+    places = [subject for queue in queues for subject in (names.item(queue, "*"), names.schedule(queue, "*"))]
+    read = [names.tasks, names.schedules, *(names.queue(queue) for queue in queues)]
+    return [names.record("*"), *places, names.task_event("*"), *api("STREAM.MSG.GET", read)]
+
+
+def scheduler(namespace: str, queues: Sequence[str]) -> Rights:
+    names = Names(namespace)
+    configuration, elections = (names.bucket_stream(each) for each in (names.configuration, names.elections))
+    election = names.election("task_scheduler")
+    publish = [
+        *bound(names, queues),
+        *api("STREAM.MSG.GET", [configuration, elections]),
+        *api("STREAM.PURGE", [configuration]),
+        *reading(configuration),
+        names.stored_schedule("*"),
+        names.schedule_state("*"),
+        names.scheduler_state,
+        election,
+        names.leader_event("task_scheduler"),
+        *enqueueing(names, queues),
+    ]
+    return Rights(publish, [REPLIES, election])
+
+
+ROLES = {
+    "scheduler": Role(
+        "Scheduler",
+        "`jetq beat` and `jetq beat MODULE:APP`; the queues are those of its schedules. Without the right to the "
+        "janitor's election it says once that it is no candidate for that, and does its own work.",
+        scheduler,
+    ),
+}
