@@ -1,7 +1,7 @@
 """Events of each side, as the other reads them; and records that either side discards."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -28,7 +28,7 @@ async def test_go_reads_the_events_of_jetq_and_passes_over_its_progress(app: App
         await eventually(lambda: is_watched(app, watch))
         handle = await app.aenqueue("py:steps", delay=0.05)
         await handle.aresult(10)
-        progress = [event async for event in until_final(ours) if isinstance(event, TaskProgressEvent)]
+        progress = [event async for event in until_final(aiter(ours)) if isinstance(event, TaskProgressEvent)]
     assert [event.text for event in progress] == ["half"]
 
     told = await listener.until_count("event", lambda event: event.get("task_id") == handle.id, 3)
@@ -48,7 +48,7 @@ async def is_watched(app: App, watch: Any) -> bool:
     return any("Unknown event type" in line for line in watch.lines)
 
 
-async def until_final(events: Any) -> Any:
+async def until_final(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
     async for event in events:
         yield event
         if isinstance(event, TaskStateEvent) and event.is_final:
@@ -60,7 +60,7 @@ async def test_jetq_reads_the_events_of_go(app: App, queue: str, go: Go) -> None
     await go.worker(queue)
     async with app.events(queue=queue) as events:
         task = await go.enqueue(queue, "go:fail", max_tries=1)
-        told = [event async for event in until_final(events)]
+        told = [event async for event in until_final(aiter(events))]
 
     assert {event.task_id for event in told} == {task["id"]}
     assert [(event.state.value, event.tries) for event in told] == [
