@@ -23,6 +23,9 @@ BENCHMARKS: Final = {
     "latency": "from a call to its handler and to its result, also after silence",
     "delayed": "how late tasks with a delay are",
     "flows": "what waiting for others costs",
+    "many_queues": "one worker that serves many queues",
+    "growth": "cost as work grows: queues, stored tasks, processes, delayed tasks, copies",
+    "listing": "looking for tasks among many",
     "idle": "processor and memory of a worker without work",
     "memory": "what workers and producers hold after work",
     "pools": "what calling a handler costs: on the loop, in a thread, in a process",
@@ -30,6 +33,7 @@ BENCHMARKS: Final = {
     "beat": "a scheduler with ten thousand schedules",
     "soak": "whether memory stays flat over many tasks",
     "peers.run": "other task queues, and the table of goals",
+    "budget": "calls a task, beside what is recorded",
 }
 
 

@@ -44,7 +44,7 @@ def drain(
     environ: Mapping[str, str],
     tasks: int,
     *,
-    server: int,
+    servers: Sequence[int],
     warm: int,
     patience: float = 120.0,
 ) -> Drain:
@@ -55,7 +55,7 @@ def drain(
         commands: The workers.
         environ: What they must be told.
         tasks: How many are in the queue at least.
-        server: Its process.
+        servers: Their processes.
         warm: Tasks that are not counted.
         patience: Seconds.
 
@@ -64,10 +64,10 @@ def drain(
     """
     with crew(commands, environ) as running:
         running.await_count(max(warm, 1), patience)
-        counted, spent, served = body.count(running.notes), running.cpu_seconds(), cpu_seconds(server)
+        counted, spent, served = body.count(running.notes), running.cpu_seconds(), sum(map(cpu_seconds, servers))
         running.await_count(tasks, patience)
         time.sleep(_SETTLE)
-        spent, served = running.cpu_seconds() - spent, cpu_seconds(server) - served
+        spent, served = running.cpu_seconds() - spent, sum(map(cpu_seconds, servers)) - served
         held = running.rss_mib()
         notes = body.read(running.notes)
     timed = _timed(sorted(note.began for note in notes), notes, warm)
@@ -107,7 +107,7 @@ def drain_side(
         options = ("--pool-processes", str(processes)) if processes else ()
         command = workload.command(slots, *options, loop=loop)
     environ = workload.environ(server.url, has_pool=bool(processes))
-    return drain([command] * workers, environ, tasks, server=server.pid, warm=min(work.WARM_UP, tasks // 4))
+    return drain([command] * workers, environ, tasks, servers=[server.pid], warm=min(work.WARM_UP, tasks // 4))
 
 
 def make_streams(server: EmbeddedServer, *names: str) -> None:

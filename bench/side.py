@@ -65,9 +65,11 @@ def enqueue(
     size: int = 24,
     loop: str = "asyncio",
     task_type: str = work.TASK_TYPE,
+    replicas: int = 1,
 ) -> Spent:
     """Enqueue in a process of its own; return what it took."""
     options = ["--tasks", str(tasks), "--mode", mode, "--size", str(size), "--loop", loop, "--type", task_type]
+    options += ["--replicas", str(replicas)]
     command = [sys.executable, "-m", "bench.side", side, "enqueue", url, *options]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - this program
     return msgspec.json.decode(done.stdout, type=Spent)
@@ -79,7 +81,7 @@ def jetq_enqueue(given: argparse.Namespace) -> Spent:
         import uvloop  # noqa: PLC0415 - an optional extra
 
         uvloop.install()
-    app = jetq_app(given.url)
+    app = workload.make_app(given.url, replicas=given.replicas)
     many = given.mode == "many"
 
     def send(payloads: list[dict[str, Any]]) -> None:
@@ -101,7 +103,7 @@ def jetq_enqueue(given: argparse.Namespace) -> Spent:
 
 async def jetq_aenqueue(given: argparse.Namespace) -> Spent:
     """Enqueue one by one from async code, or many that are on their way at one time."""
-    async with jetq_app(given.url) as app:
+    async with workload.make_app(given.url, replicas=given.replicas) as app:
 
         async def one(payloads: list[dict[str, Any]]) -> None:
             for payload in payloads:
@@ -207,6 +209,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=24)
     parser.add_argument("--type", default=work.TASK_TYPE)
     parser.add_argument("--slots", type=int, default=500)
+    parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
     given = parser.parse_args()
     match given.side, given.half, given.mode:

@@ -63,6 +63,7 @@ def test_latency_tells_of_starts_and_results_and_silence():
     "name",
     [
         *("enqueue", "drain", "delayed", "flows", "idle", "memory", "pools", "beat"),
+        *("many-queues", "growth", "listing"),
     ],
 )
 def test_every_benchmark_fills_its_table(name: str):
@@ -71,6 +72,20 @@ def test_every_benchmark_fills_its_table(name: str):
     for row in sheet.rows:
         assert row.values.keys() <= set(sheet.columns)
         assert all(math.isfinite(value) and value >= 0 for values in row.values.values() for value in values)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(180)
+def test_peers_are_compared_and_goals_told(tmp_path: Path):
+    stored = tmp_path / "peers.json"
+    arguments = ["peers", "--quick", "--only", "bare;jetq", "--json", stored]
+    subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=ROOT, check=True)
+    sheet = load(stored)
+    assert [row.label for row in sheet.rows] == ["bare loop", "jetq", "jetq, uvloop"]
+    assert all(len(sheet.values(row.label, "drain, tasks/s")) == 1 for row in sheet.rows)
+    reached = {goal.measure: goal.reached for goal in sheet.goals}
+    assert len(reached["worker drain ÷ bare loop"]) == len(reached["enqueue_many ÷ bare loop"]) == 1
+    assert reached["drain ÷ Celery's best pool"] == []
 
 
 def test_a_sheet_tells_medians_spread_and_goals():
@@ -82,7 +97,7 @@ def test_a_sheet_tells_medians_spread_and_goals():
         Goal("memory", 1.0, at_least=False, reached=[1.5]),
         Goal("absent", 1.0, at_least=False, reached=[]),
     ]
-    assert sheet.cells() == [("what", "ms", "ratio"), ("one", "11.0 (10.0-12.0)", "-")]
+    assert sheet.tables() == [[("what", "ms", "ratio"), ("one", "11.0 (10.0-12.0)", "-")]]
     assert [goal.cells()[1:] for goal in sheet.goals] == [
         ("≥ 1", "1.25 (0.50-1.50)", "yes"),
         ("≤ 1", "1.50", "no"),
