@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace as change
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from jetq.errors import (
     AppLoadError,
     InvalidNameError,
     NoResponderError,
+    PermissionDeniedError,
     Retry,
     ServerTimeoutError,
     Snooze,
@@ -21,6 +24,7 @@ from jetq.errors import (
     Terminate,
 )
 from jetq.execution.context import Context
+from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.server import EmbeddedServer
 from jetq.model.answering import RequestAnswered, RequestRefused, ResponderStopped
@@ -35,7 +39,9 @@ from jetq.wire.signature import Signer, new_seed
 from jetq.worker.responder import Responder
 from jetq.worker.worker import Worker
 from tests.integration.watching import eventually
+from tests.integration.worker import pool_app
 from tests.integration.worker.conftest import LEASE, SETTINGS
+from tests.servers import TestServer
 
 Ask = Callable[..., Awaitable[Incoming]]
 SOON = timedelta(seconds=20)
@@ -391,6 +397,51 @@ async def test_its_own_remote_handlers_do_not_answer(make_app: Callable[[], App]
 async def test_a_group_that_is_none_is_refused(make_app: Callable[[], App]) -> None:
     with pytest.raises(InvalidNameError, match="group"):
         Responder(make_app(), group="a b")
+
+
+async def test_a_handler_in_a_process_answers_too(
+    server: EmbeddedServer, namespace: str, ask: Ask, tmp_path: Path
+) -> None:
+    app = pool_app.app
+    app.reconfigure(change(app.settings, namespace=namespace))
+    app.connect_to(server.address)
+    async with Responder(app, settings=WorkerSettings(pool_processes=1)):
+        assert (await ask(task("echo", b'{"value":[1]}'))).data == b"[1]"
+        until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+        killed = await ask(
+            task("hold", json.dumps({"started": str(tmp_path / "started")}).encode()), headers=request_headers(until)
+        )
+    assert "TimeoutError" in (killed.headers or {})["AJ-Error"]
+
+
+async def test_it_needs_no_more_rights_than_to_listen_and_to_answer(namespace: str) -> None:
+    listen = f'["{namespace}.H.>", "$SRV.>", "_INBOX.>"]'
+    rights = f'{{ publish: {{ deny: [">"] }}, subscribe: {listen}, allow_responses: {{ max: 1, expires: "1m" }} }}'
+    users = (
+        "authorization { users: ["
+        f"{{ user: joe, password: pass, permissions: {rights} }}, {{ user: ann, password: pass }}] }}"
+    )
+    with TestServer.start(users, user_part="joe:pass") as server:
+        app = App("test", servers=server.url, namespace=namespace)
+        shop_handlers(app)
+        async with (
+            Responder(app, settings=SETTINGS),
+            await Connection.open(Address.of(server.url.replace("joe", "ann")), name="test") as connection,
+        ):
+            body = new_document(task("email:sync", b'{"to":"ann"}')).encode()
+            answer = await connection.request(f"{namespace}.H.T.email:sync", body)
+            assert answer.data == b'"sent to ann"'
+            assert json.loads((await connection.request("$SRV.PING")).data)["name"] == "test"
+
+
+async def test_who_may_not_listen_is_told(namespace: str) -> None:
+    rights = '{ publish: [">"], subscribe: ["_INBOX.>", "$SRV.>"] }'
+    users = f"authorization {{ users: [{{ user: joe, password: pass, permissions: {rights} }}] }}"
+    with TestServer.start(users, user_part="joe:pass") as server:
+        app = App("test", servers=server.url, namespace=namespace)
+        shop_handlers(app)
+        with pytest.raises(PermissionDeniedError, match=r"H\.T\."):
+            await Responder(app, settings=SETTINGS).run()
 
 
 # jetq on both sides
