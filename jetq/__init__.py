@@ -24,6 +24,7 @@ from jetq.client.event_stream import EventStream
 from jetq.client.flow_handle import FlowHandle
 from jetq.client.handle import TaskHandle
 from jetq.errors import (
+    CommandFailedError,
     DuplicateTaskError,
     EnqueueError,
     FlowAbandonedError,
@@ -84,6 +85,7 @@ __all__ = [
     "BulkReport",
     "CallOptions",
     "Chain",
+    "CommandFailedError",
     "ConnectionSettings",
     "Context",
     "DeclaredSchedule",

@@ -1002,11 +1002,12 @@ class CommandFailedError(JetqError):
     Attributes:
         command: It, in one line.
         status: Its exit status; negative is the number of the signal that killed it.
+        how: The same in words.
         output: The end of what it wrote.
     """
 
     def __init__(self, command: str, status: int, how: str, output: str) -> None:
-        self.command, self.status, self.output = command, status, output
+        self.command, self.status, self.how, self.output = command, status, how, output
         wrote = f" and wrote last:\n{output}" if output else " and wrote nothing"
         super().__init__(f"the command {command} {how}{_hint_at_memory(status)}{wrote}")
 
