@@ -34,6 +34,7 @@ BENCHMARKS: Final = {
     "soak": "whether memory stays flat over many tasks",
     "peers.run": "other task queues, and the table of goals",
     "budget": "calls a task, beside what is recorded",
+    "compare": "draw plots and fill the page of the docs from what was stored",
 }
 
 

@@ -68,7 +68,7 @@ def _goal(
         return Goal(measure, bound, at_least, [])
     _, (label, its_column) = max(told) if at_least else min(told)
     reached = ratios(sheet.values(*ours), sheet.values(label, its_column))
-    return Goal(measure, bound, at_least, reached, beside=label)
+    return Goal(measure, bound, at_least, reached, beside=label if len(others) > 1 else "")
 
 
 def _is_about_speed(goal: Goal) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import bare, latency, limit, side, soak, work
+from bench import bare, compare, latency, limit, side, soak, work
 from bench.sheet import Goal, Sheet, load
 from jetq import Worker
 from jetq.jetstream.connection import Connection
@@ -86,6 +86,31 @@ def test_peers_are_compared_and_goals_told(tmp_path: Path):
     reached = {goal.measure: goal.reached for goal in sheet.goals}
     assert len(reached["worker drain ÷ bare loop"]) == len(reached["enqueue_many ÷ bare loop"]) == 1
     assert reached["drain ÷ Celery's best pool"] == []
+
+
+def test_the_page_tells_what_was_measured_and_where_jetq_is_slower(tmp_path: Path):
+    sheet = Sheet(bench="peers", about="task queue", conditions="once", columns=["drain, tasks/s", "start p50, ms"])
+    for name, drain, start in (("jetq", 5000.0, 1.2), ("huey", 2000.0, 0.5), ("bare loop", 9000.0, 0.9)):
+        sheet.put(name, {"drain, tasks/s": drain, "start p50, ms": start})
+    (tmp_path / "peers.json").write_bytes(msgspec.json.encode(sheet))
+    (tmp_path / "soak.json").write_text('{"tasks": 1}')
+    page = "A\n<!-- bench peers table -->\nold\n<!-- end -->\nB\n<!-- bench peers slower -->\n<!-- end -->\n"
+    kept = "<!-- bench limit table -->\nkept\n<!-- end -->\n"
+    sheets = compare.read(tmp_path)
+    filled = compare.filled(page + kept, sheets)
+    assert filled == (
+        "A\n<!-- bench peers table -->\n\n"
+        "| task queue | drain, tasks/s | start p50, ms |\n| --- | --- | --- |\n"
+        "| jetq | 5,000 | 1.20 |\n| huey | 2,000 | 0.50 |\n| bare loop | 9,000 | 0.90 |\n\n<!-- end -->\nB\n"
+        "<!-- bench peers slower -->\n\n"
+        "- **start p50, ms**: jetq 1.20, and better: huey 0.50\n\n<!-- end -->\n" + kept
+    )
+    assert compare.filled(filled, sheets) == filled
+
+
+def test_the_page_tells_what_is_stored():
+    page = compare.PAGE.read_text()
+    assert compare.filled(page, compare.read(compare.RESULTS)) == page, "python -m bench compare"
 
 
 def test_a_sheet_tells_medians_spread_and_goals():
