@@ -15,6 +15,7 @@ failure. What it writes beyond the limit is read and dropped, so that it runs to
 ``too_large``: half a result is none, and another try would write as much.
 """
 
+import asyncio
 import os
 import shlex
 import sys
@@ -173,20 +174,18 @@ async def _outcome(command: Command, process: CommandProcess, ctx: Context) -> A
         SoftTimeout: It ended so since it was asked to.
         Terminate: It ended with a status that says so.
     """
-    soft, ended = ctx.soft_limit, False
+    soft = ctx.soft_limit
     if soft is not None:
         soft.interrupt = process.terminate
     try:
         death = await process.ended()
-        ended = True
+    except asyncio.CancelledError:
+        await process.stop(command.grace)
+        raise
     finally:
         if soft is not None:
             soft.interrupt = None
-        try:
-            if not ended:
-                await process.stop(command.grace)
-        finally:
-            process.close()
+        process.close()
     output = process.output
     if death.status in command.terminate_on:
         raise Terminate(str(CommandFailedError(command.name, death.status, death.text, output.tail)))
