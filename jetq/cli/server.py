@@ -39,6 +39,9 @@ def run(
         list[str] | None,
         typer.Option("--allowed-host", metavar="NAME", help="Also a name of this server; repeated or comma-separated."),
     ] = None,
+    allow_create_default: Annotated[
+        bool, typer.Option("--allow-create-default", help="Let callers create the default queue, with their limits.")
+    ] = False,
     tls_cert: Annotated[
         Path | None, typer.Option("--tls-cert", metavar="FILE", help="Serve HTTPS with this certificate, in PEM.")
     ] = None,
@@ -79,6 +82,7 @@ def run(
         allowed_hosts=options.split_names(allowed_host),
         certificate=tls_cert,
         key=tls_key,
+        makes_default=allow_create_default,
     )
     place, loop = Place(servers=servers, context=context, namespace=namespace), choose_uvloop(uvloop)
     app = App("jetq", settings=Settings.from_env()) if target is None else load_app(target, app_dir)

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -23,6 +22,7 @@ from jetq.web.body import JSON
 from jetq.web.endpoint import Endpoint
 from jetq.web.problem import Code, Problem, ProblemError, problem_of, shown
 from jetq.web.service import Service
+from jetq.wire.codec import encode_json
 
 Serve = Callable[[Request], Awaitable[Response]]
 
@@ -34,7 +34,7 @@ _LOG: Final = Log("jetq.web")
 
 def json_response(body: object, status: int, headers: Mapping[str, str] = _NONE) -> Response:
     """Return an answer; None has no body."""
-    content = None if body is None else msgspec.json.encode(body)
+    content = None if body is None else encode_json(body)
     return Response(content, status, {**_HEADERS, **headers}, JSON if content is not None else None)
 
 
@@ -65,6 +65,8 @@ async def _answered(endpoint: Endpoint, service: Service, request: Request) -> R
     try:
         async with asyncio.timeout(service.patience):
             answer = await endpoint.run(service, request)
+        if answer.kind:
+            return Response(answer.body, headers={**_HEADERS, **answer.headers}, media_type=answer.kind)
         return json_response(answer.body, answer.status or endpoint.status, answer.headers)
     except ProblemError as error:
         problem = error.problem

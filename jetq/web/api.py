@@ -18,16 +18,23 @@ from jetq.web.deployment import DEPLOYMENT
 from jetq.web.endpoint import Answer, Endpoint
 from jetq.web.guard import Guard, check_token
 from jetq.web.openapi import PATH, document
+from jetq.web.queues import QUEUES
 from jetq.web.schedules import SCHEDULES
 from jetq.web.service import Service
+from jetq.web.tasks import TASKS
 from jetq.wire.signature import Signer
 
-ENDPOINTS: Final = (*DEPLOYMENT, *SCHEDULES)
+ENDPOINTS: Final = (*DEPLOYMENT, *TASKS, *QUEUES, *SCHEDULES)
 """Everything that the API does, but describing itself."""
 
 
 def http_api(
-    app: App, *, token: str | None = None, allowed_hosts: Collection[str] = (), local: bool = False
+    app: App,
+    *,
+    token: str | None = None,
+    allowed_hosts: Collection[str] = (),
+    local: bool = False,
+    makes_default: bool = False,
 ) -> Starlette:
     """
     Return the HTTP API of an application, as an ASGI application.
@@ -41,6 +48,7 @@ def http_api(
             whoever reaches it: mount it so only behind something that asks who calls.
         allowed_hosts: Names of this server, as requests have them in their ``Host`` header; empty takes any.
         local: Take only requests that mean this machine by one of its own names, or by one of *allowed_hosts*.
+        makes_default: Let callers create the default queue, which is made by itself when it is first used.
 
     Raises:
         InvalidSettingError: The token is too short, or cannot stand in a header.
@@ -49,7 +57,7 @@ def http_api(
     if token is not None:
         check_token("token", token)
     signer = Signer.of(app.settings.signing)
-    service = Service(app=app, signer=signer, auth="none" if token is None else "token")
+    service = Service(app=app, signer=signer, auth="none" if token is None else "token", makes_default=makes_default)
     described = document(ENDPOINTS, service.version)
 
     async def describe(_service: Service, _request: Request) -> Answer:

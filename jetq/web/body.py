@@ -30,7 +30,7 @@ _MISSING: Final = re.compile(r"required field `(?P<field>[^`]*)`")
 _PLACE: Final = re.compile(r"`\$\.(?P<field>\w+)")
 
 
-async def read_body(request: Request, kind: type[_T], limit: int) -> _T:
+async def read_body(request: Request, kind: type[_T], limit: int, *, may_lack: bool = False) -> _T:
     """
     Return the body of a request.
 
@@ -38,11 +38,14 @@ async def read_body(request: Request, kind: type[_T], limit: int) -> _T:
         request: It.
         kind: A struct that forbids unknown fields.
         limit: Bytes that it may have.
+        may_lack: No body at all is one that says nothing.
 
     Raises:
         ProblemError: It is too large, does not say that it is JSON, or is something else.
     """
     said = request.headers.get("content-type", "")
+    if may_lack and not said and not await _bytes_of(request, limit):
+        return kind()
     if said.partition(";")[0].strip().lower() != JSON or request.headers.get("content-encoding"):
         message = f"the body must be plain JSON: send it with the header Content-Type: {JSON}"
         raise ProblemError(
@@ -176,3 +179,13 @@ def parameter(request: Request, name: str, read: Callable[[str], _T | None], wan
     if found is None:
         raise invalid(name, f"{name}_invalid", f"expected {name} to be {wanted}, got: {text[:80]!r}")
     return found
+
+
+def flag(request: Request, name: str) -> bool:
+    """
+    Return a yes or no of the query; absent is no.
+
+    Raises:
+        ProblemError: It is neither.
+    """
+    return parameter(request, name, {"true": True, "false": False}.get, "true or false", default=False)

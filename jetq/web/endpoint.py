@@ -20,14 +20,16 @@ class Answer(Struct, frozen=True):
     What a request gets.
 
     Attributes:
-        body: Whatever is JSON; None for no body.
+        body: Whatever is JSON; None for no body; bytes of another *kind*.
         status: Of the answer; 0 is the endpoint's own.
         headers: Beside those that every answer has.
+        kind: The media type of a body that is bytes.
     """
 
     body: Any = None
     status: int = 0
     headers: Mapping[str, str] = _EMPTY
+    kind: str = ""
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
@@ -55,6 +57,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         status: Of an answer that says yes.
         refuses: The statuses of those that say no, beside the ones that all may have.
         parameters: Beside those of its path.
+        may_lack_body: What it takes has defaults for all, and may be left out.
     """
 
     method: str
@@ -68,3 +71,4 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     status: int = 200
     refuses: tuple[int, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    may_lack_body: bool = False

@@ -72,7 +72,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     if is_open:
         told["security"] = [{}]
     if endpoint.takes is not None:
-        told["requestBody"] = {"required": True, "content": _content(endpoint.takes)}
+        told["requestBody"] = {"required": not endpoint.may_lack_body, "content": _content(endpoint.takes)}
     return told
 
 

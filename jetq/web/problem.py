@@ -19,6 +19,7 @@ from jetq.errors import (
     InvalidScheduleError,
     InvalidSettingError,
     JetqError,
+    MalformedRecordError,
     MalformedScheduleError,
     OperationRefusedError,
     PayloadTooLargeError,
@@ -162,6 +163,7 @@ _FIXED: Final[tuple[tuple[type[JetqError], Code, str, str], ...]] = (
     (InvalidScheduleError, Code.INVALID_ARGUMENT, "schedule_invalid", "schedule"),
     (UnknownQueueError, Code.NOT_FOUND, "queue_not_found", "queue"),
     (TaskNotFoundError, Code.NOT_FOUND, "task_not_found", ""),
+    (MalformedRecordError, Code.CONFLICT, "record_malformed", ""),
     (DuplicateTaskError, Code.DUPLICATE, "duplicate_item", ""),
     (UnknownDependencyError, Code.DEPENDENCY_FAILED, "task_not_found", "dependencies"),
     (InvalidPayloadError, Code.INVALID_ARGUMENT, "payload_invalid", "payload"),
@@ -190,7 +192,7 @@ def problem_of(error: JetqError, **fields: str) -> Problem:
             kind = error.kind.replace(" ", "_")
             found: tuple[Code, str, str] = (Code.INVALID_ARGUMENT, f"{kind}_invalid", _NAMED.get(error.kind, kind))
         case InvalidSettingError():
-            found = Code.INVALID_ARGUMENT, "value_invalid", error.setting
+            found = Code.INVALID_ARGUMENT, "value_invalid", error.setting.rpartition(".")[2]
         case OperationRefusedError():
             reason = "task_already_active" if error.state == "active" else "task_refused"
             found = Code.CONFLICT, reason, ""

@@ -2,20 +2,23 @@
 service: what all endpoints share: an application, and the bounds of a request.
 """
 
+import asyncio
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import Request
 
 from jetq.admin.schedule_keeper import ScheduleKeeper
 from jetq.app.application import App
+from jetq.client.clients import Client
 from jetq.jetstream.backend import Backend
 from jetq.web.body import MAX_BODY
 from jetq.wire.signature import Signer
 
 PATIENCE: Final = 30.0
 """Seconds, as in asyncjobs."""
+_LISTS: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,8 @@ class Service:
         auth: How callers show who they are: ``none`` or ``token``.
         max_body: Bytes of a request's body at most.
         patience: Seconds that a request may take.
+        makes_default: Whether callers may create the default queue, which is made by itself when it is first used.
+        lists: Room for lists of tasks that are read at one time; each may read the whole store.
     """
 
     app: App
@@ -36,11 +41,22 @@ class Service:
     auth: str = "none"
     max_body: int = MAX_BODY
     patience: float = PATIENCE
+    makes_default: bool = False
+    lists: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LISTS))
 
     @property
     def version(self) -> str:
         """Of jetq."""
         return str(sys.modules["jetq"].__version__)  # the facade knows, and no room may import it
+
+    async def client(self) -> Client:
+        """
+        Return what enqueues and operates in the running loop, connected on first use.
+
+        Raises:
+            ServerError: No connection.
+        """
+        return await self.app.clients.current()
 
     async def backend(self) -> Backend:
         """
@@ -49,7 +65,7 @@ class Service:
         Raises:
             ServerError: There is none to be had.
         """
-        return (await self.app.clients.current()).backend
+        return (await self.client()).backend
 
     async def schedules(self) -> ScheduleKeeper:
         """

@@ -42,6 +42,7 @@ class Access:
         no_auth: Said by somebody who wants that where other machines reach it.
         allowed_hosts: Names of this server in ``Host`` headers, beside those of this machine.
         certificate, key: Files for TLS, in PEM; None for none.
+        makes_default: Callers may create the default queue.
     """
 
     listen: tuple[str, int] = LISTEN
@@ -50,6 +51,7 @@ class Access:
     allowed_hosts: Collection[str] = ()
     certificate: Path | None = None
     key: Path | None = None
+    makes_default: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is open without somebody having said so, or contradicts itself."""
@@ -111,6 +113,7 @@ def run_server(app: App, access: Access, *, place: Place, uvloop: UvloopChoice =
             token=access.token,
             allowed_hosts=access.allowed_hosts,
             local=access.is_local and access.token is None,
+            makes_default=access.makes_default,
         )
         config = uvicorn.Config(
             api,
