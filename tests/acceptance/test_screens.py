@@ -92,9 +92,11 @@ SCREENS = [
     ("tasks", "retry", "--type", "a:*", "--yes"),
     ("tasks", "configure", "--retention", "48h"),
 ]
+WIDTHS = pytest.mark.parametrize("width", [80, pytest.param(140, marks=pytest.mark.nightly)])
+"""The narrow one is what breaks a screen."""
 
 
-@pytest.mark.parametrize("width", [80, 140])
+@WIDTHS
 def test_every_screen_fits(width: int, busy: Folder) -> None:
     for arguments in SCREENS:
         status, shown = at_terminal(busy, *arguments, width=width)
@@ -216,7 +218,7 @@ def test_the_log_is_for_people_at_a_terminal_and_for_programs_elsewhere(shop: Fo
     assert elsewhere.startswith('{"event": "connecting", ')
 
 
-@pytest.mark.parametrize("width", [80, 140])
+@WIDTHS
 def test_a_history_fits(width: int, shop: Folder) -> None:
     shop.run("tasks", "initialize")
     shop.run("tasks", "configure", "--events-kept", "1d", "--force")

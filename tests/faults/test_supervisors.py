@@ -200,6 +200,7 @@ async def test_a_rolling_deploy_under_load_loses_nothing_and_runs_nothing_twice(
     assert stopped == [0, 0, 0]
 
 
+@pytest.mark.nightly
 async def test_a_rolling_restart_under_load_loses_nothing_and_runs_nothing_twice(site: Site, app: App) -> None:
     service = site.start(*SUPERVISOR, "2")
     await service.ready(2)
