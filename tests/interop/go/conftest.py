@@ -40,7 +40,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "built").exists():
-            build(HERE, folder, "./peer", AJC)
+            build(HERE, folder, "./peer", "./shop", AJC)
             (folder / "built").touch()
     return folder
 

@@ -1,5 +1,6 @@
 """Retried by id from either side, and what becomes of a task that the other side delayed, cancelled or runs."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from jetq.execution.context import Context
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.publisher import Publication
 from jetq.jetstream.stream_message import last_message
+from jetq.model.events import Event, RunLost
 from jetq.model.state import State
 from jetq.settings import JanitorSettings
 from jetq.worker.worker import Worker
@@ -146,6 +148,41 @@ async def test_go_refuses_the_item_of_a_cancelled_task(app: App, queue: str, go:
     assert worker.told("runs") == []
     with pytest.raises(TaskCancelledError):
         await handle.aresult(1)
+
+
+async def test_a_run_that_go_retries_under_its_hands_is_lost_and_the_second_one_counts(
+    app: App, queue: str, go: Go, told: list[Event]
+) -> None:
+    started, may_end = [asyncio.Event(), asyncio.Event()], asyncio.Event()
+    runs = iter(range(2))
+
+    @app.task("py:slow")
+    async def slow() -> int:
+        number = next(runs)
+        started[number].set()
+        await may_end.wait()
+        return number
+
+    async with Worker(app, settings=WORKER):
+        handle = await app.aenqueue("py:slow")
+        await started[0].wait()
+        await go.peer("retry", queue, handle.id)
+        await started[1].wait()
+        may_end.set()
+        assert await handle.aresult(10) == 1
+    assert [event.task_id for event in told if isinstance(event, RunLost)] == [handle.id]
+    assert (await handle.arecord()).tries == 2
+
+
+async def test_a_delayed_task_runs_in_go_at_its_time(app: App, queue: str, go: Go) -> None:
+    await prepared(app)
+    worker = await go.worker(queue)
+    handle = await app.aenqueue("go:echo", 1, delay=0.3)
+    assert await handle.aresult(10) == 1
+    record = await handle.arecord()
+    assert record.tried is not None
+    assert (record.tried - record.created).total_seconds() >= 0.3
+    assert len(worker.told("runs")) == 1
 
 
 async def test_jetq_leaves_alone_what_go_runs(make_app: Callable[..., App], queue: str, go: Go) -> None:
