@@ -22,7 +22,7 @@ LAYOUT: Final = Struct("<qqqq")
 class Note(NamedTuple):
     """One task that began; times in nanoseconds."""
 
-    index: int
+    task: int
     sent: int
     began: int
     pid: int

