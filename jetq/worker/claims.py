@@ -25,6 +25,7 @@ from jetq.wire.codec import Item, decode_item, decode_record
 from jetq.wire.ids import new_nonce
 from jetq.worker.blocked_items import BlockedItems
 from jetq.worker.desk import Desk
+from jetq.worker.last_deliveries import exchange, is_worn
 from jetq.worker.lease_table import LeaseEntry
 from jetq.worker.meaning import Meaning, meaning_of
 from jetq.worker.turns import Turns
@@ -88,6 +89,8 @@ class Claims:
         except MalformedItemError as error:
             self._desk.discard(delivery, "malformed_item", detail=str(error))
             return None
+        if is_worn(delivery, self._desk.bound[delivery.queue]) and await self._exchanged(delivery, item):
+            return None
         stored = None if anew else _carried(item)
         while True:
             if stored is None:
@@ -100,6 +103,10 @@ class Claims:
             if not isinstance(found, Stored):
                 return found
             stored = found if found is not stored else None
+
+    async def _exchanged(self, delivery: Delivery, item: Item) -> bool:
+        backend = self._desk.backend
+        return await exchange(delivery, backend.publisher, backend.names, item.job)
 
     async def _act(self, stored: Stored, delivery: Delivery, *, by_schedule: bool) -> Claim | Contested | Stored | None:
         """Take one step; a Stored in return means: decide anew, on it, or on a fresh one if it is the same."""
