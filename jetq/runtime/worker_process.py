@@ -137,8 +137,6 @@ def run_worker(
             version = f"jetq {sys.modules['jetq'].__version__}"  # the facade knows, and no room may import it
             worker = Worker(app, queues=queues, settings=settings, version=version, supervision=supervision)
             scheduler = Beat(app) if beat else None
-            if scheduler is not None:
-                worker.condition.scheduler = scheduler.health
             if measured is not None:
                 measured.watch(lambda: worker.running)
             if parent_pipe is not None:
@@ -204,6 +202,7 @@ async def _work(worker: Worker, log: Log, beat: Beat | None, *, is_child: bool) 
     with StopSignals(on_signal):
         async with contextlib.AsyncExitStack() as beside:
             if beat is not None:
+                worker.condition.scheduler = beat.health
                 await beside.enter_async_context(beat)
             await worker.run()
 

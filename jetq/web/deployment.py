@@ -14,6 +14,7 @@ from jetq.errors import JetqError
 from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.queue_catalog import QueueCatalog
 from jetq.model.go_duration import NANOSECONDS
+from jetq.model.record import Moment
 from jetq.model.retry import NAMED, Steps
 from jetq.web.endpoint import Answer, Endpoint
 from jetq.web.service import Service
@@ -27,28 +28,52 @@ _PATIENCE: Final = 3.0
 
 
 class Health(Struct, frozen=True):
-    """This process answers."""
+    """
+    This process answers.
+
+    Attributes:
+        status: ``ok``.
+        time: By this machine's clock.
+    """
 
     status: str
-    time: datetime
+    time: Moment
 
 
 class Check(Struct, frozen=True, omit_defaults=True):
-    """Whether something can be used, and why not."""
+    """
+    Whether something can be used.
+
+    Attributes:
+        ok: Whether it can.
+        error: Why it cannot.
+    """
 
     ok: bool
     error: str = ""
 
 
 class Checks(Struct, frozen=True):
-    """The task store, and where schedules are stored."""
+    """
+    What requests need.
+
+    Attributes:
+        tasks: The task store.
+        config: Where schedules are stored.
+    """
 
     tasks: Check
     config: Check
 
 
 class Readiness(Struct, frozen=True):
-    """Whether requests can be answered."""
+    """
+    Whether requests can be answered.
+
+    Attributes:
+        ready: Whether they can.
+        checks: What that takes.
+    """
 
     ready: bool
     checks: Checks
@@ -91,7 +116,12 @@ class RetryPolicy(Struct, frozen=True):
 
 
 class RetryPolicies(Struct, frozen=True):
-    """The policies that are lists of waits."""
+    """
+    Policies that are known by their names.
+
+    Attributes:
+        policies: Those that are lists of waits.
+    """
 
     policies: list[RetryPolicy]
 

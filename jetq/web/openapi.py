@@ -7,6 +7,7 @@ Made of the endpoints and of the structs that they read and write, so that it sa
 import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ PATH: Final = "/v1/openapi.json"
 _JSON: Final = "application/json"
 _REF: Final = "#/components/schemas/{name}"
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
+_ATTRIBUTE: Final = re.compile(r"^ +(?P<names>\w+(?:, \w+)*): (?P<text>.*(?:\n {6,}.*)*)", re.MULTILINE)
 _ALL: Final = (401, 403, 500, 503)
 """Statuses that every answer of ``/v1`` may have."""
 _DESCRIPTION: Final = """\
@@ -50,10 +52,27 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
         "tags": [{"name": tag} for tag in dict.fromkeys(endpoint.tag for endpoint in endpoints)],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted(schemas.items())),
+            "schemas": {name: _explained(schema) for name, schema in sorted(schemas.items())},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _explained(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema whose fields have the meanings that the docstring of its struct gives them."""
+    text, _, attributes = cleandoc(schema.get("description", "")).partition("\n\nAttributes:\n")
+    properties: dict[str, Any] = {name: dict(told) for name, told in schema.get("properties", {}).items()}
+    for found in _ATTRIBUTE.finditer(attributes):
+        for name in found["names"].split(", "):
+            if name in properties:
+                properties[name]["description"] = _plain(found["text"])
+    told = {**schema, "description": _plain(text)} if text else dict(schema)
+    return {**told, "properties": properties} if properties else told
+
+
+def _plain(text: str) -> str:
+    """Return the text of a docstring as Markdown, on one line."""
+    return " ".join(text.replace("``", "`").split())
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:

@@ -106,7 +106,12 @@ class Said(Struct, frozen=True, omit_defaults=True):
 
 
 class Error(Struct, frozen=True):
-    """What an answer that says no holds."""
+    """
+    What an answer that says no holds.
+
+    Attributes:
+        error: What is wrong.
+    """
 
     error: Said
 

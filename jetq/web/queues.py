@@ -5,7 +5,6 @@ Paths, bodies and codes are asyncjobs' where it has them; jetq's own are ``pause
 of what a queue holds.
 """
 
-from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
@@ -16,6 +15,7 @@ from jetq.admin.operator import Operator
 from jetq.errors import JetqError
 from jetq.jetstream.queue_catalog import QueueInfo
 from jetq.model.go_duration import NANOSECONDS
+from jetq.model.record import Moment
 from jetq.settings import Queue
 from jetq.web.body import read_body, seconds_of
 from jetq.web.endpoint import Answer, Endpoint
@@ -56,7 +56,12 @@ class QueueRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class PauseRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """For how long a queue is to be paused, as a duration; absent is until it is resumed."""
+    """
+    For how long a queue is to be paused.
+
+    Attributes:
+        duration: As Go spells it; absent is until it is resumed.
+    """
 
     duration: str | None = None
 
@@ -82,7 +87,7 @@ class QueueState(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    time: datetime | None
+    time: Moment | None
     max_age: int
     max_entries: int
     discard_old: bool
@@ -95,13 +100,18 @@ class QueueState(Struct, frozen=True, kw_only=True):
     pending: int
     running: int
     scheduled: int
-    oldest: datetime | None
+    oldest: Moment | None
     paused: bool
-    paused_until: datetime | None
+    paused_until: Moment | None
 
 
 class QueueList(Struct, frozen=True):
-    """All queues, in the order of their names."""
+    """
+    All queues.
+
+    Attributes:
+        queues: In the order of their names.
+    """
 
     queues: list[QueueState]
 

@@ -2,11 +2,11 @@
 schedule_bodies: schedules as requests and answers hold them.
 """
 
-from datetime import datetime
 from typing import Any
 
 from msgspec import Raw, Struct, field
 
+from jetq.model.record import Moment
 from jetq.model.stored_schedule import LIMIT, MAX_LATE, Misfire
 
 
@@ -47,8 +47,8 @@ class ScheduleRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     limit: int = LIMIT
     jitter: str | None = None
     enabled: bool = True
-    start: datetime | None = None
-    end: datetime | None = None
+    start: Moment | None = None
+    end: Moment | None = None
 
 
 class Schedule(Struct, frozen=True, kw_only=True):
@@ -79,8 +79,8 @@ class Schedule(Struct, frozen=True, kw_only=True):
     name: str
     state: str
     problem: str
-    next: datetime | None
-    last: datetime | None
+    next: Moment | None
+    last: Moment | None
     last_task: str
     last_outcome: str
     schedule: str = ""
@@ -89,7 +89,7 @@ class Schedule(Struct, frozen=True, kw_only=True):
     payload: str | None = None
     deadline: int = 0
     max_tries: int = 0
-    created_at: datetime | None = None
+    created_at: Moment | None = None
     origin: str = ""
     misfire: Misfire = Misfire.LATEST
     max_late: float = MAX_LATE
@@ -97,19 +97,30 @@ class Schedule(Struct, frozen=True, kw_only=True):
     jitter: float = 0.0
     enabled: bool = True
     paused: bool = False
-    start: datetime | None = None
-    end: datetime | None = None
+    start: Moment | None = None
+    end: Moment | None = None
     options: dict[str, Any] | None = None
 
 
 class ScheduleList(Struct, frozen=True):
-    """All schedules, in the order of their names."""
+    """
+    All schedules.
+
+    Attributes:
+        schedules: In the order of their names.
+    """
 
     schedules: list[Schedule]
 
 
 class TaskMade(Struct, frozen=True):
-    """The id of a task that was made of a schedule."""
+    """
+    A task that was made of a schedule.
+
+    Attributes:
+        name: Of the schedule.
+        id: Of the task.
+    """
 
     name: str
     id: str
@@ -125,8 +136,8 @@ class PlannedTime(Struct, frozen=True, omit_defaults=True):
         note: What a change of the clock does to it.
     """
 
-    at: datetime
-    local: datetime
+    at: Moment
+    local: Moment
     note: str = ""
 
 
@@ -135,7 +146,8 @@ class NextTimes(Struct, frozen=True, kw_only=True):
     What a schedule will do.
 
     Attributes:
-        name, schedule: Its name, and when it is due.
+        name: Its name.
+        schedule: When it is due.
         timezone: Its time zone.
         words: When it is due, as people say it.
         on: Whether it makes tasks.

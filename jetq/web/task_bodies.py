@@ -2,10 +2,11 @@
 task_bodies: tasks as requests and answers hold them.
 """
 
-from datetime import datetime
 from typing import Any
 
 from msgspec import Raw, Struct, field
+
+from jetq.model.record import Moment
 
 
 class TaskRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,21 +32,27 @@ class TaskRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     queue: str | None = None
     payload: Raw = field(default_factory=Raw)
     payload_base64: str | None = None
-    deadline: datetime | None = None
+    deadline: Moment | None = None
     max_tries: int | None = None
     dependencies: list[str] | None = None
     load_dependencies: bool = False
     signature: str = ""
     id: str | None = None
     delay: str | None = None
-    run_at: datetime | None = None
+    run_at: Moment | None = None
 
 
 class TaskResult(Struct, frozen=True):
-    """What a handler returned, and when."""
+    """
+    What a handler returned.
+
+    Attributes:
+        payload: Any JSON.
+        completed: When.
+    """
 
     payload: Any
-    completed: datetime
+    completed: Moment
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -70,12 +77,12 @@ class Task(Struct, frozen=True, kw_only=True):
     type: str
     state: str
     display_state: str
-    created: datetime
+    created: Moment
     payload: str | None = None
     queue: str = ""
-    tried: datetime | None = None
-    due: datetime | None = None
-    deadline: datetime | None = None
+    tried: Moment | None = None
+    due: Moment | None = None
+    deadline: Moment | None = None
     tries: int = 0
     max_tries: int = 0
     last_err: str = ""
@@ -103,13 +110,25 @@ class TaskList(Struct, frozen=True):
 
 
 class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Ids of tasks, 1 to 100."""
+    """
+    Tasks that are to be started again.
+
+    Attributes:
+        ids: Of 1 to 100 tasks.
+    """
 
     ids: list[str]
 
 
 class Retried(Struct, frozen=True, omit_defaults=True):
-    """What came of one of them: ``ok``, ``not_found`` or ``failed``."""
+    """
+    What came of one of them.
+
+    Attributes:
+        id: Of the task.
+        status: ``ok``, ``not_found`` or ``failed``.
+        error: Why it was not started.
+    """
 
     id: str
     status: str
@@ -117,6 +136,11 @@ class Retried(Struct, frozen=True, omit_defaults=True):
 
 
 class RetryResults(Struct, frozen=True):
-    """What came of each, in order."""
+    """
+    What came of the tasks.
+
+    Attributes:
+        results: For each id, in order.
+    """
 
     results: list[Retried]

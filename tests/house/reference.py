@@ -28,6 +28,10 @@ from jetq.model.state import FINAL, TRANSITIONS, State, display_state
 from jetq.observe.answering_metrics import ANSWERING_METRICS
 from jetq.observe.metrics import BUCKETS, METRICS, SUPERVISOR_METRICS, Metric
 from jetq.observe.scheduler_metrics import SCHEDULER_METRICS
+from jetq.web.api import ENDPOINTS
+from jetq.web.endpoint import Endpoint
+from jetq.web.openapi import document
+from jetq.web.problem import STATUS
 from jetq.wire.names import Names
 from tests.house.rights import ROLES
 
@@ -290,9 +294,69 @@ def permissions() -> str:
     return page("Permissions", introduction, inbox, *parts)
 
 
+ENUMS = {"Code", "Misfire"}
+
+
+def http() -> str:
+    told = document(ENDPOINTS, "")
+    introduction = (
+        "What `jetq server run` serves; how to use it, and who may call, is told in [use HTTP](../how-to/use-http.md). "
+        "`/v1/openapi.json` says the same to programs."
+    )
+    codes = table(("code", "status"), ((f"`{code}`", str(status)) for code, status in STATUS.items()))
+    problems = (
+        '## Errors\n\nAn error is `{"error": {"code", "message", "details": {"field", "reason"}}}`. 415 and 405 '
+        "have the code `invalid_argument`. Any path of `/v1` may answer 401, 403, 500 or 503."
+    )
+    tags = dict.fromkeys(endpoint.tag for endpoint in ENDPOINTS)
+    paths = [f"## {tag}\n\n{requests(endpoint for endpoint in ENDPOINTS if endpoint.tag == tag)}" for tag in tags]
+    schemas: dict[str, Any] = told["components"]["schemas"]
+    bodies = [body(name, schema) for name, schema in schemas.items() if schema.get("properties")]
+    return page("HTTP", introduction, *paths, problems, codes, "## Bodies", *bodies)
+
+
+def requests(endpoints: Iterable[Endpoint]) -> str:
+    rows = [
+        (
+            f"`{each.method} {each.path}`",
+            " ".join([each.summary, *(f"`{one.name}`: {one.meaning}" for one in each.parameters)]),
+            linked(each.takes),
+            f"{each.status} {linked(each.gives)}".strip(),
+            ", ".join(map(str, each.refuses)),
+        )
+        for each in endpoints
+    ]
+    return table(("request", "does", "body", "answer", "says no with"), rows)
+
+
+def linked(kind: type[Any] | None) -> str:
+    return "" if kind is None else f"[{kind.__name__}](#{kind.__name__.lower()})"
+
+
+def body(title: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", ())
+    rows = [
+        (f"`{field}`", shape(told), "yes" if field in required else "", told.get("description", ""))
+        for field, told in schema["properties"].items()
+    ]
+    return f"### {title}\n\n{schema['description']}\n\n{table(('field', 'JSON', 'required', 'meaning'), rows)}"
+
+
+def shape(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(shape(each) for each in schema["anyOf"])
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})" if name not in ENUMS else "string"
+    if schema.get("type") == "array":
+        return f"list of {shape(schema['items'])}"
+    return str({"date-time": "time"}.get(schema.get("format", ""), schema.get("type", "any")))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "errors.md": errors,
+    "http.md": http,
     "metrics.md": metrics,
     "permissions.md": permissions,
     "schedules.md": schedules,
