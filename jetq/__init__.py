@@ -34,6 +34,7 @@ from jetq.errors import (
     OperationRefusedError,
     ProcessDiedError,
     QueueFullError,
+    RemoteHandlerError,
     ResultGoneError,
     ResultTimeoutError,
     Retry,
@@ -75,6 +76,7 @@ from jetq.settings import (
     WorkerSettings,
 )
 from jetq.wire.events import LeaderElectedEvent, TaskProgressEvent, TaskStateEvent
+from jetq.worker.responder import Responder
 from jetq.worker.worker import Worker
 
 __version__ = "0.1.0"
@@ -121,6 +123,8 @@ __all__ = [
     "Queue",
     "QueueFullError",
     "QueueInfo",
+    "RemoteHandlerError",
+    "Responder",
     "ResultGoneError",
     "ResultTimeoutError",
     "Retention",

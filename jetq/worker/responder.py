@@ -188,8 +188,8 @@ class Responder:
         await self._listen(names, router, sorted(claimed), self._answers)
 
     async def _listen(self, names: Names, router: Router, claimed: list[str], answers: Answers) -> None:
-        patterns = {} if self._endpoints else {handler.pattern for handler in router.handlers if "*" in handler.pattern}
-        subjects = [names.remote_subject] if patterns else claimed
+        needs_all = not self._endpoints and not all(handler.route.is_exact for handler in router.handlers)
+        subjects = [names.remote_subject] if needs_all else claimed
         served = [_endpoint(subject, self._group, router) for subject in subjects]
         for endpoint in served:
             callback = partial(_hand_over, answers, endpoint)

@@ -2,8 +2,8 @@
 What the documentation shows runs as it stands.
 
 In each page, a Python block whose first line names a file is written there ("further down" adds to it), and a console
-block is run: ``jetq dev`` and ``jetq worker`` in the background until the page ends, everything else to its end, and
-what it prints is what the page says, where ``...`` stands for anything. Blocks in other languages are for readers.
+block is run: ``jetq dev``, ``worker`` and ``serve`` in the background until the page ends, everything else to its end,
+and what it prints is what the page says, where ``...`` stands for anything. Blocks in other languages are for readers.
 """
 
 import os
@@ -37,7 +37,7 @@ class Command(NamedTuple):
 
     @property
     def stays(self) -> bool:
-        return re.match(r"jetq (dev|worker)\b(?!.*--burst)", self.words) is not None
+        return re.match(r"jetq (dev|worker|serve)\b(?!.*--burst)", self.words) is not None
 
 
 def commands(text: str) -> Iterator[Command]:

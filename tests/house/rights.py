@@ -8,6 +8,7 @@ no other rights.
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from jetq.wire.micro import VERBS
 from jetq.wire.names import Names
 
 REPLIES = "_INBOX.>"
@@ -15,10 +16,15 @@ REPLIES = "_INBOX.>"
 
 
 class Rights(NamedTuple):
-    """What a user needs: the subjects that its program publishes to, and those that it subscribes to."""
+    """
+    What a user needs: the subjects that its program publishes to, and those that it subscribes to.
+
+    With *answers* it may answer, for so long, what comes there.
+    """
 
     publish: list[str]
     subscribe: list[str]
+    answers: str = ""
 
     def config(self, indent: str = "") -> str:
         """Return the permissions as nats-server's configuration spells them."""
@@ -26,6 +32,8 @@ class Rights(NamedTuple):
         lines = [f"{indent}permissions: {{"]
         for word, subjects in lists:
             lines += [f"{indent}  {word}: [", *(f'{indent}    "{subject}"' for subject in subjects), f"{indent}  ]"]
+        if self.answers:
+            lines.append(f'{indent}  allow_responses: {{ max: 1, expires: "{self.answers}" }}')
         return "\n".join([*lines, f"{indent}}}"])
 
 
@@ -80,11 +88,35 @@ def scheduler(namespace: str, queues: Sequence[str]) -> Rights:
     return Rights(publish, [REPLIES, election])
 
 
+def responder(namespace: str, _queues: Sequence[str]) -> Rights:
+    names = Names(namespace)
+    services = [f"$SRV.{verb}{rest}" for verb in VERBS for rest in ("", ".>")]
+    subscribe = [REPLIES, names.remote_subject, names.remote_cancel("*"), *services]
+    return Rights(["$JS.API.INFO", names.task_progress("*")], subscribe, answers="1h")
+
+
+def asking(namespace: str, _queues: Sequence[str]) -> Rights:
+    names = Names(namespace)
+    return Rights([names.remote_subject, names.remote_cancel("*")], [REPLIES])
+
+
 ROLES = {
     "scheduler": Role(
         "Scheduler",
         "`jetq beat` and `jetq beat MODULE:APP`; the queues are those of its schedules. Without the right to the "
         "janitor's election it says once that it is no candidate for that, and does its own work.",
         scheduler,
+    ),
+    "responder": Role(
+        "Server of remote handlers",
+        "`jetq serve`. Answers are allowed for as long as its slowest handler runs. Handlers that call `ctx.progress` "
+        "tell it; those that enqueue need the rights of a producer beside these. A program in another language needs "
+        "no more than to subscribe to its own types, as `JETQ.H.T.audit:log`, and to answer.",
+        responder,
+    ),
+    "asking": Role(
+        "Worker with remote handlers",
+        "What a worker needs beside its other rights if its application has handlers made by `app.remote`.",
+        asking,
     ),
 }

@@ -12,11 +12,14 @@ from typing import NamedTuple
 
 from jetq.app.application import App
 from jetq.beat.beat import Beat
+from jetq.execution.context import Context
 from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection
 from jetq.model.events import AccessDenied, Event, JanitorFailed
 from jetq.model.scheduling import OccurrenceMade, SchedulerFailed
-from jetq.settings import Queue
+from jetq.settings import Queue, WorkerSettings
+from jetq.worker.responder import Responder
+from jetq.worker.worker import Worker
 from tests.house.rights import ROLES, Rights
 from tests.integration.watching import eventually
 from tests.servers import TestServer
@@ -100,3 +103,25 @@ async def test_a_scheduler_works_with_its_rights_alone(namespace: str) -> None:
     assert [event.final for event in stage.told if isinstance(event, JanitorFailed)] == [True]
     assert [event for event in stage.told if isinstance(event, SchedulerFailed)] == []
     assert {right.rpartition(".")[0] for right in unused(rights, stage.published)} <= {IN_DOUBT}
+
+
+async def test_a_server_of_remote_handlers_works_with_its_rights_alone(namespace: str) -> None:
+    async with stage_of("responder", namespace) as (stage, rights):
+
+        @stage.app.task("count")
+        async def count(ctx: Context) -> int:
+            ctx.progress(1)
+            return 1
+
+        stage.admin.remote("count")
+        stage.published.clear()
+        async with Responder(stage.app), Worker(stage.admin, settings=WorkerSettings(janitor=False)):
+            assert await (await stage.admin.aenqueue("count")).aresult(timeout=10) == 1
+            backend = (await stage.admin.clients.current()).backend
+            assert b'"program"' in (await backend.connection.request("$SRV.PING.program")).data
+
+    assert stage.denied == []
+    assert unused(rights, stage.published) == []
+    asked = [subject for subject in stage.published if f"{namespace}.H." in subject]
+    assert asked == [f"{namespace}.H.T.count"]
+    assert unused(ROLES["asking"].rights(namespace, QUEUES), asked) == [f"{namespace}.H.C.*"]

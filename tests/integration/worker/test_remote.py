@@ -54,8 +54,8 @@ async def run(app: App) -> AsyncIterator[Callable[..., Awaitable[TaskRecord]]]:
     """Give what enqueues a task, which runs once, and returns its record."""
     async with Worker(app, settings=SETTINGS):
 
-        async def enqueue(task_type: str = "audit:log", payload: Any = None, **options: Any) -> TaskRecord:
-            handle = await app.aenqueue(task_type, payload, **{"max_tries": 1} | options)
+        async def enqueue(payload: Any = None, timeout: float | None = None) -> TaskRecord:
+            handle = await app.aenqueue("audit:log", payload, max_tries=1, timeout=timeout)
             return await handle.await_end(timeout=10)
 
         yield enqueue

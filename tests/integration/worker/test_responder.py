@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace as change
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,6 @@ from jetq.errors import (
     Terminate,
 )
 from jetq.execution.context import Context
-from jetq.jetstream.address import Address
 from jetq.jetstream.connection import Connection, Incoming
 from jetq.jetstream.server import EmbeddedServer
 from jetq.model.answering import RequestAnswered, RequestRefused, ResponderStopped
@@ -43,7 +42,7 @@ from tests.integration.worker import pool_app
 from tests.integration.worker.conftest import LEASE, SETTINGS
 from tests.servers import TestServer
 
-Ask = Callable[..., Awaitable[Incoming]]
+Ask = Callable[..., Coroutine[Any, Any, Incoming]]
 SOON = timedelta(seconds=20)
 
 
@@ -412,26 +411,6 @@ async def test_a_handler_in_a_process_answers_too(
             task("hold", json.dumps({"started": str(tmp_path / "started")}).encode()), headers=request_headers(until)
         )
     assert "TimeoutError" in (killed.headers or {})["AJ-Error"]
-
-
-async def test_it_needs_no_more_rights_than_to_listen_and_to_answer(namespace: str) -> None:
-    listen = f'["{namespace}.H.>", "$SRV.>", "_INBOX.>"]'
-    rights = f'{{ publish: {{ deny: [">"] }}, subscribe: {listen}, allow_responses: {{ max: 1, expires: "1m" }} }}'
-    users = (
-        "authorization { users: ["
-        f"{{ user: joe, password: pass, permissions: {rights} }}, {{ user: ann, password: pass }}] }}"
-    )
-    with TestServer.start(users, user_part="joe:pass") as server:
-        app = App("test", servers=server.url, namespace=namespace)
-        shop_handlers(app)
-        async with (
-            Responder(app, settings=SETTINGS),
-            await Connection.open(Address.of(server.url.replace("joe", "ann")), name="test") as connection,
-        ):
-            body = new_document(task("email:sync", b'{"to":"ann"}')).encode()
-            answer = await connection.request(f"{namespace}.H.T.email:sync", body)
-            assert answer.data == b'"sent to ann"'
-            assert json.loads((await connection.request("$SRV.PING")).data)["name"] == "test"
 
 
 async def test_who_may_not_listen_is_told(namespace: str) -> None:
