@@ -129,10 +129,10 @@ async def test_a_task_of_a_dead_jetq_worker_runs_in_go_after_the_run_time(
     await go.peer("queue", "-run-time=1", name)
     (tmp_path / "stops.py").write_text(STOPS)
     environment = go.environment | go.for_jetq
-    words = (sys.executable, "-m", "jetq", "worker", "stops:app", "-Q", name)
+    handle = await app.aenqueue("shared:number", 5)
+    words = (sys.executable, "-m", "jetq", "worker", "stops:app", "-Q", name, "--burst")  # that is no janitor
     dies = await Running.start(*words, environment=environment, folder=tmp_path, new_session=True)
     go.started.append(dies)
-    handle = await app.aenqueue("shared:number", 5)
     await dies.until_line("^runs$")
     os.killpg(dies.process.pid, signal.SIGKILL)
     await dies.kill()
