@@ -14,7 +14,7 @@ from bench.draining import Drain
 from bench.sheet import Sheet
 from jetq.jetstream.server import EmbeddedServer
 
-QUICK: Final = {"tasks": 200, "repeat": 1, "sizes": "100 B"}
+QUICK: Final = {"tasks": 200, "repeat": 1, "sizes": ["100 B"]}
 JETQ, BARE, RATIO = "jetq, tasks/s", "bare loop, tasks/s", "ratio"
 CPU, BARE_CPU, RSS = "jetq, CPU µs/task", "bare loop, CPU µs/task", "jetq, RSS MiB"
 _SIZES: Final = {"100 B": (24, 1), "10 kB": (10_000, 4), "300 kB": (300_000, 60)}
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--tasks", type=int, default=12_000, help="small tasks for async handlers")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions")
-    parser.add_argument("--sizes", default=",".join(_SIZES), help="of arguments")
+    parser.add_argument("--sizes", nargs="+", choices=list(_SIZES), default=list(_SIZES), help="of arguments")
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio", help="of all workers")
 
 
@@ -48,7 +48,7 @@ def measure(given: argparse.Namespace) -> Sheet:
         notes=["A worker's process pool has two processes."],
     )
     for _ in range(given.repeat):
-        for named in given.sizes.split(","):
+        for named in given.sizes:
             for workers in _WORKERS:
                 _beside(sheet, given, named, workers)
     return sheet

@@ -64,7 +64,7 @@ def drain(
     """
     with crew(commands, environ) as running:
         running.await_count(max(warm, 1), patience)
-        counted, spent, served = body.count(running.notes), running.cpu_seconds(), sum(map(cpu_seconds, servers))
+        (counted, spent), served = running.so_far(), sum(map(cpu_seconds, servers))
         running.await_count(tasks, patience)
         time.sleep(_SETTLE)
         spent, served = running.cpu_seconds() - spent, sum(map(cpu_seconds, servers)) - served

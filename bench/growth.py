@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--tasks", type=int, default=12_000, help="that are drained in each case")
     parser.add_argument("--repeat", type=int, default=2, help="repetitions")
-    parser.add_argument("--parts", default=",".join(_PARTS), help="which ones")
+    parser.add_argument("--parts", nargs="+", choices=list(_PARTS), default=list(_PARTS), help="which ones")
     parser.add_argument("--queues", default="1,10,100", help="how many")
     parser.add_argument("--stored", default="1000,100000", help="tasks that are stored; 1000000 takes minutes")
     parser.add_argument("--processes", default="1,2,4,8", help="workers")
@@ -67,11 +67,10 @@ def measure(given: argparse.Namespace) -> Sheet:
     conditions = f"{given.tasks:,} tasks are drained, {given.repeat} repetitions, {_SLOTS} slots a worker"
     columns = [RATE, RATIO, CPU, SERVER_CPU, BARE, BARE_RATIO]
     sheet = Sheet(bench="growth", about="more of", conditions=conditions, columns=columns)
-    parts = given.parts.split(",")
     for _ in range(given.repeat):
-        for part in parts:
+        for part in given.parts:
             _PARTS[part](sheet, given)
-    for part in parts:
+    for part in given.parts:
         if part != "processes":
             labels = [row.label for row in sheet.rows if row.label.startswith(part)]
             column = BARE_RATIO if part == "copies" else RATIO

@@ -93,6 +93,11 @@ class Crew:
         """Return what they spent so far."""
         return sum(map(cpu_seconds, self.pids))
 
+    def so_far(self) -> tuple[int, float]:
+        """Return how many tasks have begun, and what the programs spent until then."""
+        pids = self.pids  # finding them takes a while, in which more tasks begin
+        return body.count(self.notes), sum(map(cpu_seconds, pids))
+
     def rss_mib(self) -> float:
         """Return what they hold together; pages that they share count once for each."""
         held = 0.0

@@ -49,7 +49,7 @@ def _of(sheet: Sheet, ours: str, storing: Iterable[str]) -> list[Goal]:
         against(ROUND_TRIP, "round trip p50 ÷ best", 0.6, [(label, ROUND_TRIP) for label in others]),
         against(BLOCKING, "enqueue() ÷ Celery's delay(), calls/s", blocking, [(each, BLOCKING) for each in CELERY]),
         against(BULK, "enqueue_many ÷ best of many at once", 1, many),
-        against(RSS, "RSS of an idle worker ÷ Celery's", 1, [(CELERY_THREADS, RSS)]),
+        against(RSS, "RSS of an idle worker ÷ Celery's with threads", 1, [(CELERY_THREADS, RSS)]),
     ]
 
 

@@ -39,13 +39,22 @@ _STORED: Final = 15.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--only", default="", metavar="NAMES", help="beginnings of names, separated by ';'")
+    parser.add_argument(
+        "--only", type=_chosen, default="", metavar="NAMES", help="beginnings of names, separated by ';'"
+    )
     parser.add_argument("--repeat", type=int, default=3, help="repetitions")
     parser.add_argument("--minutes", type=float, default=10.0, help="begin no repetition that would end after so many")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of tasks")
     parser.add_argument("--samples", type=int, default=100, help="single tasks for each latency")
     parser.add_argument("--idle", type=float, default=1.0, help="seconds to watch an idle worker")
     parser.add_argument("--keep-logs", metavar="FOLDER", help="keep what clients and workers print")
+
+
+def _chosen(only: str) -> list[Peer]:
+    try:
+        return chosen(only)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class Ready:
@@ -75,7 +84,7 @@ def measure(given: argparse.Namespace) -> Sheet:
     with ExitStack() as stack:
         logs = Path(given.keep_logs or stack.enter_context(tempfile.TemporaryDirectory(prefix="jetq-bench-")))
         logs.mkdir(exist_ok=True)
-        ready = list(_ready(chosen(given.only), sheet, logs))
+        ready = list(_ready(given.only, sheet, logs))
         for name in dict.fromkeys(each.peer.service for each in ready):
             sheet.notes.append(services.DURABILITY[name])
         sheet.notes += [each.note for each in ready]
@@ -218,7 +227,7 @@ def _drain(turn: Turn, tasks: int) -> dict[str, float]:
     client, broker, stores = turn.client, turn.broker, turn.about["stores_results"]
     with turn.worker() as worker:
         worker.await_count(tasks // 20 + 1)
-        counted, spent, served = body.count(worker.notes), worker.cpu_seconds(), broker.cpu_seconds()
+        (counted, spent), served = worker.so_far(), broker.cpu_seconds()
         worker.await_count(tasks)
         time.sleep(_SETTLE)
         spent, served = worker.cpu_seconds() - spent, broker.cpu_seconds() - served
