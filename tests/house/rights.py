@@ -88,6 +88,35 @@ def scheduler(namespace: str, queues: Sequence[str]) -> Rights:
     return Rights(publish, [REPLIES, election])
 
 
+def web(namespace: str, queues: Sequence[str]) -> Rights:
+    names = Names(namespace)
+    configuration, of_queues = names.bucket_stream(names.configuration), [names.queue(queue) for queue in queues]
+    publish = [
+        *bound(names, queues),
+        *enqueueing(names, queues),
+        # tasks
+        names.marker("*"),
+        names.control("*"),
+        *reading(names.tasks),
+        *api("STREAM.MSG.GET", [names.links]),
+        *api("STREAM.MSG.DELETE", [names.tasks]),
+        *api("STREAM.PURGE", [names.schedules, names.links]),
+        # schedules
+        names.stored_schedule("*"),
+        *reading(configuration),
+        *api("STREAM.MSG.GET", [configuration]),
+        *api("STREAM.PURGE", [configuration]),
+        # queues
+        "$JS.API.STREAM.NAMES",
+        *api("CONSUMER.PAUSE", of_queues, ".WORKERS"),
+        *api("CONSUMER.CREATE", of_queues, ".WORKERS"),
+        *api("STREAM.PURGE", of_queues),
+        *api("STREAM.CREATE", of_queues),
+        *api("STREAM.DELETE", of_queues),
+    ]
+    return Rights(publish, [REPLIES])
+
+
 def responder(namespace: str, _queues: Sequence[str]) -> Rights:
     names = Names(namespace)
     services = [f"$SRV.{verb}{rest}" for verb in VERBS for rest in ("", ".>")]
@@ -106,6 +135,11 @@ ROLES = {
         "`jetq beat` and `jetq beat MODULE:APP`; the queues are those of its schedules. Without the right to the "
         "janitor's election it says once that it is no candidate for that, and does its own work.",
         scheduler,
+    ),
+    "web": Role(
+        "HTTP server",
+        "`jetq server run`, with all that its callers may do, but for tasks that are unique.",
+        web,
     ),
     "responder": Role(
         "Server of remote handlers",

@@ -5,10 +5,11 @@ Each program runs as a user of a server with accounts who has these rights and n
 all that is published there.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jetq.app.application import App
 from jetq.beat.beat import Beat
@@ -18,10 +19,12 @@ from jetq.jetstream.connection import Connection
 from jetq.model.events import AccessDenied, Event, JanitorFailed
 from jetq.model.scheduling import OccurrenceMade, SchedulerFailed
 from jetq.settings import Queue, WorkerSettings
+from jetq.web.api import http_api
 from jetq.worker.responder import Responder
 from jetq.worker.worker import Worker
 from tests.house.rights import ROLES, Rights
 from tests.integration.watching import eventually
+from tests.integration.web.calling import Caller
 from tests.servers import TestServer
 
 QUEUES = ["DEFAULT", "MAIL"]
@@ -102,6 +105,55 @@ async def test_a_scheduler_works_with_its_rights_alone(namespace: str) -> None:
     assert {event.subject.rpartition(".")[2] for event in stage.denied} == {"janitor"}
     assert [event.final for event in stage.told if isinstance(event, JanitorFailed)] == [True]
     assert [event for event in stage.told if isinstance(event, SchedulerFailed)] == []
+    assert {right.rpartition(".")[0] for right in unused(rights, stage.published)} <= {IN_DOUBT}
+
+
+async def test_an_http_server_works_with_its_rights_alone(namespace: str) -> None:
+    async with stage_of("web", namespace) as (stage, rights):
+        running = asyncio.Event()
+
+        @stage.admin.task("hang")
+        async def hang() -> None:
+            running.set()
+            await asyncio.sleep(60)
+
+        stage.published.clear()
+        caller = Caller(http_api(stage.app, local=True, makes_default=True), {"host": "localhost"})
+
+        async def ask(method: str, path: str, **body: Any) -> Any:
+            answered = await caller.call(method, path, body or None)
+            assert answered.status < 300, (method, path, answered.data)
+            return answered.json if answered.data else None
+
+        for path in ("/readyz", "/v1/info", "/v1/queues"):
+            await ask("GET", path)
+        for queue in QUEUES:
+            first = (await ask("POST", "/v1/tasks", type="quick", queue=queue))["id"]
+            late = (await ask("POST", "/v1/tasks", type="quick", queue=queue, delay="1h"))["id"]
+            await ask("POST", "/v1/tasks", type="quick", queue=queue, dependencies=[first])
+            await ask("GET", f"/v1/tasks?queue={queue}")
+            await ask("POST", f"/v1/tasks/{late}/run")
+            for verb in ("cancel", "retry"):
+                await ask("POST", f"/v1/tasks/{first}/{verb}")
+            await ask("DELETE", f"/v1/tasks/{first}")
+            for verb in ("pause", "resume", "purge"):
+                await ask("POST", f"/v1/queues/{queue}/{verb}")
+            schedule = f"/v1/schedules/{queue}"
+            await ask("PUT", schedule, schedule="@daily", task_type="quick", queue=queue)
+            for verb in ("disable", "enable", "run"):
+                await ask("POST", f"{schedule}/{verb}")
+            for path in (f"{schedule}/next", "/v1/schedules"):
+                await ask("GET", path)
+            await ask("DELETE", schedule)
+            await ask("GET", f"/v1/queues/{queue}")
+            await ask("DELETE", f"/v1/queues/{queue}")
+            await ask("POST", "/v1/queues", name=queue)
+        hanging = (await ask("POST", "/v1/tasks", type="hang"))["id"]
+        async with Worker(stage.admin, settings=WorkerSettings(janitor=False, shutdown_timeout=0.1)):
+            await running.wait()
+            await ask("POST", f"/v1/tasks/{hanging}/cancel")
+
+    assert stage.denied == []
     assert {right.rpartition(".")[0] for right in unused(rights, stage.published)} <= {IN_DOUBT}
 
 
