@@ -24,7 +24,7 @@ from tests.integration.watching import eventually
 from tests.unit.execution.samples import record
 
 STUBBORN = "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done"
-POLITE = "trap 'printf bye; exit 0' TERM; while :; do sleep 0.02; done 2>/dev/null"
+POLITE = "trap 'printf bye; exit 0' TERM; echo $$ > pid; while :; do sleep 0.02; done 2>/dev/null"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers on Windows run no commands")
 
@@ -178,20 +178,19 @@ async def test_output_that_must_be_json_and_is_none_is_an_error(executor: Execut
 
 async def test_a_hundred_megabytes_are_read_to_the_end_and_are_no_result(executor: Executor, folder: Path) -> None:
     execution = run(executor, shell("head -c 100000000 /dev/zero; echo the end; touch done"), cwd=folder)
-    task, longest = asyncio.ensure_future(execution.run()), 0.0
+    task, turns = asyncio.ensure_future(execution.run()), 0
     while not task.done():
-        before = time.monotonic()
+        turns += 1
         await asyncio.sleep(0)
-        longest = max(longest, time.monotonic() - before)
     outcome = await task
 
+    assert turns > 1000, "the loop had no time for others"
     assert isinstance(outcome, Unstorable)
     assert outcome.too_large
     assert outcome.error.message.startswith("the command /bin/sh -c 'head")
     assert "wrote 100,000,008 bytes, and a result may have 262,144" in outcome.error.message
     assert outcome.error.message.endswith("the end")
     assert (folder / "done").exists()
-    assert longest < 1.0
 
 
 async def test_the_most_that_a_result_may_have_is_a_result(executor: Executor, folder: Path) -> None:
@@ -265,20 +264,28 @@ async def test_a_task_that_cannot_be_written_to_a_file_is_an_error(
 
 
 async def test_the_time_limit_ends_a_command_that_ignores_term_with_its_group(executor: Executor, folder: Path) -> None:
-    script = f"sleep 60 & echo $! > child; {STUBBORN}"
-    outcome = await outcome_of(executor, script, folder, limit=0.5)
+    execution = run(executor, shell(f"sleep 60 & echo $! > child; {STUBBORN}"), cwd=folder)
+    outcome, pid = await out_of_time(execution, folder)
 
     assert isinstance(outcome, TimedOut)
-    assert not is_alive(await noted(folder / "pid"))
+    assert not is_alive(pid)
     await gone(await noted(folder / "child"))
 
 
 async def test_a_command_gets_term_first(executor: Executor, folder: Path) -> None:
     script = "trap 'touch asked; exit 1' TERM; echo $$ > pid; while :; do sleep 0.02; done"
-    outcome = await outcome_of(executor, script, folder, limit=0.5, grace=5)
+    outcome, _ = await out_of_time(run(executor, shell(script), cwd=folder, grace=5), folder)
 
     assert isinstance(outcome, TimedOut)
-    assert (folder / "asked").exists()
+    assert is_there(folder / "asked")
+
+
+async def out_of_time(execution: Any, folder: Path, left: float = 0.05) -> tuple[Outcome, int]:
+    """Run a command that notes its number, and let its limit come then."""
+    task = asyncio.ensure_future(execution.run())
+    pid = await noted(folder / "pid")
+    execution.context.extend(left)
+    return await task, pid
 
 
 async def test_a_cancel_ends_a_command(executor: Executor, folder: Path) -> None:
@@ -300,15 +307,16 @@ async def test_who_cancels_again_does_not_wait_for_the_grace(folder: Path) -> No
     execution.stop(Interrupted())
     await task
 
-    assert time.monotonic() - begun < 3.0
+    assert time.monotonic() - begun < 4.5
     assert not is_alive(pid)
     await executor.close()
 
 
 async def test_a_soft_limit_is_term_and_what_comes_of_it_counts(executor: Executor, folder: Path) -> None:
-    polite = await outcome_of(executor, POLITE, folder, soft=0.3, output="text")
-    assert isinstance(polite, Succeeded)
-    assert polite.result.endswith(b'bye"')
+    polite = run(executor, shell(POLITE), cwd=folder, limit=30, soft=20, output="text")
+    outcome, _ = await out_of_time(polite, folder, 10.05)
+    assert isinstance(outcome, Succeeded)
+    assert outcome.result.endswith(b'bye"')
 
     outcome = await outcome_of(executor, "sleep 20", folder, soft=0.3)
     assert isinstance(outcome, TimedOut)
@@ -327,12 +335,13 @@ async def test_children_that_hold_the_pipe_end_with_the_command(executor: Execut
     outcome = await outcome_of(executor, "sleep 60 & echo $! > child; echo over", folder)
 
     assert outcome == Succeeded(b'"over\\n"')
-    assert time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun < 20.0
     await gone(await noted(folder / "child"))
 
 
 async def test_a_child_with_a_session_of_its_own_delays_nobody(executor: Executor, folder: Path) -> None:
-    outcome = await outcome_of(executor, "setsid sh -c 'echo $$ > child; exec sleep 60' & sleep 0.3; echo over", folder)
+    script = "setsid sh -c 'echo $$ > child; exec sleep 60' & while [ ! -s child ]; do sleep 0.02; done; echo over"
+    outcome = await outcome_of(executor, script, folder)
 
     assert outcome == Succeeded(b'"over\\n"')
     os.kill(await noted(folder / "child"), 9)
