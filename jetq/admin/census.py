@@ -20,6 +20,7 @@ from jetq.errors import TopologyError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.blueprint import NANOSECONDS
 from jetq.jetstream.bound_queue import read_queue
+from jetq.jetstream.due_source import is_sourced
 from jetq.jetstream.lookup import find_consumer, find_stream
 from jetq.jetstream.queue_catalog import QueueCatalog
 from jetq.jetstream.record_scan import ScannedRecord, measure_store, scan_keys, scan_records
@@ -49,12 +50,14 @@ class QueueFacts(Struct, frozen=True):
         max_entries: Items that it holds; 0 is unlimited.
         max_age: Seconds until an item is dropped; 0 keeps it.
         run_time: Seconds a task may run.
+        sourced: What is due comes into it.
     """
 
     discards_old: bool = False
     max_entries: int = 0
     max_age: float = 0.0
     run_time: float = 0.0
+    sourced: bool = True
 
 
 class Suspect(Struct, frozen=True, gc=False):
@@ -94,6 +97,7 @@ class Census(Struct):
         schedules, dues: Schedules and due messages that no waiting record asks for, it seems.
         keys: Unique keys whose task has ended or was not seen.
         flows: Those that a record names.
+        unfed: Queues for which schedules or due messages wait, and into which the server brings nothing.
     """
 
     queues: dict[str, QueueFacts]
@@ -106,6 +110,7 @@ class Census(Struct):
     refused: list[str] = []
     lasting: list[str] = []
     flows: set[str] = set()
+    unfed: list[str] = []
 
 
 class _Glance(Struct, gc=False):
@@ -144,6 +149,7 @@ async def take_census(backend: Backend, horizon: Horizon, go_on: Callable[[], bo
     for queue in queues:
         items |= await _listed(backend, names.queue(queue), names.items_subject(queue))
     census = Census(queues, items, schedules, dues, await _read_keys(backend))
+    census.unfed = [name for name in queues if not queues[name].sourced and (name in schedules or name in dues)]
     reader = _Reader(census, horizon, expiring=backend.tasks.ttl_allowed)
     first = 1
     for _ in range(_ROUNDS):
@@ -173,6 +179,7 @@ async def _read_queues(backend: Backend) -> dict[str, QueueFacts]:
             max_entries=max(0, config.get("max_msgs", 0)),
             max_age=config.get("max_age", 0) / NANOSECONDS,
             run_time=run_time,
+            sourced=is_sourced(names, queue, config),
         )
     return found
 

@@ -150,6 +150,7 @@ class _Round:
     def _steps(self) -> Iterator[Step]:
         """Yield what is to be done; what brings tasks back comes first."""
         census, mender = self._census, self._mender
+        yield from (partial(mender.feed, queue) for queue in census.unfed)
         yield from (partial(self._judge, suspect) for suspect in census.suspects)
         yield from (partial(mender.forget_refused, task_id) for task_id in census.refused)
         yield from (partial(mender.drop_item, *place) for place in stray(census.items))

@@ -8,6 +8,7 @@ not asked for any more brings an item that its worker finds to be early or done,
 the sequence that was read. So two janitors at one time, or one that was frozen in between, do no harm.
 """
 
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,6 +20,8 @@ from jetq.errors import (
     MessageTooLargeError,
     RequestRefusedError,
     SequenceConflictError,
+    TopologyError,
+    UnknownQueueError,
 )
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.faults import MESSAGE_DELETE_FAILED
@@ -247,6 +250,17 @@ class Mender:
         except (SequenceConflictError, MessageTooLargeError):
             return False
         return True
+
+    async def feed(self, queue: str) -> None:
+        """
+        Let what is due come into a queue that another program made, or made anew while producers were at work.
+
+        Raises:
+            ServerError: No answer, or a refusal.
+        """
+        if not self._dry_run:
+            with contextlib.suppress(UnknownQueueError, TopologyError):  # its workers say what is wrong with it
+                await self._backend.rebind(queue)
 
     # what nobody asks for
 

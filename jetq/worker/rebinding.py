@@ -5,8 +5,9 @@ rebinding: a queue that somebody removed and made anew is bound again.
 may differ, and it lacks the source that brings delayed tasks and retries, of which other programs know nothing. The
 worker hears of it from the server, which ends the requests that wait at a consumer that is removed, and refuses others
 until there is one again. Then the queue is bound: what its stream lacks is added, and its limits count from the next
-task on. Who dies before that leaves it to the next worker or producer, each of which binds its queues when it starts. A
-queue that nobody makes anew is made by the watchdog (`worker.watchdog`), and found here all the same.
+task on. Who dies before that, or hears nothing since all slots are busy, leaves it to the next worker or producer, each
+of which binds its queues when it starts, and to the janitor (`admin.mending`). A queue that nobody makes anew is made
+by the watchdog (`worker.watchdog`), and found here all the same.
 """
 
 import asyncio

@@ -16,6 +16,7 @@ from jetq.client.request import EnqueueRequest
 from jetq.errors import ServerTimeoutError
 from jetq.jetstream.backend import Backend
 from jetq.jetstream.janitor_mark import JanitorMarks
+from jetq.jetstream.lookup import find_stream
 from jetq.jetstream.publisher import Publication, expecting
 from jetq.jetstream.queue_catalog import QueueCatalog
 from jetq.jetstream.retention import DISCARD_AFTER
@@ -32,6 +33,7 @@ from jetq.observe.fault_points import Point, arm
 from jetq.settings import JanitorSettings, Queue
 from jetq.wire.codec import encode_item, new_document
 from jetq.wire.retention import encode_retention
+from tests.integration import golayout
 from tests.integration.removing import remove_item, remove_schedule
 from tests.integration.watching import eventually
 
@@ -154,6 +156,22 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Awaitable
 
 
 # What is put in place
+
+
+async def test_a_queue_that_go_made_anew_is_fed_again(house: House) -> None:
+    backend = house.backend
+    early = await house.enqueue(due=NOW + timedelta(seconds=600))
+    await backend.connection.api(f"STREAM.DELETE.{backend.names.queue('DEFAULT')}")
+    await golayout.make_queue(backend.connection, backend.names.namespace, "DEFAULT")
+    due = await house.enqueue(due=datetime.now(UTC))
+    await house.sweep(dry_run=True)
+    found = await find_stream(backend.connection, backend.names.queue("DEFAULT"))
+    assert found is not None
+    assert "sources" not in found["config"]
+
+    await house.sweep()
+    await eventually(lambda: house.item(due.id))
+    assert (await house.read(early.id)).record.is_waiting
 
 
 async def test_a_task_whose_producer_died_before_its_item_gets_it(house: House) -> None:
