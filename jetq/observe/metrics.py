@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from jetq.model.answering import ResponderStarted
 from jetq.model.events import (
     ConnectionLost,
     ConnectionRestored,
@@ -101,7 +102,8 @@ METRICS: Final = (
         "Gauge",
         ("connection",),
         "0 while a connection to the server is lost and not yet renewed, else 1: those of a worker, for its tasks "
-        "(worker) and for their leases (lease), and that of code that enqueues or waits (client).",
+        "(worker) and for their leases (lease), that of a server of remote handlers (responder), and that of code that "
+        "enqueues or waits (client).",
     ),
     Metric("jetq_reconnects_total", "Counter", ("connection",), "Connections that were lost and renewed."),
     Metric("jetq_loop_blocks_total", "Counter", (), "Times that a handler blocked the event loop for long."),
@@ -222,10 +224,10 @@ class Metrics:
                 self._slots.set(event.slots)
                 for connection in ("worker", "lease"):
                     self._up.labels(connection).set(1)
-            case ConnectionRestored():
-                self._up.labels(event.connection).set(1)
-            case ConnectionLost():
-                self._up.labels(event.connection).set(0)
+            case ResponderStarted():
+                self._up.labels("responder").set(1)
+            case ConnectionRestored() | ConnectionLost():
+                self._up.labels(event.connection).set(isinstance(event, ConnectionRestored))
             case QueuePaused() | QueueResumed():
                 self._made["jetq_queue_paused"].labels(event.queue).set(isinstance(event, QueuePaused))
             case FetchingStalled() | FetchingRestored():

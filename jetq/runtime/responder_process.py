@@ -11,6 +11,7 @@ from jetq.app.application import App
 from jetq.observe.answering_metrics import AnsweringMetrics
 from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
+from jetq.observe.metrics import Metrics
 from jetq.runtime.health_pages import serve_health
 from jetq.runtime.stopping import StopSignals
 from jetq.runtime.worker_process import Place, UvloopChoice, log_address, loop_factory
@@ -68,13 +69,12 @@ def run_responder(
 @contextlib.contextmanager
 def _measured(app: App, responder: Responder) -> Generator[None, None, None]:
     """Count what it does, in the default registry."""
-    metrics = AnsweringMetrics(running=lambda: responder.running, waiting=lambda: responder.waiting)
-    forget = app.bus.listen(metrics)
-    try:
+    answering = AnsweringMetrics(running=lambda: responder.running, waiting=lambda: responder.waiting)
+    with contextlib.ExitStack() as listening:
+        for metrics in (answering, Metrics()):
+            listening.callback(metrics.forget)
+            listening.callback(app.bus.listen(metrics))
         yield
-    finally:
-        forget()
-        metrics.forget()
 
 
 async def _answer(responder: Responder, log: Log) -> None:

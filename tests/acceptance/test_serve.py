@@ -42,6 +42,7 @@ def test_a_server_answers_and_drains_at_a_signal(both: Folder, start: Start) -> 
     with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own page
         page = answer.read().decode()
     assert "jetq_requests_running 1.0" in page
+    assert 'jetq_connection_up{connection="responder"} 1.0' in page
     assert 'jetq_requests_answered_total{outcome="failed",type="fail"} 1.0' in page
     health = server.events("health served")[0]["url"]
     with urllib.request.urlopen(f"{health}/readyz", timeout=10) as answer:  # noqa: S310 - our own page

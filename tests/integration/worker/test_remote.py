@@ -134,6 +134,8 @@ async def test_an_endpoint_is_called_in_place_of_the_type(make_app: Callable[[],
         pytest.param(
             (b"done", b"NATS/1.0\r\n\xff\xfe:\xff\r\n nonsense\r\n:\r\n\r\n"), State.COMPLETE, "", id="garbage"
         ),
+        pytest.param((b"done", b"\x00\x01\r\r\n\n"), State.COMPLETE, "", id="no-headers"),
+        pytest.param((b"", b"NATS/1.0 503\r\n\r\n"), State.EXPIRED, "no remote handler listens", id="status"),
         pytest.param(
             (b"", b"NATS/1.0\r\nAJ-Error: \xff\xfe\r\n\r\n"), State.EXPIRED, "\ufffd\ufffd", id="error-that-is-no-text"
         ),

@@ -413,6 +413,30 @@ async def test_a_handler_in_a_process_answers_too(
     assert "TimeoutError" in (killed.headers or {})["AJ-Error"]
 
 
+async def test_a_command_answers_too(make_app: Callable[[], App], ask: Ask) -> None:
+    app = make_app()
+    app.command("audit:log", ["/bin/sh", "-c", 'grep -o "01TASK" "$JETQ_TASK"'])
+    async with Responder(app, settings=SETTINGS):
+        assert (await ask(task("audit:log"))).data == b'"01TASK\\n"'
+
+
+async def test_it_answers_again_when_the_server_is_back(own_server: TestServer) -> None:
+    app = App("test")
+    app.connect_to(own_server.address)
+    shop_handlers(app)
+    body = new_document(task("email:sync", b'{"to":"ann"}')).encode()
+    async with Responder(app, settings=SETTINGS) as responder:
+        await asyncio.to_thread(own_server.restart)
+
+        async def is_ready() -> bool:
+            return responder.health().ready
+
+        await eventually(is_ready)
+        async with await Connection.open(own_server.address, name="test") as connection:
+            answer = await connection.request("JETQ.H.T.email:sync", body)
+    assert answer.data == b'"sent to ann"'
+
+
 async def test_who_may_not_listen_is_told(namespace: str) -> None:
     rights = '{ publish: [">"], subscribe: ["_INBOX.>", "$SRV.>"] }'
     users = f"authorization {{ users: [{{ user: joe, password: pass, permissions: {rights} }}] }}"

@@ -12,6 +12,14 @@ from typing import Any
 import pytest
 import structlog
 
+from jetq.model.answering import (
+    Refusal,
+    RequestAnswered,
+    RequestRefused,
+    ResponderStarted,
+    ResponderStopped,
+    ResponderStopping,
+)
 from jetq.model.events import (
     AccessDenied,
     AttemptFailed,
@@ -226,6 +234,19 @@ OTHERS: list[tuple[Event, str, str]] = [
     (OccurrenceFailed(schedule="a", error="no", kind="E"), "warning", "occurrence not made, tried again"),
     (ScheduleRejected(schedule="a", reason="no"), "warning", "schedule cannot be used"),
     (SchedulesDeployed(origin="code:shop"), "info", "schedules deployed"),
+    (
+        ResponderStarted(responder="R1", service="shop", group="g", subjects=("x",), slots=3),
+        "info",
+        "server of remote handlers started",
+    ),
+    (ResponderStopping(responder="R1", running=1), "info", "server of remote handlers stops"),
+    (ResponderStopped(responder="R1", interrupted=1), "info", "server of remote handlers stopped"),
+    (
+        RequestAnswered(task_id="T1", task_type="a", pattern="a", outcome="failed", error="no", duration=0.1),
+        "warning",
+        "request answered",
+    ),
+    (RequestRefused(subject="x", reason=Refusal.LATE, detail="no"), "warning", "request refused"),
 ]
 
 
