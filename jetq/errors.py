@@ -1044,7 +1044,7 @@ class ListenError(JetqError):
 
     def __init__(self, address: str, reason: str) -> None:
         self.address, self.reason = address, reason
-        super().__init__(f"cannot listen on {address}: {reason}; is another worker there? Choose another port, or 0")
+        super().__init__(f"cannot listen on {address}: {reason}; is another program there? Choose another port, or 0")
 
 
 class AlreadyRunningError(JetqError):

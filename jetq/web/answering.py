@@ -7,6 +7,7 @@ log with its traceback, and the caller learns only that there is one.
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -40,6 +41,8 @@ def json_response(body: object, status: int, headers: Mapping[str, str] = _NONE)
 
 def problem_response(problem: Problem, headers: Mapping[str, str] = _NONE) -> Response:
     """Return the answer that tells a problem."""
+    if problem.code in (Code.RATE_LIMITED, Code.UNAVAILABLE):
+        headers = {**headers, "Retry-After": "1"}
     if problem.code is Code.UNAUTHORIZED:
         headers = {**headers, "WWW-Authenticate": 'Bearer realm="jetq"'}
     return json_response(problem.body(), problem.http_status, headers)
@@ -55,8 +58,11 @@ def serving(endpoints: Mapping[str, Endpoint], service: Service) -> Serve:
     """
 
     async def serve(request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        return await _answered(endpoints[method], service, request)
+        began, method = time.monotonic(), "GET" if request.method == "HEAD" else request.method
+        response = await _answered(endpoints[method], service, request)
+        took, path = round(time.monotonic() - began, 6), request.url.path
+        _LOG.debug("request", method=request.method, path=path, status=response.status_code, duration=took)
+        return response
 
     return serve
 

@@ -20,7 +20,7 @@ from jetq.web.guard import Guard, check_token
 from jetq.web.openapi import PATH, document
 from jetq.web.queues import QUEUES
 from jetq.web.schedules import SCHEDULES
-from jetq.web.service import Service
+from jetq.web.service import Service, place_of
 from jetq.web.tasks import TASKS
 from jetq.wire.signature import Signer
 
@@ -60,8 +60,8 @@ def http_api(
     service = Service(app=app, signer=signer, auth="none" if token is None else "token", makes_default=makes_default)
     described = document(ENDPOINTS, service.version)
 
-    async def describe(_service: Service, _request: Request) -> Answer:
-        return Answer(described)
+    async def describe(_service: Service, request: Request) -> Answer:
+        return Answer({**described, "servers": [{"url": place_of(request, "") or "/"}]})
 
     openapi = Endpoint(
         method="GET", path=PATH, name="getOpenapi", tag="Meta", summary="Describe the API to programs.", run=describe

@@ -34,7 +34,7 @@ LEAST_TOKEN: Final = 16
 _OPEN: Final = frozenset({HEALTH, READY})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = "bearer "
-_PORT: Final = re.compile(r":\d*$", re.ASCII)
+_HOST: Final = re.compile(r"(?:\[(?P<address>[^\[\]]*)\]|(?P<name>[^:]*))(?::\d*)?", re.ASCII)
 _LOCAL: Final = "localhost"
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
@@ -80,7 +80,7 @@ class Guard:
         self._app = app
         self._token = None if token is None else token.encode()
         self._local = local
-        self._hosts = frozenset(host.rstrip(".").lower() for host in hosts)
+        self._hosts = frozenset(map(_name_of, hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it."""
@@ -109,14 +109,21 @@ class Guard:
     def _is_ours(self, host: str) -> bool:
         if not self._local and not self._hosts:
             return True
-        name = _PORT.sub("", host).rstrip(".").lower()
-        return name.strip("[]") in self._hosts or (self._local and is_loopback(name))
+        name = _name_of(host)
+        return name in self._hosts or (self._local and is_loopback(name))
 
     def _shows_token(self, headers: Headers) -> bool:
         said = headers.get("authorization", "")
         if said[: len(_BEARER)].lower() != _BEARER:
             return False
         return hmac.compare_digest(said[len(_BEARER) :].strip().encode(), self._token or b"")
+
+
+def _name_of(host: str) -> str:
+    """Return a name or an address without its port."""
+    found = _HOST.fullmatch(host)
+    name = host if found is None else found["address"] or found["name"] or ""
+    return name.rstrip(".").lower()
 
 
 def _comes_from_elsewhere(headers: Headers, host: str) -> bool:

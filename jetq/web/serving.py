@@ -9,6 +9,7 @@ signals are ours, since uvicorn's end the process by the signal itself.
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Final
 import uvicorn
 
 from jetq.app.application import App
-from jetq.errors import InvalidSettingError, ListenError
+from jetq.errors import InvalidSettingError, ListenError, UnusableCredentialsError
 from jetq.observe.logs import EventLog, Log
 from jetq.runtime.stopping import StopSignals
 from jetq.runtime.worker_process import Place, UvloopChoice, log_address, loop_factory
@@ -59,14 +60,39 @@ class Access:
             check_token("token", self.token)
             if self.no_auth:
                 raise InvalidSettingError("--no-auth", value=True, wanted="absent where there is a token")
-        elif not self.is_local and not self.no_auth:
+        self.check_address(self.listen[0])
+        if (self.certificate is None) is not (self.key is None):
+            raise InvalidSettingError("--tls-cert", str(self.certificate), "given together with --tls-key")
+
+    def check_address(self, host: str) -> None:
+        """
+        Refuse an address that others reach, if anybody could call there and nobody said so.
+
+        Asked again when a name has become an address: there are machines where a name below ``localhost`` leads away.
+
+        Raises:
+            InvalidSettingError: It is one.
+        """
+        if self.token is None and not self.no_auth and not is_loopback(host):
             wanted = (
                 "an address that only this machine reaches, such as 127.0.0.1:8080, as long as there is no token "
                 "(--token-file or JETQ_HTTP_TOKEN; --no-auth opens it to everybody who reaches it)"
             )
-            raise InvalidSettingError("--listen", f"{self.listen[0]}:{self.listen[1]}", wanted)
-        if (self.certificate is None) is not (self.key is None):
-            raise InvalidSettingError("--tls-cert", str(self.certificate), "given together with --tls-key")
+            raise InvalidSettingError("--listen", _shown(host, self.listen[1]), wanted)
+
+    def check_certificate(self) -> None:
+        """
+        Refuse files that are no certificate with its key.
+
+        Raises:
+            UnusableCredentialsError: They are none, or cannot be read.
+        """
+        if self.certificate is None or self.key is None:
+            return
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.certificate, self.key, lambda: "")
+        except OSError as error:
+            raise UnusableCredentialsError(f"{self.certificate} and {self.key}", str(error)) from None
 
     @property
     def is_local(self) -> bool:
@@ -104,6 +130,8 @@ def run_server(app: App, access: Access, *, place: Place, uvloop: UvloopChoice =
         ConfigurationError: Something cannot be used.
     """
     place.settle(app)
+    app.load()
+    access.check_certificate()
     log = Log("jetq.web")
     forget = app.bus.listen(EventLog("jetq.web"))
     try:
@@ -118,6 +146,7 @@ def run_server(app: App, access: Access, *, place: Place, uvloop: UvloopChoice =
         config = uvicorn.Config(
             api,
             log_config=None,
+            log_level="warning",  # what it does is said by us
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -127,7 +156,7 @@ def run_server(app: App, access: Access, *, place: Place, uvloop: UvloopChoice =
             ssl_certfile=access.certificate,
             ssl_keyfile=access.key,
         )
-        with _listening(*access.listen) as found, asyncio.Runner(loop_factory=loop_factory(uvloop)) as runner:
+        with _listening(access) as found, asyncio.Runner(loop_factory=loop_factory(uvloop)) as runner:
             runner.run(_serve(app, _Server(config), found, access, log))
     finally:
         forget()
@@ -142,15 +171,20 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _listening(host: str, port: int) -> Generator[socket.socket, None, None]:
-    shown = f"[{host}]" if ":" in host else host
+def _listening(access: Access) -> Generator[socket.socket, None, None]:
+    (host, port), shown = access.listen, _shown(*access.listen)
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ListenError(f"{shown}:{port}", (error.strerror or str(error)).lower()) from error
+        raise ListenError(shown, (error.strerror or str(error)).lower()) from error
     with found:
+        access.check_address(found.getsockname()[0])
         yield found
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _serve(app: App, server: uvicorn.Server, found: socket.socket, access: Access, log: Log) -> None:
@@ -165,9 +199,7 @@ async def _serve(app: App, server: uvicorn.Server, found: socket.socket, access:
 
     with StopSignals(on_signal):
         async with app:
-            host, port = found.getsockname()[:2]
-            scheme = "http" if access.certificate is None else "https"
-            shown = f"[{host}]" if ":" in host else host
-            log.info("api served", url=f"{scheme}://{shown}:{port}", auth="none" if access.token is None else "token")
+            url = f"{'http' if access.certificate is None else 'https'}://{_shown(*found.getsockname()[:2])}"
+            log.info("api served", url=url, auth="none" if access.token is None else "token")
             await server.serve(sockets=[found])
     log.info("server stopped")

@@ -5,11 +5,15 @@ import time
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.routing import Mount
 
 from jetq.app.application import App
 from jetq.errors import InvalidSettingError
 from jetq.jetstream.address import Address
+from jetq.jetstream.server import EmbeddedServer
+from jetq.model.signing import SigningSettings
 from jetq.observe.logs import Line
 from jetq.settings import ConnectionSettings, Settings
 from jetq.web.answering import serving
@@ -131,6 +135,8 @@ async def test_head_is_answered_as_get(api: Caller) -> None:
         pytest.param("127.0.0.1.evil.example", 403, id="a site that looks like us"),
         pytest.param("localhost.evil.example:8080", 403, id="a site below its own name"),
         pytest.param("", 403, id="none"),
+        pytest.param("[::1]evil.example", 403, id="an address and a site"),
+        pytest.param("localhost:8080:80", 403, id="two ports"),
     ],
 )
 async def test_a_site_whose_name_leads_here_gets_nothing(api: Caller, host: str, status: int) -> None:
@@ -190,8 +196,9 @@ async def test_with_a_token_only_the_health_pages_are_open(app: App) -> None:
 
 
 async def test_named_hosts_pass_and_no_others(app: App) -> None:
-    caller = Caller(http_api(app, allowed_hosts=["Jobs.example"]), {})
+    caller = Caller(http_api(app, allowed_hosts=["Jobs.example", "jobs.example:8080", "2001:db8::1"]), {})
 
+    assert (await caller.using(host="[2001:db8::1]:80").get("/v1/info")).status == 200
     assert (await caller.using(host="jobs.example:80").get("/v1/info")).status == 200
     assert (await caller.using(host="other.example").get("/v1/info")).status == 403
     assert (await caller.using(host="localhost").get("/v1/info")).status == 403
@@ -203,6 +210,43 @@ async def test_a_token_that_cannot_be_used_is_refused_and_not_shown(app: App, to
         http_api(app, token=token)
 
     assert not token or token not in str(refused.value)
+
+
+# Within another application
+
+
+async def test_mounted_below_a_path_it_knows_where_it_is(app: App) -> None:
+    token = "s3cret" * 4
+    site = Starlette(routes=[Mount("/jobs", http_api(app, token=token))])
+    caller = Caller(site, {"host": "shop.example"})
+    known = caller.using(authorization=f"Bearer {token}")
+
+    stored = await known.post("/jobs/v1/schedules", WISH)
+    described = (await known.get("/jobs/v1/openapi.json")).json
+
+    assert (await caller.get("/jobs/healthz")).status == 200
+    assert (await caller.get("/jobs/v1/schedules")).status == 401
+    assert (stored.status, stored.headers["location"]) == (201, "/jobs/v1/schedules/nightly")
+    assert (await known.get(stored.headers["location"])).status == 200
+    assert described["servers"] == [{"url": "/jobs"}]
+    assert (await known.get("/jobs/v1/nothing")).problem == (404, "not_found", "path_not_found", "")
+    assert (await known.using(sec_fetch_site="cross-site").post("/jobs/v1/schedules/nightly/run")).status == 403
+
+
+async def test_what_is_made_is_signed_with_the_servers_key(server: EmbeddedServer, namespace: str) -> None:
+    seed = "11" * 32
+    app = App("test", namespace=namespace, signing=SigningSettings(key=seed))
+    app.connect_to(server.address)
+    caller = Caller(http_api(app), HOST)
+
+    made = (await caller.post("/v1/tasks", {"type": "a"})).json
+    await caller.post("/v1/schedules", WISH)
+    run = (await caller.post("/v1/schedules/nightly/run")).json
+    info, task = (await caller.get("/v1/info")).json, (await caller.get(f"/v1/tasks/{run['id']}")).json
+    await app.aclose()
+
+    assert info["features"] == {"sign": True}
+    assert len(made["signature"]) == len(task["signature"]) == 128
 
 
 # When something is wrong
@@ -234,6 +278,7 @@ async def test_without_its_server_it_says_so_and_goes_on_when_that_is_back(own_s
     assert ready.status == 503
     assert ready.json["checks"]["tasks"] == {"ok": False, "error": "tasks storage unreachable"}
     assert listed.problem == (503, "unavailable", "storage_not_ready", "")
+    assert listed.headers["retry-after"] == "1"
     assert health.status == 200
     assert took < 5
     assert back.json == {"schedules": []}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jetq.errors import InvalidSettingError
+from jetq.errors import InvalidSettingError, UnusableCredentialsError
 from jetq.web.guard import is_loopback
 from jetq.web.serving import Access, read_token
 
@@ -65,6 +65,23 @@ def test_access_that_is_safe_or_wanted_is_not_refused(said: dict[str, Any]) -> N
 )
 def test_what_leads_to_this_machine_alone_is_known(host: str, *, is_local: bool) -> None:
     assert is_loopback(host) is is_local
+
+
+def test_a_name_that_leads_away_is_refused_when_that_is_known() -> None:
+    access = Access(listen=("jobs.localhost", 0))
+
+    access.check_address("127.0.0.1")
+    with pytest.raises(InvalidSettingError, match=r"192\.168\.0\.1"):
+        access.check_address("192.168.0.1")
+
+
+def test_files_that_are_no_certificate_are_refused(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("nothing")
+
+    for certificate in (tmp_path / "cert.pem", tmp_path / "none.pem"):
+        with pytest.raises(UnusableCredentialsError, match=certificate.name):
+            Access(certificate=certificate, key=tmp_path / "key.pem").check_certificate()
 
 
 def test_a_token_is_read_without_the_end_of_its_line(tmp_path: Path) -> None:
