@@ -16,7 +16,7 @@ async def test_a_task_of_a_dead_worker_outlives_the_last_delivery_of_its_item(
     app: App, connection: Connection, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its item is left again and again, until it is certain that the other worker is dead."""
-    monkeypatch.setattr("jetq.worker.ownership.SETTLE_DOWN", 1.7)
+    monkeypatch.setattr("jetq.worker.ownership.SETTLE_DOWN", 2.2)
     limits = {"max_deliver": 2, "ack_wait": golayout.SECOND}
     await golayout.make_store(connection, namespace)
     await golayout.make_queue(connection, namespace, "DEFAULT", consumer=limits)
