@@ -103,6 +103,8 @@ class Ack(Struct):
 
 
 _decode_item: Final = msgspec.json.Decoder(Item).decode
+_decode_event: Final = msgspec.json.Decoder(Event).decode
+_decode_record: Final = msgspec.json.Decoder(Record).decode
 _decode_ack: Final = msgspec.json.Decoder(Ack).decode
 
 
@@ -179,14 +181,17 @@ class Producer:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
 
-    async def enqueue_many(self, payloads: list[dict[str, Any]]) -> None:
-        """Enqueue tasks; return when all are acknowledged."""
+    async def enqueue_many(self, payloads: list[dict[str, Any]]) -> list[str]:
+        """Enqueue tasks; return their ids when all are acknowledged."""
         batches = [payloads[start : start + BATCH] for start in range(0, len(payloads), BATCH)]
         abreast = WINDOW // BATCH
+        ids: list[str] = []
         for start in range(0, len(batches), abreast):
-            await asyncio.gather(*map(self._enqueue_batch, batches[start : start + abreast]))
+            for made in await asyncio.gather(*map(self._enqueue_batch, batches[start : start + abreast])):
+                ids += made
+        return ids
 
-    async def _enqueue_batch(self, payloads: list[dict[str, Any]]) -> None:
+    async def _enqueue_batch(self, payloads: list[dict[str, Any]]) -> list[str]:
         loop, namespace = self._loop, self._loop.namespace
         written: list[tuple[Record, bytes, asyncio.Future[int]]] = []
         for payload in payloads:
@@ -214,6 +219,33 @@ class Producer:
         for record, sequence, ack in queued:
             await ack
             await loop.tell(record, sequence)
+        return [record.id for record, _, _ in queued]
+
+
+class Caller:
+    """Waits for results: for the event of a task's end, and then for its record."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._ended: dict[str, asyncio.Event] = {}
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        await self._loop.listen(f"{self._loop.namespace}.E.task_state.*", self._on_event)
+
+    async def _on_event(self, message: Msg) -> None:
+        event = _decode_event(message.data)
+        if event.state == "complete":
+            self._ended.setdefault(event.task_id, asyncio.Event()).set()  # it may come before anybody waits
+
+    async def result(self, task_id: str) -> Any:
+        """Return the result of a task that was just enqueued."""
+        await self._ended.setdefault(task_id, asyncio.Event()).wait()
+        del self._ended[task_id]
+        namespace = self._loop.namespace
+        subject = f"$JS.API.DIRECT.GET.{namespace}_TASKS.{namespace}.T.{task_id}"
+        found = _decode_record((await self._loop.client.request(subject)).data)
+        return None if found.result is UNSET else msgspec.json.decode(found.result.payload)
 
 
 class Worker:

@@ -3,8 +3,9 @@ latency: how long one task takes when nothing else is to be done.
 
 A ``jetq worker`` idles; tasks come one by one with random pauses between them, so that no loop's rhythm is met. The
 start is counted from before the call to the first line of the handler, and the round trip until the caller has the
-result. The bare loop does the same beside it, without the result. Then come pairs of tasks after silence: what sleeps
-while nothing comes, such as a connection or a pull that has run out, shows in the first task or in the second.
+result. The bare loop does the same beside it, with the event of the end and one reading. Then come pairs of tasks after
+silence: what sleeps while nothing comes, such as a connection or a pull that has run out, shows in the first or in the
+second.
 """
 
 import argparse
@@ -16,13 +17,15 @@ from statistics import quantiles
 from typing import Any, Final
 
 from bench import bare, body, draining, processes, side, work, workload
+from bench.figures import figure
 from bench.processes import Crew
-from bench.sheet import Sheet
+from bench.sheet import Sheet, ratios, shown
 from jetq.jetstream.server import EmbeddedServer
 
 QUICK: Final = {"samples": 5, "repeat": 1, "silences": "0.2"}
 P50, P95, P99, WORST = "p50, ms", "p95, ms", "p99, ms", "worst, ms"
-START, BARE_START, ROUND_TRIP = "start", "start, bare loop", "round trip with result"
+START, BARE_START = "start", "start, bare loop"
+ROUND_TRIP, BARE_ROUND_TRIP = "round trip with result", "round trip with result, bare loop"
 _PAUSE: Final = 0.02
 _FIRST: Final = 20
 _POLL: Final = 0.0005
@@ -55,13 +58,10 @@ def measure(given: argparse.Namespace) -> Sheet:
                 with processes.crew([command], workload.environ(server.url)) as running:
                     one_side = _bare if name == "bare" else _jetq
                     side.run(one_side(sheet, server.url, running, given, number), given.loop)
-    sheet.notes.append(f"start ÷ bare loop's, p50: {_ratio(sheet):.2f}")
+    for ours, theirs in ((START, BARE_START), (ROUND_TRIP, BARE_ROUND_TRIP)):
+        found = figure(ratios(sheet.values(ours, P50), sheet.values(theirs, P50)))
+        sheet.notes.append(f"{ours} ÷ bare loop's, p50: {shown(found)}")
     return sheet
-
-
-def _ratio(sheet: Sheet) -> float:
-    ours, theirs = sheet.figure(START, P50), sheet.figure(BARE_START, P50)
-    return ours.median / theirs.median if ours and theirs else 0.0
 
 
 async def _jetq(sheet: Sheet, url: str, running: Crew, given: argparse.Namespace, number: int) -> None:
@@ -93,6 +93,14 @@ async def _bare(sheet: Sheet, url: str, running: Crew, given: argparse.Namespace
 
     await _starts(running, send, _FIRST)
     _put(sheet, BARE_START, await _starts(running, send, given.samples))
+    caller = bare.Caller(loop)
+    await caller.start()
+
+    async def send_and_wait(payload: dict[str, Any]) -> None:
+        [task_id] = await producer.enqueue_many([payload])
+        await asyncio.wait_for(caller.result(task_id), _PATIENCE)
+
+    _put(sheet, BARE_ROUND_TRIP, await _round_trips(send_and_wait, given.samples))
     await loop.client.close()
 
 

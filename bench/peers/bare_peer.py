@@ -2,6 +2,9 @@
 bare_peer: the bare loop among the task queues: what jetq cannot cost less than.
 """
 
+import asyncio
+from typing import Any
+
 from bench import bare, side, work
 from bench.peers.adapter import NATS_URL, Adapter, Payload
 from jetq.jetstream.address import Address
@@ -14,7 +17,6 @@ class BarePeer(Adapter):
 
     distributions = ("nats-py",)
     stores_results = False
-    waits = False
     is_async = True
     has_bulk = True
     tasks = 16_000
@@ -30,6 +32,8 @@ class BarePeer(Adapter):
         await side.make_streams(NATS_URL, side.BARE_NAMESPACE)
         self.bare = await bare.Loop.open(NATS_URL, side.BARE_NAMESPACE)
         self.producer = bare.Producer(self.bare)
+        self.caller = bare.Caller(self.bare)
+        await self.caller.start()
 
     async def close(self) -> None:
         """Disconnect."""
@@ -39,9 +43,14 @@ class BarePeer(Adapter):
         """Drop all."""
         await purge(NATS_URL, side.BARE_NAMESPACE)
 
-    async def enqueue(self, payload: Payload) -> None:
+    async def enqueue(self, payload: Payload) -> str:
         """Enqueue one."""
-        await self.producer.enqueue_many([payload])
+        [task_id] = await self.producer.enqueue_many([payload])
+        return task_id
+
+    async def result(self, handle: str, timeout: float) -> Any:
+        """Wait for one."""
+        return await asyncio.wait_for(self.caller.result(handle), timeout)
 
     async def enqueue_bulk(self, payloads: list[Payload]) -> None:
         """Enqueue many."""
