@@ -103,7 +103,6 @@ class Ack(Struct):
 
 
 _decode_item: Final = msgspec.json.Decoder(Item).decode
-_decode_event: Final = msgspec.json.Decoder(Event).decode
 _decode_record: Final = msgspec.json.Decoder(Record).decode
 _decode_ack: Final = msgspec.json.Decoder(Ack).decode
 
@@ -223,29 +222,25 @@ class Producer:
 
 
 class Caller:
-    """Waits for results: for the event of a task's end, and then for its record."""
+    """Waits for a result as jetq does: it listens to the task's events and reads its record until that has ended."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._ended: dict[str, asyncio.Event] = {}
-
-    async def start(self) -> None:
-        """Begin to listen."""
-        await self._loop.listen(f"{self._loop.namespace}.E.task_state.*", self._on_event)
-
-    async def _on_event(self, message: Msg) -> None:
-        event = _decode_event(message.data)
-        if event.state == "complete":
-            self._ended.setdefault(event.task_id, asyncio.Event()).set()  # it may come before anybody waits
 
     async def result(self, task_id: str) -> Any:
         """Return the result of a task that was just enqueued."""
-        await self._ended.setdefault(task_id, asyncio.Event()).wait()
-        del self._ended[task_id]
-        namespace = self._loop.namespace
+        namespace, client, told = self._loop.namespace, self._loop.client, asyncio.Event()
+
+        async def on_event(_message: Msg) -> None:
+            told.set()
+
+        heard = await client.subscribe(f"{namespace}.E.task_state.{task_id}", cb=on_event)  # pyright: ignore[reportUnknownMemberType] - nats-py's
         subject = f"$JS.API.DIRECT.GET.{namespace}_TASKS.{namespace}.T.{task_id}"
-        found = _decode_record((await self._loop.client.request(subject)).data)
-        return None if found.result is UNSET else msgspec.json.decode(found.result.payload)
+        while (found := _decode_record((await client.request(subject)).data)).result is UNSET:
+            await told.wait()
+            told.clear()
+        await heard.unsubscribe()
+        return msgspec.json.decode(found.result.payload)
 
 
 class Worker:

@@ -3,9 +3,8 @@ latency: how long one task takes when nothing else is to be done.
 
 A ``jetq worker`` idles; tasks come one by one with random pauses between them, so that no loop's rhythm is met. The
 start is counted from before the call to the first line of the handler, and the round trip until the caller has the
-result. The bare loop does the same beside it, with the event of the end and one reading. Then come pairs of tasks after
-silence: what sleeps while nothing comes, such as a connection or a pull that has run out, shows in the first or in the
-second.
+result. The bare loop does the same beside it. Then come pairs of tasks after silence: what sleeps while nothing comes,
+such as a connection or a pull that has run out, shows in the first task or in the second.
 """
 
 import argparse
@@ -94,7 +93,6 @@ async def _bare(sheet: Sheet, url: str, running: Crew, given: argparse.Namespace
     await _starts(running, send, _FIRST)
     _put(sheet, BARE_START, await _starts(running, send, given.samples))
     caller = bare.Caller(loop)
-    await caller.start()
 
     async def send_and_wait(payload: dict[str, Any]) -> None:
         [task_id] = await producer.enqueue_many([payload])

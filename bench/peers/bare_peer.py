@@ -33,7 +33,6 @@ class BarePeer(Adapter):
         self.bare = await bare.Loop.open(NATS_URL, side.BARE_NAMESPACE)
         self.producer = bare.Producer(self.bare)
         self.caller = bare.Caller(self.bare)
-        await self.caller.start()
 
     async def close(self) -> None:
         """Disconnect."""
