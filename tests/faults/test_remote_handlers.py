@@ -48,7 +48,7 @@ async def test_a_call_of_a_remote_handler_that_dies_ends_at_its_limit_and_is_tri
     try:
         await asyncio.to_thread(first.await_line, "server of remote handlers started")
         async with Worker(app, settings=SETTINGS):
-            handle = await app.aenqueue("held", timeout=3.2)
+            handle = await app.aenqueue("held", timeout=3.6)
 
             async def began() -> bool:
                 return (tmp_path / "began").exists()
@@ -64,4 +64,4 @@ async def test_a_call_of_a_remote_handler_that_dies_ends_at_its_limit_and_is_tri
             if program is not None:
                 program.kill()
     [retried] = [event for event in told if isinstance(event, TaskStateChanged) and event.state is State.RETRY]
-    assert retried.last_err == "TimeoutError: ran longer than its limit of 3.2 s"
+    assert retried.last_err == "TimeoutError: ran longer than its limit of 3.6 s"
