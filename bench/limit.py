@@ -43,7 +43,7 @@ def measure(given: argparse.Namespace) -> Sheet:
             servers = {name: stack.enter_context(EmbeddedServer.start()) for name in sides}
             for name in sides:
                 draining.make_streams(servers[name], name)
-            made = {name: side.enqueue(name, servers[name].url, given.tasks) for name in sides}
+            made = {name: side.enqueue(name, servers[name].url, given.tasks, loop=given.loop) for name in sides}
             drained = {
                 name: draining.drain_side(
                     name, servers[name], given.tasks + work.WARM_UP, slots=given.slots, loop=given.loop
