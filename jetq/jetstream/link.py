@@ -33,8 +33,10 @@ _READ_LIMIT: Final = 64 * 1024
 class LinkOwner(Protocol):
     """Who hears from a link. Nothing here may raise: it would end nats-py's reading."""
 
-    def on_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        """Take a message."""
+    @property
+    def on_message(self) -> OnMessage:
+        """What takes a message; asked once, when a link is dialled."""
+        ...
 
     def on_denied(self, text: str) -> None:
         """Hear that the server does not permit something, in its words but in lower case."""
