@@ -32,6 +32,7 @@ def calm_collector(bus: Bus) -> Generator[None, None, None]:
     before = gc.get_threshold()
 
     def calm(_event: WorkerStarted) -> None:
+        forget()  # so that no other event is looked at
         young, *older = gc.get_threshold()
         if young:
             gc.set_threshold(max(young, YOUNG), *older)
