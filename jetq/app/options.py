@@ -174,6 +174,7 @@ def build_request(
     own = _NO_HANDLER if handler is None else handler.options
     setting, start = ("delay", call.delay) if call.run_at is None else ("run_at", call.run_at)
     deadline = own.deadline if call.deadline is None else call.deadline
+    tries = own.max_tries if call.max_tries is None else call.max_tries
     context = current_context.get()
     options = _stored(call, settings)
     if call.into is not None:
@@ -182,13 +183,13 @@ def build_request(
         type=check_name("task type", task_type),
         queue=call.queue or own.queue or settings.default_queue,
         payload=payload,
-        max_tries=next(n for n in (call.max_tries, own.max_tries, settings.max_tries) if n is not None),
+        max_tries=settings.max_tries if tries is None else tries,
         deadline=_when("deadline", deadline),
         due=_when(setting, start),
         task_id=call.id or "",
         options=options,
         unique=_unique(task_type, payload, call, handler),
-        depends_on=edges(call.depends_on, call.id, call.on_failure),
+        depends_on=() if call.depends_on is None else edges(call.depends_on, call.id, call.on_failure),
         load_dependencies=bool(call.load_dependencies) or call.into is not None,
         flow="" if context is None else context.task.flow,
         trace=call.trace or ("" if context is None else context.task.trace),

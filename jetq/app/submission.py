@@ -28,6 +28,8 @@ _SLICE: Final = 250
 _FLOWS_ABREAST: Final = 20
 """Flows that are stored at one time."""
 
+_NO_OPTIONS: Final = CallOptions()
+
 Entry = TaskCall[Any] | tuple[str, Any]
 """What can be enqueued among many: a task call, or a task type with its payload."""
 
@@ -80,7 +82,7 @@ class Submission:
             return entry.wish()
         task_type, payload = _pair(entry)
         handler = self._router.match(task_type)
-        return build_request(task_type, encode_payload(task_type, payload), CallOptions(), handler, self._settings)
+        return build_request(task_type, encode_payload(task_type, payload), _NO_OPTIONS, handler, self._settings)
 
     async def send_all(self, client: Client, entries: Sequence[Entry], errors: OnErrors) -> list[EnqueueOutcome]:
         """

@@ -34,6 +34,7 @@ acknowledged before.
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -183,8 +184,9 @@ class Enqueuer:
         members = [draft.member for draft in fit if draft.member is not None]
         answers = await publish_many([*(draft.publication for draft in fit), *members], timeout=self._timeout)
         del answers[len(fit) :]
+        now = self._backend.connection.clock.now()
         written = [
-            self._written(draft, answer) if isinstance(answer, int) else None
+            self._written(draft, answer, now) if isinstance(answer, int) else None
             for draft, answer in zip(fit, answers, strict=True)
         ]
         items = [
@@ -243,8 +245,8 @@ class Enqueuer:
         except JetqError as error:
             return error
 
-    def _written(self, draft: "_Draft", sequence: int) -> Stored:
-        self._tell(draft.document.record, sequence)
+    def _written(self, draft: "_Draft", sequence: int, now: datetime | None = None) -> Stored:
+        self._tell(draft.document.record, sequence, now)
         return Stored(draft.document, sequence, draft.publication.data)
 
     async def _finish_or_error(self, draft: "_Draft", answer: Stored | int | ServerError) -> TaskRecord | JetqError:
@@ -361,8 +363,9 @@ class Enqueuer:
         name = type(error).__name__
         self._backend.bus.emit(EnqueueFailed(task_type=request.type, queue=request.queue, error=name))
 
-    def _tell(self, record: TaskRecord, sequence: int) -> None:
-        self._backend.bus.emit(state_change(record, self._backend.connection.clock.now(), sequence=sequence))
+    def _tell(self, record: TaskRecord, sequence: int, now: datetime | None = None) -> None:
+        at = now or self._backend.connection.clock.now()
+        self._backend.bus.emit(state_change(record, at, sequence=sequence))
 
 
 def _is_same(record: TaskRecord, wanted: TaskRecord) -> bool:

@@ -30,6 +30,7 @@ from jetq.jetstream.address import Address
 from jetq.jetstream.api_call import call_api
 from jetq.jetstream.dialer import Dialer
 from jetq.jetstream.floor import check_api_level, check_version
+from jetq.jetstream.framing import OnMessage
 from jetq.jetstream.link import PING_INTERVAL, Link
 from jetq.jetstream.message import Incoming, encode_headers
 from jetq.jetstream.outbox import Outbox
@@ -302,9 +303,10 @@ class Connection:
 
         return forget
 
-    def on_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        """Hand a message of the link to its subscription."""
-        self._subscriptions.deliver(sid, subject, reply, data, headers)
+    @property
+    def on_message(self) -> OnMessage:
+        """What hands a message of a link to its subscription."""
+        return self._subscriptions.deliver
 
     def on_denied(self, text: str) -> None:
         """Tell of a subject that the server does not permit, and fail the requests that wait for it."""

@@ -6,20 +6,23 @@ ended, and `connection` dials a new one. So nothing survives an end by accident 
 while it was disconnected and sends it later, when nobody waits for it any more), and whatever makes nats-py give up
 for good, such as any ``-ERR`` of the server, is an end like another.
 
-Two ways around nats-py, for speed: what we send is written to its socket as finished bytes of the protocol, and what
-comes is handed over from its parser at once, without a queue and a task for each subscription. Both keep the order.
+Two ways around nats-py, for speed: what we send is written to its socket as finished bytes of the protocol, and the
+messages that come are taken out before it reads (`framing`), without a queue and a task for each subscription. Both
+keep the order.
 """
 
 import asyncio
 import errno
 import ssl
 from typing import Any, Final, Protocol
+from urllib.parse import ParseResult
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
 
 from jetq.jetstream.address import Address, ServerUrl
+from jetq.jetstream.framing import FrameReader, OnMessage
 
 PING_INTERVAL: Final = 15
 """Seconds between two pings; an end that the network does not tell is noticed after two without an answer."""
@@ -30,8 +33,10 @@ _READ_LIMIT: Final = 64 * 1024
 class LinkOwner(Protocol):
     """Who hears from a link. Nothing here may raise: it would end nats-py's reading."""
 
-    def on_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        """Take a message."""
+    @property
+    def on_message(self) -> OnMessage:
+        """What takes a message; asked once, when a link is dialled."""
+        ...
 
     def on_denied(self, text: str) -> None:
         """Hear that the server does not permit something, in its words but in lower case."""
@@ -43,8 +48,24 @@ class LinkOwner(Protocol):
 class _Transport(TcpTransport):
     """nats-py's TCP or TLS stream, with what is below it."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_message: OnMessage) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
+        self._on_message = on_message
+        self._reader: FrameReader | None = None
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: float) -> None:
+        """Connect as nats-py does, but read with a reader of our own."""
+        loop, reader = asyncio.get_running_loop(), FrameReader(buffer_size, self._on_message)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        async with asyncio.timeout(connect_timeout):
+            transport, _ = await loop.create_connection(lambda: protocol, uri.hostname or "", uri.port or 0)
+        self._bare_io_reader = self._io_reader = self._reader = reader
+        self._bare_io_writer = self._io_writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def deafen(self) -> None:
+        """Hand over no more messages."""
+        if self._reader is not None:
+            self._reader.on_message = None
 
     @property
     def socket(self) -> asyncio.WriteTransport | None:
@@ -57,7 +78,7 @@ class _Transport(TcpTransport):
         if self._io_writer is None:
             raise nats.errors.ConnectionClosedError
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=buffer_size)
+        reader = self._reader = FrameReader(buffer_size, self._on_message)
         protocol = _TlsProtocol(reader)
         name = uri if isinstance(uri, str) else uri.hostname
         async with asyncio.timeout(connect_timeout):
@@ -90,7 +111,7 @@ class _Client(Client):
     async def _select_next_server(self) -> None:
         """Dial once: nats-py would try for minutes."""
         server = self._server_pool[0]
-        transport = self._transport = _Transport()
+        transport = self._transport = _Transport(self._link.owner.on_message)
         await transport.connect(server.uri, _READ_LIMIT, self.options["connect_timeout"])
         self._current_server = server
 
@@ -103,6 +124,10 @@ class _Client(Client):
     @property
     def socket(self) -> asyncio.WriteTransport | None:
         return self._transport.socket if isinstance(self._transport, _Transport) else None
+
+    def deafen(self) -> None:
+        if isinstance(self._transport, _Transport):
+            self._transport.deafen()
 
     def abort(self) -> None:
         if isinstance(self._transport, _Transport):
@@ -120,9 +145,6 @@ class _Client(Client):
         if self._wants_tls and not self._server_info.get("tls_required"):
             raise nats.errors.SecureConnWantedError
         return super()._connect_command()
-
-    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        self._link.owner.on_message(sid, subject, reply, data, headers)
 
     async def _process_err(self, err_msg: str) -> None:
         text = err_msg.strip("'")
@@ -221,8 +243,12 @@ class Link:
     def end(self, reason: str) -> None:
         """Tell the owner, the first time, that the link ended."""
         if not self.is_over:
-            self.is_over = True
+            self._stop()
             self.owner.on_end(self, reason)
+
+    def _stop(self) -> None:
+        self.is_over = True
+        self._client.deafen()
 
     def write(self, data: bytes) -> None:
         """Send bytes of the protocol, behind all others. Never blocks."""
@@ -236,7 +262,7 @@ class Link:
 
     async def close(self) -> None:
         """Send what is buffered, within a second, and close. The owner is not told. Idempotent."""
-        self.is_over = True
+        self._stop()
         try:
             if self._has_begun:
                 async with asyncio.timeout(_CLOSE_TIMEOUT):
@@ -248,7 +274,7 @@ class Link:
 
     def abort(self) -> None:
         """Close at once. The owner is not told. Idempotent."""
-        self.is_over = True
+        self._stop()
         self._client.abort()
 
 

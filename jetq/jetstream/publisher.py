@@ -51,11 +51,6 @@ class Publication(Struct, gc=False):
     data: bytes
     headers: dict[str, str] | bytes | None = None
 
-    def size(self) -> int:
-        """Bytes that count against the server's max_payload."""
-        headers = self.headers or b""
-        return len(self.data) + len(headers if isinstance(headers, bytes) else encode_headers(headers))
-
 
 class _Ack(Struct, gc=False):
     seq: int = 0
@@ -71,12 +66,6 @@ class _Batch:
         self.answers: list[int | ServerError] = [0] * count
         self.missing = count
         self.done = done
-
-    def answer(self, index: int, answer: int | ServerError) -> None:
-        self.answers[index] = answer
-        self.missing -= 1
-        if not self.missing and not self.done.done():
-            self.done.set_result(None)
 
 
 class _Pending(Struct):
@@ -134,7 +123,8 @@ class Publisher:
         batch = _Batch(1, self._loop.create_future())
         if len(self._pending) >= WINDOW:
             await self._wait_for_room()
-        self._admit(publication, batch, 0, self._timeout if timeout is None else timeout)
+        wait, now = self._timeout if timeout is None else timeout, self._loop.time()
+        self._send(_Pending(publication, batch, 0, wait, now + wait, now + _RESEND))
         await batch.done
         answer = batch.answers[0]
         if isinstance(answer, int):
@@ -157,11 +147,12 @@ class Publisher:
         if not publications:
             return []
         batch = _Batch(len(publications), self._loop.create_future())
-        wait = self._timeout if timeout is None else timeout
+        wait, now = self._timeout if timeout is None else timeout, self._loop.time()
         for index, publication in enumerate(publications):
             if len(self._pending) >= WINDOW:
                 await self._wait_for_room()
-            self._admit(publication, batch, index, wait)
+                now = self._loop.time()
+            self._send(_Pending(publication, batch, index, wait, now + wait, now + _RESEND))
         await batch.done
         return batch.answers
 
@@ -170,29 +161,22 @@ class Publisher:
             self._room.clear()
             await self._room.wait()
 
-    def _admit(self, publication: Publication, batch: _Batch, index: int, timeout: float) -> None:
-        """Send a message, if it is of a size that the server takes."""
-        limit = self._connection.max_payload
-        if len(publication.data) > limit - 1024 and (size := publication.size()) > limit:
-            batch.answer(index, MessageTooLargeError(publication.subject, size, limit))
-            return
-        now = self._loop.time()
-        self._send(_Pending(publication, batch, index, timeout, now + timeout, now + _RESEND))
-
     def _send(self, pending: _Pending) -> None:
+        """Send a message; one that the server would not take ends here."""
         self._token += 1
         token = str(self._token)
         self._pending[token] = pending
-        self._transmit(token, pending)
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
+        self._transmit(token, pending)
 
     def _transmit(self, token: str, pending: _Pending) -> None:
         publication = pending.publication
-        reply = f"{self._inbox}.{token}"
         try:
-            self._connection.send(publication.subject, publication.data, reply=reply, headers=publication.headers)
-        except MessageTooLargeError as error:  # the server of a renewed connection may take less
+            self._connection.send(
+                publication.subject, publication.data, reply=f"{self._inbox}.{token}", headers=publication.headers
+            )
+        except MessageTooLargeError as error:
             self._resolve(token, pending, error)
 
     def _on_answer(self, message: Incoming) -> None:
@@ -216,7 +200,11 @@ class Publisher:
         del self._pending[token]
         if len(self._pending) < WINDOW:
             self._room.set()
-        pending.batch.answer(pending.index, answer)
+        batch = pending.batch
+        batch.answers[pending.index] = answer
+        batch.missing -= 1
+        if not batch.missing and not batch.done.done():
+            batch.done.set_result(None)
 
     def _sweep(self) -> None:
         now = self._loop.time()

@@ -45,11 +45,15 @@ class Delivery(Struct, gc=False):
         queue: The queue's name.
         message: As it came.
         received: Loop time of the arrival.
+        tokens: Of the reply subject,
+            ``$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>``, perhaps with a domain and
+            an account behind ``ACK``.
     """
 
     queue: str
     message: Incoming
     received: float
+    tokens: list[str]
 
     @property
     def data(self) -> bytes:
@@ -68,8 +72,7 @@ class Delivery(Struct, gc=False):
         return headers is not None and SCHEDULER in headers
 
     def _number(self, index: int) -> int:
-        """Read a token of ``$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>``."""
-        tokens = self.reply.split(".")
+        tokens = self.tokens
         return int(tokens[index if len(tokens) == _V1_TOKENS else index + 2])
 
     @property
@@ -260,7 +263,7 @@ class Puller:
 
     def _hand_over(self, message: Incoming) -> None:
         self.arrived = self._loop.time()
-        delivery = Delivery(self.queue, message, self.arrived)
+        delivery = Delivery(self.queue, message, self.arrived, message.reply.split("."))
         self.pending = delivery.pending
         self._on_delivery(delivery)
 

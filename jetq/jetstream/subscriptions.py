@@ -84,7 +84,10 @@ class Subscriptions:
         """Hand over a message."""
         subscription = self._by_sid.get(sid)
         if subscription is not None:
-            self.call(subscription.callback, Message(subject.decode(), reply.decode(), data, headers))
+            try:
+                subscription.callback(Message(subject.decode(), reply.decode(), data, headers))
+            except Exception as error:  # noqa: BLE001 - as in call(), which would be one call more a message
+                self._tell(subscription.callback, error)
 
     def deny(self, subject: str) -> None:
         """Tell who wants to know that the server does not permit a subject, given in lower case."""
@@ -103,8 +106,12 @@ class Subscriptions:
         try:
             callback(argument)
         except Exception as error:  # noqa: BLE001 - see above
-            name = getattr(callback, "__qualname__", repr(callback))
-            self._bus.emit(ListenerFailed(listener=name, error=f"{type(error).__name__}: {error}"))
+            self._tell(callback, error)
+
+    def _tell(self, callback: Callable[[Any], None], error: Exception) -> None:
+        """Tell on the bus what a callback raised."""
+        name = getattr(callback, "__qualname__", repr(callback))
+        self._bus.emit(ListenerFailed(listener=name, error=f"{type(error).__name__}: {error}"))
 
 
 def _command(subscription: Subscription) -> bytes:

@@ -24,6 +24,7 @@ from jetq.jetstream.server import EmbeddedServer
 from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
 from jetq.observe.metrics import Metrics
+from jetq.runtime.collecting import calm_collector
 from jetq.runtime.health_pages import serve_health
 from jetq.runtime.measuring import measured_scheduler
 from jetq.runtime.stopping import StopSignals
@@ -143,6 +144,7 @@ def run_worker(
                 stop_with(parent_pipe)
             with (
                 contextlib.ExitStack() as pages,
+                calm_collector(app.bus),
                 serve_health(None if is_child else health, worker.condition.health, log),
                 asyncio.Runner(loop_factory=loop_factory(uvloop)) as runner,
             ):

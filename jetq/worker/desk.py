@@ -15,6 +15,7 @@ from jetq.jetstream.topology import BoundQueue
 from jetq.model.events import DeliveryDiscarded, state_change
 from jetq.model.record import TaskRecord
 from jetq.model.retention import Retention
+from jetq.model.state import State
 from jetq.observe.fault_points import Point, fault_point
 from jetq.settings import Queue
 from jetq.wire.signature import Verifier
@@ -108,10 +109,12 @@ class Desk:
         runnable_since: datetime | None = None,
     ) -> None:
         """Emit the event of a state that this worker wrote, with the *sequence* of the record."""
+        # a claim, and the end of a run, say in the record when they were
+        at = record.tried if outcome or record.state is State.ACTIVE else None
         self.backend.bus.emit(
             state_change(
                 record,
-                self.now(),
+                at or self.now(),
                 sequence=sequence,
                 worker=self.worker,
                 pattern=pattern,

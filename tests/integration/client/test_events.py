@@ -434,7 +434,7 @@ async def test_a_lost_end_is_read_from_the_record(app: App) -> None:
     worker.include(_group(silent.fn))
     found: list[Any] = []
     async with Worker(worker, settings=SETTINGS) as mute:
-        mute._backend.bus._subscribers = ()
+        mute._backend.bus._change(())
         async for event in handle.events():
             found.append(event)  # noqa: PERF401 - the worker must run meanwhile
     await worker.aclose()

@@ -17,7 +17,6 @@ from jetq.jetstream import link
         ("_read_loop", []),
         ("_connect_command", []),
         ("_process_info", ["info", "initial_connection"]),
-        ("_process_msg", ["sid", "subject", "reply", "data", "headers"]),
         ("_process_err", ["err_msg"]),
     ],
 )
@@ -39,8 +38,11 @@ def test_nats_py_calls_what_a_link_overrides(name: str) -> None:
 def test_the_stream_below_is_still_there() -> None:
     transport = TcpTransport()  # type: ignore[no-untyped-call]
 
+    assert transport._io_reader is None
+    assert transport._bare_io_reader is None
     assert transport._io_writer is None
     assert transport._bare_io_writer is None
+    assert list(inspect.signature(TcpTransport.connect).parameters) == ["self", "uri", "buffer_size", "connect_timeout"]
     assert list(inspect.signature(TcpTransport.connect_tls).parameters) == [
         "self",
         "uri",

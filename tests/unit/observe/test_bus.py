@@ -153,3 +153,15 @@ def test_listeners_come_and_go_in_many_threads() -> None:
         thread.join()
 
     assert not bus.has_listeners
+
+
+def test_who_listens_to_one_kind_later_is_heard_of_from_then_on() -> None:
+    bus = Bus()
+    heard: list[Event] = []
+    bus.emit(LOST)
+    forget = bus.listen_to(ConnectionLost, heard.append)
+    bus.emit(LOST)
+    forget()
+    bus.emit(LOST)
+
+    assert heard == [LOST]
