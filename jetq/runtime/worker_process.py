@@ -135,8 +135,7 @@ def run_worker(
             if server is not None:
                 log.info("server started", pid=server.pid, store=str(server.store or ""), announced=str(ANNOUNCEMENT))
             log_address(log, app)
-            version = f"jetq {sys.modules['jetq'].__version__}"  # the facade knows, and no room may import it
-            worker = Worker(app, queues=queues, settings=settings, version=version, supervision=supervision)
+            worker = Worker(app, queues=queues, settings=settings, version=_version(), supervision=supervision)
             scheduler = Beat(app) if beat else None
             if measured is not None:
                 measured.watch(lambda: worker.running)
@@ -182,6 +181,10 @@ def log_address(log: Log, app: App) -> None:
     address = app.address()
     servers = ",".join(map(str, address.servers))
     log.info("connecting", server=servers, source=address.source, namespace=app.settings.namespace)
+
+
+def _version() -> str:
+    return f"jetq {sys.modules['jetq'].__version__}"  # the facade knows, and no room may import it
 
 
 async def _work(worker: Worker, log: Log, beat: Beat | None, *, is_child: bool) -> None:

@@ -60,7 +60,7 @@ def over(queues: dict[str, Queue], weights: list[int]) -> SeveralQueues:
 
 
 def take(asking: SeveralQueues, queue: str) -> None:
-    asking.arrived(Given(queue, cast("object", None), 0.0))  # type: ignore[arg-type]  # nobody reads the message
+    asking.arrived(Given(queue, cast("object", None), 0.0, []))  # type: ignore[arg-type]  # nobody reads the message
 
 
 async def test_an_idle_queue_has_one_request_that_waits() -> None:

@@ -10,7 +10,7 @@ from jetq.worker.last_deliveries import is_worn
 
 def delivery(count: int) -> Delivery:
     reply = f"$JS.ACK.NS_Q_Q.WORKERS.{count}.7.9.1764000000000000000.0"
-    return Delivery("Q", Message("NS.Q.Q.1", reply, b"{}", None), 0.0)
+    return Delivery("Q", Message("NS.Q.Q.1", reply, b"{}", None), 0.0, reply.split("."))
 
 
 @pytest.mark.parametrize(("most", "exchanged"), [(0, []), (1, []), (2, [2]), (3, [2, 3]), (100, [99, 100])], ids=str)
