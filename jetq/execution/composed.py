@@ -67,11 +67,18 @@ def check_payload(handler: Handler, record: TaskRecord) -> None:
 
 
 def _all(handler: Handler, record: TaskRecord) -> list[Arguments]:
+    _refuse_delegate(handler, record.type)
     try:
         payloads = _list(record.payload or b"null")
     except UNREADABLE:
         raise InvalidPayloadError(record.type, "it is no list of calls") from None
     return [_one(handler, record.type, number, bytes(payload)) for number, payload in enumerate(payloads)]
+
+
+def _refuse_delegate(handler: Handler, task_type: str) -> None:
+    """Refuse many calls of a handler that hands its task on: another program would get all of them at each."""
+    if handler.hands_on:
+        raise InvalidPayloadError(task_type, "its handler is another program; enqueue a task for each call")
 
 
 def _one(handler: Handler, task_type: str, number: int, payload: bytes) -> Arguments:
@@ -91,8 +98,10 @@ def encode_calls(handler: Handler, calls: Iterable[Iterable[Any]], task_type: st
         task_type: Of the task.
 
     Raises:
-        InvalidPayloadError: There are no calls, or one is not what the handler takes; it says which.
+        InvalidPayloadError: There are no calls, or one is not what the handler takes; it says which. Or the handler is
+            another program.
     """
+    _refuse_delegate(handler, task_type)
     payloads: list[bytes] = []
     for number, arguments in enumerate(calls):
         if not _is_arguments(arguments):

@@ -106,16 +106,15 @@ class RemoteCall:
         if left < LEAST:
             text = f"{max(left, 0.0):.1f} s of this run are left, and a remote handler needs at least {LEAST:g}"
             raise _failure(subjects[0], f"{text}; give its tasks a longer timeout")
-        answer = await self._ask(backend, ctx, subjects, left)
-        return _read(answer, subjects[0])
+        return await self._ask(backend, ctx, subjects, left)
 
-    async def _ask(self, backend: Backend, ctx: Context, subjects: list[str], left: float) -> Incoming:
-        """Return the answer of the first subject on which somebody listens."""
+    async def _ask(self, backend: Backend, ctx: Context, subjects: list[str], left: float) -> Any:
+        """Return the result from the first subject on which somebody listens."""
         connection, body = backend.connection, task_as_json(ctx)
         headers = request_headers(connection.clock.now() + timedelta(seconds=left - MARGIN))
         for subject in subjects:
             try:
-                return await connection.request(subject, body, headers=headers, timeout=left + _BEYOND)
+                answer = await connection.request(subject, body, headers=headers, timeout=left + _BEYOND)
             except NoResponderError:
                 continue
             except asyncio.CancelledError:
@@ -129,6 +128,7 @@ class RemoteCall:
                 raise _failure(subject, text) from error
             except ServerError as error:
                 raise _failure(subject, str(error)) from error
+            return _read(answer, subject)
         raise _failure(subjects[0], f"no remote handler listens on {' or '.join(subjects)}; start one there")
 
 

@@ -70,7 +70,10 @@ def read_deadline(headers: dict[str, str] | None) -> datetime | None:
     deadline = datetime.fromisoformat(spelled.upper())
     if deadline.tzinfo is None:
         raise ValueError("it has no time zone")
-    return deadline.astimezone(UTC)
+    try:
+        return deadline.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("it is beyond all years") from None
 
 
 def error_reply(text: str, *, final: bool = False) -> dict[str, str]:

@@ -101,7 +101,7 @@ class Answers:
         means: What with.
         executor: Runs the handlers.
         slots: How many at one time.
-        claims: Whether this application is called by a subject.
+        claims: Whether this application is called by a subject, so that nobody else would answer there.
 
     Attributes:
         running: Handlers that run.
@@ -130,7 +130,8 @@ class Answers:
             return  # nobody waits for it
         job = _Job(request, endpoint)
         if self._held + len(request.data) > _MOST_HELD:
-            self._refuse(job, Refusal.BUSY, f"{len(self._jobs)} requests wait here already; another try may find room")
+            said = f"{len(self._jobs)} requests wait here already; another try may find room"
+            self._refuse(job, Refusal.BUSY, said)
             return
         self._jobs.add(job)
         self._held += len(request.data)
@@ -222,8 +223,7 @@ class Answers:
         record = job.document.record
         handler = self._means.router.match(record.type)
         if handler is None:
-            if self._claims(job.request.subject):
-                self._refuse(job, Refusal.UNROUTABLE, f"no handler for the task type {record.type!r} on this server")
+            self._refuse(job, Refusal.UNROUTABLE, f"no handler for the task type {record.type!r} on this server")
             return None
         if (complaint := self._late(job)) is not None:
             self._refuse(job, Refusal.LATE, complaint)
@@ -296,10 +296,16 @@ class Answers:
         return text
 
     def _refuse(self, job: _Job, reason: Refusal, text: str, *, final: bool = False) -> None:
+        """Answer with an error, unless it may be another program's to answer."""
+        if not (self._claims(job.request.subject) or self._is_ours(job)):
+            return
         self._send(job, error_reply(text, final=final), b"")
         self._count(job, text)
         refused = RequestRefused(subject=job.request.subject, reason=reason, detail=text, task_id=job.task_id)
         self._means.bus.emit(refused)
+
+    def _is_ours(self, job: _Job) -> bool:
+        return job.document is not None and self._means.router.match(job.document.record.type) is not None
 
     def _send(self, job: _Job, headers: dict[str, str], body: bytes) -> bool:
         try:

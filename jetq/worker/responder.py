@@ -182,8 +182,12 @@ class Responder:
             bus=self._bus,
         )
         claimed = {names.remote(name) for name in self._endpoints or endpoints_of(router)}
+
+        def claims(subject: str) -> bool:
+            return subject in claimed or router.match(subject.rpartition(".")[2]) is not None
+
         slots = Slots(settings.concurrency, on_free=lambda: None)
-        self._answers = Answers(means, self._executor, slots, claimed.__contains__)
+        self._answers = Answers(means, self._executor, slots, claims)
         self._parts.callback(asyncio.create_task(self._turn()).cancel)
         await self._listen(names, router, sorted(claimed), self._answers)
 

@@ -235,7 +235,12 @@ async def test_a_pattern_takes_what_fits_and_leaves_the_rest_alone(make_app: Cal
         for endpoint in ("audit:new", "audit:", "catchall"):
             assert (await ask(task("audit:new"), endpoint)).data == b'"audit:new"'
         with pytest.raises(ServerTimeoutError):  # another program may listen there, and takes its time
-            await ask(task("other:type"), timeout=0.3)
+            await ask(task("other:type"), timeout=0.2)
+        with pytest.raises(ServerTimeoutError):
+            await ask(b"no task", "other:type", timeout=0.2)
+        for endpoint in ("audit:new", "audit:", "catchall"):
+            refused = await ask(task("other:type"), endpoint)
+            assert "no handler for the task type" in (refused.headers or {})["AJ-Error"]
 
 
 async def test_named_endpoints_are_all_that_is_answered(make_app: Callable[[], App], ask: Ask) -> None:

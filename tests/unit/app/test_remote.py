@@ -71,6 +71,12 @@ def test_a_remote_handler_takes_arguments_by_name_alone(app: App) -> None:
         audit.s("ann")
 
 
+def test_many_calls_in_one_task_are_no_task_for_another_program(app: App) -> None:
+    audit = app.remote("audit:log")
+    with pytest.raises(InvalidPayloadError, match="enqueue a task for each call"):
+        audit.starmap([()])
+
+
 def test_its_options_are_those_of_its_tasks(app: App) -> None:
     audit = app.remote("audit:log", queue="AUDIT", max_tries=3, retry=5, timeout=60, discard=["complete"])
     options = audit.handler.options

@@ -47,7 +47,9 @@ def test_a_deadline_is_read_as_others_spell_it(spelled: str, read: datetime | No
     assert read_deadline({"AJ-Handler-Deadline": spelled}) == read
 
 
-@pytest.mark.parametrize("spelled", ["soon", "2026-11-24T12:00:00", "\ufffd", "99999-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "spelled", ["soon", "2026-11-24T12:00:00", "\ufffd", "99999-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59"]
+)
 def test_a_deadline_that_is_none_is_refused(spelled: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_deadline({"AJ-Handler-Deadline": spelled})
