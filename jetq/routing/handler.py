@@ -215,8 +215,8 @@ class Handler:
 
     @property
     def takes_data(self) -> bool:
-        """Whether it takes any argument at all."""
-        return not isinstance(self._binding, NoArguments)
+        """Whether its function takes any argument at all; one that hands its task on does not."""
+        return not self.hands_on and not isinstance(self._binding, NoArguments)
 
     def encode_payload(self, payload: Any, task_type: str) -> bytes:
         """

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jetq.app.application import App
+from jetq.app.composition import chain
 from jetq.client.handle import TaskHandle
 from jetq.errors import RemoteHandlerError, Retry
 from jetq.execution.context import Context
@@ -273,6 +274,24 @@ async def test_the_results_of_parents_are_sent(make_app: Callable[[], App], list
         await (await call.aenqueue(user="ann")).aresult(timeout=10)
     (given,) = json.loads(asked[0].data)["dependency_results"].values()
     assert given["payload"] == 42
+
+
+async def test_what_comes_before_it_in_a_chain_is_sent(make_app: Callable[[], App], listen: Listen) -> None:
+    app = make_app()
+
+    @app.task("sum:up")
+    async def sum_up() -> int:
+        return 42
+
+    audit = app.remote("audit:log")
+    asked = await listen("audit:log")
+    async with Worker(app, settings=SETTINGS):
+        await (await chain(sum_up.s(), audit.s(user="ann")).aenqueue()).aresult(timeout=10)
+        await (await chain(sum_up.s(), audit.using(into="total").s(user="ann")).aenqueue()).aresult(timeout=10)
+    plain, filled = (decode_record(request.data).record for request in asked)
+    assert [result["payload"] for result in json.loads(bytes(plain.dependency_results)).values()] == [42]
+    assert json.loads(plain.payload or b"") == {"user": "ann"}
+    assert json.loads(filled.payload or b"") == {"user": "ann", "total": 42}
 
 
 async def test_middleware_sees_what_the_remote_handler_said(make_app: Callable[[], App], listen: Listen) -> None:
