@@ -440,6 +440,25 @@ async def test_it_answers_again_when_the_server_is_back(own_server: TestServer) 
     assert answer.data == b'"sent to ann"'
 
 
+async def test_an_answer_waits_for_a_connection_that_is_lost(
+    make_app: Callable[[], App], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    shop_handlers(app)
+    async with Responder(app, settings=SETTINGS) as responder:
+        connection = responder._connection  # pyright: ignore[reportPrivateUsage]
+        lost, send = [True, True], connection.send
+
+        def send_when_found(*args: Any, **kwargs: Any) -> bool:
+            return False if lost and lost.pop() else send(*args, **kwargs)
+
+        monkeypatch.setattr(connection, "send", send_when_found)
+        answer = await ask(task("email:sync", b'{"to":"ann"}'))
+        monkeypatch.undo()
+    assert answer.data == b'"sent to ann"'
+    assert lost == []
+
+
 async def test_who_may_not_listen_is_told(namespace: str) -> None:
     rights = '{ publish: [">"], subscribe: ["_INBOX.>", "$SRV.>"] }'
     users = f"authorization {{ users: [{{ user: joe, password: pass, permissions: {rights} }}] }}"
