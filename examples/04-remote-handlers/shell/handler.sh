@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# A remote handler of jetq, or of asyncjobs in Go, in plain bash (4.1 or newer): it counts the words of tasks of the
+# A remote handler of jetq, or of asyncjobs in Go, in plain bash (4.3 or newer): it counts the words of tasks of the
 # type text:count. No client of NATS is needed: bash itself opens the connection, and NATS speaks in lines of text.
 #
 #     ./handler.sh
