@@ -83,7 +83,9 @@ class Service(Struct, frozen=True, kw_only=True):
         if verb == "INFO":
             said |= {"description": self.description, "endpoints": [_info(each) for each in self.endpoints]}
         elif verb == "STATS":
-            started = self.started.astimezone(UTC).isoformat().replace("+00:00", "Z")
+            started = (
+                f"{self.started.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"  # nats-py reads no time without a fraction
+            )
             said |= {"started": started, "endpoints": [_stats(each) for each in self.endpoints]}
         return _encode(said)
 
@@ -107,6 +109,7 @@ def _stats(each: Endpoint) -> dict[str, object]:
         "last_error": each.last_error,
         "processing_time": each.nanoseconds,
         "average_processing_time": each.nanoseconds // each.requests if each.requests else 0,
+        "data": None,  # nothing beside that, but nats-py wants to read it
     }
 
 

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from nats.micro.service import ServiceInfo, ServicePing, ServiceStats
 
 from jetq.wire.micro import VERBS, Endpoint, Service, legal_name, legal_version
 
@@ -43,11 +44,19 @@ def test_each_answer_says_who_it_is(verb: str) -> None:
 
 def test_its_numbers_are_those_of_its_endpoints() -> None:
     said = json.loads(SERVICE.answer("STATS"))
-    assert said["started"] == "2026-11-24T00:00:00Z"
+    assert said["started"] == "2026-11-24T00:00:00.000000Z"
     idle, busy = said["endpoints"]
     assert (idle["num_requests"], idle["average_processing_time"]) == (0, 0)
     assert (busy["num_requests"], busy["num_errors"], busy["last_error"]) == (4, 1, "no")
     assert (busy["processing_time"], busy["average_processing_time"]) == (10, 2)
+
+
+def test_other_clients_read_the_answers() -> None:
+    assert ServicePing.from_dict(json.loads(SERVICE.answer("PING"))).name == "shop"
+    info = ServiceInfo.from_dict(json.loads(SERVICE.answer("INFO")))
+    assert [endpoint.subject for endpoint in info.endpoints] == ["JETQ.H.T.a", "JETQ.H.T.b"]
+    stats = ServiceStats.from_dict(json.loads(SERVICE.answer("STATS")))
+    assert (stats.started.replace(tzinfo=UTC), stats.endpoints[1].num_requests) == (SERVICE.started, 4)
 
 
 @pytest.mark.parametrize(
