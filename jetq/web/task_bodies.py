@@ -78,7 +78,7 @@ class Task(Struct, frozen=True, kw_only=True):
     state: str
     display_state: str
     created: Moment
-    payload: str | None = None
+    payload: str | None
     queue: str = ""
     tried: Moment | None = None
     due: Moment | None = None

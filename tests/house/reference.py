@@ -210,7 +210,10 @@ def metrics() -> str:
         "## Of a scheduler\n\nWhat `jetq beat` serves with `--metrics` or `--health`, and `jetq worker --beat` beside "
         "the above. Of several schedulers one leads: add them up."
     )
-    responder = "## Of a server of remote handlers\n\nWhat `jetq serve` serves with `--metrics` or `--health`, beside those at the top."
+    responder = (
+        "## Of a server of remote handlers\n\nWhat `jetq serve` serves with `--metrics` or `--health`, beside those at "
+        "the top."
+    )
     parts = (words, shown(METRICS), buckets, supervisor, shown(SUPERVISOR_METRICS), scheduler, shown(SCHEDULER_METRICS))
     return page("Metrics", *parts, responder, shown(ANSWERING_METRICS))
 

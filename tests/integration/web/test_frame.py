@@ -338,6 +338,20 @@ async def test_a_request_that_takes_too_long_is_ended(app: App) -> None:
 # The document
 
 
+GO = {
+    "get /healthz", "get /readyz", "get /v1/info", "get /v1/retry-policies", "get /v1/tasks", "post /v1/tasks",
+    "get /v1/tasks/{id}", "delete /v1/tasks/{id}", "post /v1/tasks/{id}/retry", "post /v1/tasks/retry",
+    "get /v1/queues", "post /v1/queues", "get /v1/queues/{name}", "delete /v1/queues/{name}",
+    "post /v1/queues/{name}/purge", "get /v1/schedules", "post /v1/schedules", "get /v1/schedules/{name}",
+    "delete /v1/schedules/{name}",
+}  # fmt: skip
+"""What clients of asyncjobs ask for."""
+
+
+def test_every_path_of_asyncjobs_is_there() -> None:
+    assert {f"{endpoint.method.lower()} {endpoint.path}" for endpoint in ENDPOINTS} >= GO
+
+
 def references(part: Any) -> set[str]:
     if isinstance(part, dict):
         own = {part["$ref"]} if "$ref" in part else set()
