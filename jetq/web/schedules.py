@@ -33,7 +33,7 @@ from jetq.model.stored_schedule import (
     schedule_deadline,
 )
 from jetq.model.timetable import Timetable
-from jetq.web.body import moment_of, number_of, payload_of, read_body, seconds_of
+from jetq.web.body import flag, moment_of, number_of, payload_of, read_body, seconds_of
 from jetq.web.endpoint import Answer, Endpoint, Parameter
 from jetq.web.problem import Code, Problem, ProblemError, invalid, problem_of
 from jetq.web.schedule_bodies import NextTimes, PlannedTime, Schedule, ScheduleList, ScheduleRequest, TaskMade
@@ -79,7 +79,7 @@ async def put_schedule(service: Service, request: Request) -> Answer:
 
 async def delete_schedule(service: Service, request: Request) -> Answer:
     """Remove a schedule; its tasks stay."""
-    await (await service.schedules()).remove(request.path_params["name"])
+    await (await service.schedules()).remove(request.path_params["name"], force=flag(request, "force"))
     return Answer()
 
 
@@ -245,6 +245,13 @@ SCHEDULES: Final = (
         run=delete_schedule,
         status=204,
         refuses=(400, 404, 409),
+        parameters=(
+            Parameter(
+                name="force",
+                meaning="Also one that an application declares, whose next start brings it back.",
+                kind={"type": "boolean", "default": False},
+            ),
+        ),
     ),
     Endpoint(
         method="POST",

@@ -284,6 +284,24 @@ async def test_without_its_server_it_says_so_and_goes_on_when_that_is_back(own_s
     assert back.json == {"schedules": []}
 
 
+async def test_a_server_that_hangs_is_not_waited_for(own_server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetq.web.deployment._PATIENCE", 0.2)
+    app = App("test", settings=Settings(connection=ConnectionSettings(request_timeout=0.5)))
+    app.connect_to(own_server.address)
+    caller = Caller(http_api(app), HOST)
+    assert (await caller.get("/readyz")).status == 200
+
+    own_server.freeze()
+    try:
+        ready, listed, health = await asyncio.gather(*map(caller.get, ("/readyz", "/v1/schedules", "/healthz")))
+    finally:
+        own_server.thaw()
+    await app.aclose()
+
+    assert (ready.status, health.status) == (503, 200)
+    assert listed.problem == (503, "unavailable", "storage_not_ready", "")
+
+
 async def test_a_server_that_was_never_there_is_unavailable_and_no_defect() -> None:
     app = App("test")
     app.connect_to(Address.of("nats://secret@127.0.0.1:1"))

@@ -176,6 +176,7 @@ async def test_a_schedule_of_an_application_is_disabled_and_not_deleted(api: Cal
     assert deleted.problem == (409, "conflict", "schedule_owned", "")
     assert replaced.problem == (409, "conflict", "schedule_owned", "")
     assert (await api.post(f"{PATH}/nightly/disable")).json["state"] == "disabled"
+    assert (await api.call("DELETE", f"{PATH}/nightly?force=true")).status == 204
 
 
 async def test_the_next_times_tell_what_the_clock_does_to_them(api: Caller) -> None:
