@@ -87,7 +87,7 @@ def process(
     trusting: Trusting,
 ) -> None:
     """
-    Run tasks of one type by a program, or by a remote handler, until TERM or Ctrl-C.
+    Run tasks of one type by a program or a remote handler.
 
     The program finds its task as JSON in the file that CHORIA_AJ_TASK and JETQ_TASK name; what it writes is the result;
     another status than 0 is an error, which is tried again. Write -- before arguments of its own that begin with -.

@@ -82,6 +82,7 @@ async def test_a_cancel_waits_until_go_has_ended_a_try(app: App, queue: str, go:
         await app.acancel(handle.id)
     backend.connection.send(f"interop.{handle.id}", b"told")
     assert await handle.aresult(10) == "told"
+    await worker.kill()  # it would soon try again what fails
 
     failing = await app.aenqueue("go:fail")
     await failed_in_go(app, go, failing)
