@@ -10,15 +10,15 @@ there until its item is settled too.
 """
 
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from jetq.model.record import CancelRequest, Run
 from jetq.model.running import RunningTask
 from jetq.wire.in_flight import RunsInFlight
 
 
-@dataclass(slots=True)
-class LeaseEntry:
+class LeaseEntry(Struct, gc=False):
     """
     One run.
 
@@ -47,7 +47,7 @@ class LeaseEntry:
     reply: str
     started: float
     ends: float = float("inf")
-    checked: float = field(default=0.0)
+    checked: float = 0.0
     claimed: bool = False
     lost: bool = False
     cancel: CancelRequest | None = None

@@ -3,7 +3,6 @@ process_plan: what runs the handlers of an application, and whether it needs pro
 """
 
 import os
-import pickle
 import sys
 from typing import Any, Final
 
@@ -50,6 +49,8 @@ def process_pool(app: App, settings: WorkerSettings, worker: str, bus: Bus, cloc
     """Return a pool for a worker, not started; None if no handler needs one."""
     if not handlers_in_processes(app):
         return None
+    import pickle  # noqa: PLC0415 - costs start-up time, and few applications have processes for handlers
+
     log = configured()
     begin = Begin(
         application=origin_of(app),

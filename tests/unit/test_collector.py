@@ -16,13 +16,14 @@ from jetq.observe.scope import TaskScope
 from jetq.wire.codec import Document, Item
 from jetq.wire.events import TaskStateEvent
 from jetq.worker.claims import Claim
+from jetq.worker.lease_table import LeaseEntry
 
 
 @pytest.mark.parametrize(
     "kind",
     [
         *(TaskRecord, Run, Result, Document, Item, Stored, Publication, EnqueueRequest, TaskStateChanged),
-        *(TaskStateEvent, Delivery, Claim, TaskScope, Succeeded, Rules, Verdict),
+        *(TaskStateEvent, Delivery, Claim, LeaseEntry, TaskScope, Succeeded, Rules, Verdict),
     ],
 )
 def test_values_of_the_hot_path_are_not_tracked(kind: type[Struct]) -> None:
