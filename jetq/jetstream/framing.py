@@ -62,6 +62,8 @@ class FrameReader(asyncio.StreamReader):
                         subject = sid = size = b""  # no numbers, so nats-py reads it
                 number, text, after = int(sid), body + int(head), body + int(size) + 2
             except ValueError:
+                number = text = after = 0
+            if not body <= text <= after - 2:  # sizes below 0 would lead back to this very line, again and again
                 super().feed_data(data[begin:body])
                 begin = body
                 continue

@@ -40,7 +40,20 @@ async def test_messages_are_taken_out_in_order_however_they_are_cut_up(size: int
 
 @pytest.mark.parametrize(
     "line",
-    [b"MSG a 1", b"MSG a x 2", b"MSG a 1 r x", b"MSG a 1 r s 2", b"HMSG a 1 2", b"HMSG a 1 x 2", b"MSGX a 1 2", b"MSG"],
+    [
+        b"MSG a 1",
+        b"MSG a x 2",
+        b"MSG a 1 r x",
+        b"MSG a 1 r s 2",
+        b"MSG a 1 -1",
+        b"MSG a 1 -15",
+        b"HMSG a 1 2",
+        b"HMSG a 1 x 2",
+        b"HMSG a 1 -2 2",
+        b"HMSG a 1 20 4",
+        b"MSGX a 1 2",
+        b"MSG",
+    ],
 )
 async def test_a_frame_that_makes_no_sense_is_left_for_nats_py_to_refuse(line: bytes) -> None:
     assert await read(line + b"\r\nPING\r\n") == ([], line + b"\r\nPING\r\n")
