@@ -80,7 +80,8 @@ class CommandProcess:
         self._dead: asyncio.Future[None] = self._loop.create_future()
         self._pidfd = -1
         self._is_buried = False
-        os.set_blocking(self._written, False)
+        for end in ties[:2]:  # a process that the application forks meanwhile may keep their other ends open for long
+            os.set_blocking(end, False)
         self._loop.add_reader(self._written, self._read)
         self._watch()
 

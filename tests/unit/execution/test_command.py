@@ -10,11 +10,13 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 
 from jetq.errors import InvalidPatternError, InvalidPayloadError, InvalidSettingError
+from jetq.execution import command_process
 from jetq.execution.command import Command
 from jetq.execution.executor import Executor
 from jetq.execution.task_file import sweep
@@ -355,6 +357,32 @@ async def test_no_zombies_and_no_descriptors_are_left(executor: Executor, folder
 
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
     assert zombies() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no pipe tells whether the command began")
+async def test_a_process_that_was_forked_while_a_command_began_keeps_nobody_waiting(
+    executor: Executor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[int] = []
+    popen = command_process._popen
+
+    def forked(arguments: Any, output: int, inherited: tuple[int, int], *rest: Any) -> Any:
+        copies.extend(os.dup(end) for end in (output, *inherited))  # as a fork has them, for as long as it lives
+        return popen(arguments, output, inherited, *rest)
+
+    def end() -> None:
+        while copies:
+            os.close(copies.pop())
+
+    monkeypatch.setattr(command_process, "_popen", forked)
+    dies = Timer(5, end)
+    dies.start()
+    outcome = await outcome_of(executor, "echo over", folder)
+
+    assert copies, "it waited for the end of the fork"
+    assert outcome == Succeeded(b'"over\\n"')
+    dies.cancel()
+    end()
 
 
 async def test_where_the_system_tells_of_no_end_it_is_looked_for(
