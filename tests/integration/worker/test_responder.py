@@ -35,6 +35,7 @@ from jetq.settings import Queue, WorkerSettings
 from jetq.wire.codec import new_document
 from jetq.wire.remote import request_headers
 from jetq.wire.signature import Signer, new_seed
+from jetq.worker import answering
 from jetq.worker.responder import Responder
 from jetq.worker.worker import Worker
 from tests.integration.watching import eventually
@@ -286,6 +287,34 @@ async def test_what_exceeds_the_slots_waits_and_then_is_late(make_app: Callable[
         busy.cancel()
         responder.cancel()
     assert (late.headers or {})["AJ-Error"] == "no slot was free here before the deadline of the request"
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [pytest.param(20_000, 3, id="large"), pytest.param(1, 12, id="small, which cost room too")]
+)
+async def test_what_finds_no_room_is_refused_at_once_and_there_is_room_again_later(
+    make_app: Callable[[], App], ask: Ask, monkeypatch: pytest.MonkeyPatch, size: int, count: int
+) -> None:
+    monkeypatch.setattr(answering, "_MOST_HELD", 64_000)
+    app, held = make_app(), asyncio.Event()
+
+    @app.task("hold")
+    async def hold(text: str) -> int:
+        await held.wait()
+        return len(text)
+
+    async with Responder(app, settings=WorkerSettings(concurrency=1)):
+        payload = json.dumps({"text": "x" * size}).encode()
+        asked = [asyncio.create_task(ask(task("hold", payload))) for _ in range(count)]
+        done, rest = await asyncio.wait(asked, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        said = (done.pop().result().headers or {})["AJ-Error"]
+        held.set()
+        answers = await asyncio.gather(*rest)
+        again = await ask(task("hold", payload))
+
+    kept = sum(not answer.headers for answer in answers)
+    assert said == f"{kept} requests wait here already; another try may find room"
+    assert again.data == b"%d" % size
 
 
 async def test_running_handlers_are_answered_before_it_stops(
