@@ -18,7 +18,7 @@ from tests.servers import TestServer
 
 pytestmark = pytest.mark.timeout(120)
 
-EXAMPLE = ROOT / "examples" / "04-remote-handlers"
+EXAMPLE = ROOT / "examples" / "05-remote-handlers"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """
 Have tasks run by another language: a handler in Node.js or in plain bash, on a NATS server that this program brings.
 
-    python examples/04-remote-handlers/main.py node|shell
+    python examples/05-remote-handlers/main.py node|shell
 
 The worker here claims the tasks, keeps their leases and stores their ends, as it does for handlers in Python. Running
 them is a request over NATS: see README.md beside this file, and the handlers in node/ and shell/.
