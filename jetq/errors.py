@@ -290,7 +290,7 @@ class ConnectionFailedError(ServerError):
         self.servers, self.reason = servers, reason
         super().__init__(
             f"no connection to {servers}: {reason}; "
-            "is nats-server running there? (--embedded starts one, --servers names another)"
+            "is nats-server running there? (jetq dev and jetq worker --embedded start one, --servers names another)"
         )
 
 

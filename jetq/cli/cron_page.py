@@ -79,7 +79,7 @@ class Wish:
             queue=check_name("queue", plan.queue),
             task_type=check_name("task type", self.task_type),
             payload=self._payload(),
-            deadline=schedule_deadline(_seconds("--deadline", plan.deadline, None)),
+            deadline=schedule_deadline(_seconds("--deadline", plan.deadline, None), setting="--deadline"),
             max_tries=whole("--tries", plan.tries, least=0),
             created_at=now,
             misfire=misfire_policy(plan.misfire),

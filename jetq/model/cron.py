@@ -9,6 +9,7 @@ Days follow the rule of cron: where both the day of the month and the day of the
 As in Go's cron library a field is open when one of its parts is ``*`` or ``?``, and ``*/2`` is a restriction.
 """
 
+import re
 from bisect import bisect_left
 from calendar import month_name, monthrange
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ FIVE: Final = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 _YEARS: Final = 60
 """How far ahead days are looked for: a fifth Monday in February may be 40 years away."""
 _MOST_FIELDS: Final = 7
+_INTERVAL: Final = re.compile(r"(?:every\s+)?((?:\d+[hms])+)", re.ASCII | re.IGNORECASE)
+"""What somebody writes who means an interval."""
 _LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """The longest that each month gets."""
 
@@ -154,7 +157,10 @@ def parse_cron(spec: str, line: str, *, strict: bool = True) -> Cron:
         count = len(line.split())
         told = spec if count <= _MOST_FIELDS else f"{spec[:40]}..."
         hint = "" if count <= _MOST_FIELDS else "; in a shell, put it in quotes: a bare * becomes the names of files"
-        raise InvalidScheduleError(told, "fields", f"it has {count} fields and needs {wanted}{hint}")
+        if (interval := _INTERVAL.fullmatch(line)) is not None:
+            hint = f"; an interval is written as @every {interval[1]}"
+        counted = "1 field" if count == 1 else f"{count} fields"
+        raise InvalidScheduleError(told, "fields", f"it has {counted} and needs {wanted}{hint}")
     fields = zip((SECOND, *FIVE), texts, strict=True)
     second, minute, hour, day, month, weekday = [_read(spec, field, text, strict=strict) for field, text in fields]
     cron = Cron(

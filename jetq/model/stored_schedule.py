@@ -134,25 +134,33 @@ def check_schedule_name(name: object) -> str:
     Raises:
         InvalidNameError: It is not.
     """
-    checked = check_name("schedule", name)
+    letters = "use letters, digits, '_' and '-' only; it is a key too"
+    try:
+        checked = check_name("schedule", name)
+    except InvalidNameError as error:
+        raise InvalidNameError("schedule", name, error.reason or letters) from None
     if ":" in checked:
-        raise InvalidNameError("schedule", name, "use letters, digits, '_' and '-' only; it is a key too")
+        raise InvalidNameError("schedule", name, letters)
     if len(checked) > MAX_LENGTH - _ID_TAIL:
         reason = f"it has {len(checked)} characters and the limit is {MAX_LENGTH - _ID_TAIL}"
         raise InvalidNameError("schedule", name, reason)
     return checked
 
 
-def schedule_deadline(value: Duration | None) -> int:
+def schedule_deadline(value: Duration | None, *, setting: str = "deadline") -> int:
     """
     Return the nanoseconds of a schedule's deadline; 0 for none.
+
+    Args:
+        value: It, counted from the making of a task.
+        setting: What the user calls it, for the error.
 
     Raises:
         InvalidSettingError: It is under 30 s, which asyncjobs refuses.
     """
     if value is None:
         return 0
-    return round(seconds("deadline", value, least=SHORTEST_DEADLINE) * NANOSECONDS)
+    return round(seconds(setting, value, least=SHORTEST_DEADLINE) * NANOSECONDS)
 
 
 def misfire_policy(value: object) -> Misfire:

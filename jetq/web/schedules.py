@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Generator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -170,14 +170,14 @@ def _record(service: Service, wish: ScheduleRequest, now: datetime) -> StoredSch
     task = build_request(task_type, payload, said, app.router.match(task_type), app.settings)
     offset = None if isinstance(task.deadline, datetime) else task.deadline
     if wish.deadline_offset is not None:
-        offset = timedelta(seconds=seconds_of("deadline_offset", wish.deadline_offset))
+        offset = seconds_of("deadline_offset", wish.deadline_offset)
     return StoredSchedule(
         name=name,
         schedule=parse_schedule(wish.schedule, wish.timezone).spec,
         queue=task.queue,
         task_type=task_type,
         payload=payload,
-        deadline=schedule_deadline(offset),
+        deadline=schedule_deadline(offset, setting="deadline_offset"),
         max_tries=task.max_tries,
         created_at=now,
         misfire=misfire_policy(wish.misfire),

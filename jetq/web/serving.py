@@ -177,10 +177,16 @@ def _listening(access: Access) -> Generator[socket.socket, None, None]:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ListenError(shown, (error.strerror or str(error)).lower()) from error
+        raise ListenError(shown, _reason(error).lower()) from error
     with found:
         access.check_address(found.getsockname()[0])
         yield found
+
+
+def _reason(error: OSError) -> str:
+    """Say why an address cannot be had, without what create_server adds of it: the sentence names it already."""
+    text = error.strerror or str(error)
+    return text.partition(" (while ")[0]
 
 
 def _shown(host: str, port: int) -> str:

@@ -43,8 +43,11 @@ def test_a_schedule_is_kept_on_the_command_line(shop: Folder) -> None:
         pytest.param(("c", "0 0 30 2 *", "add"), 2, "there is no day 30 in February", id="30 February"),
         pytest.param(("c", "@daily", "add", "--timezone", "Mars/X"), 2, "no time zone 'Mars/X'", id="zone"),
         pytest.param(("c", "@daily", "add", "-q", "NOPE"), 1, "there is no queue NOPE", id="queue"),
+        pytest.param(("c@d", "@daily", "add"), 2, "use letters, digits, '_' and '-' only", id="name"),
         pytest.param(("c", "@daily", "a b"), 2, "not a legal task type", id="task type"),
-        pytest.param(("c", "@daily", "add", "--deadline", "10s"), 2, "at least 30 s", id="deadline"),
+        pytest.param(
+            ("c", "@daily", "add", "--deadline", "10s"), 2, "expected --deadline to be a duration", id="deadline"
+        ),
         pytest.param(("c", "@daily", "add", "--misfire", "never"), 2, "one of skip, latest, all", id="misfire"),
         pytest.param(("c", "@daily", "add", "{"), 2, "it is not JSON", id="payload"),
         pytest.param(("c", "@daily", "add", "--start", "2026-01-01"), 2, "with its zone", id="start"),

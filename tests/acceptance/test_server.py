@@ -104,8 +104,9 @@ def test_a_port_that_is_taken_and_a_server_that_is_away_are_one_sentence(shop: F
     away = shop.using(JETQ_NATS_URL="nats://127.0.0.1:1").run("server", "run", "--listen", "0")
 
     assert (ended.status, away.status) == (1, 3)
-    assert "address already in use" in ended.err
+    assert "address already in use; is another program there?" in ended.err
     assert "no connection to nats://127.0.0.1:1" in away.err
+    assert "jetq worker --embedded start" in away.err  # this command has no such option
     assert "Traceback" not in ended.err + away.err
 
 

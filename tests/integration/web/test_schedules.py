@@ -121,6 +121,12 @@ async def test_what_cannot_be_meant_names_its_field(api: Caller, said: dict[str,
     assert (await api.get(PATH)).json == {"schedules": []}
 
 
+async def test_a_short_deadline_is_told_by_the_name_and_in_the_unit_of_the_body(api: Caller) -> None:
+    said = (await store(api, deadline_offset="29s")).json["error"]["message"]
+
+    assert said == "expected deadline_offset to be a duration of at least 30 s, got: 29.0"
+
+
 async def test_a_queue_that_does_not_exist_is_not_found(api: Caller) -> None:
     assert (await store(api, queue="NOWHERE")).problem == (404, "not_found", "queue_not_found", "queue")
 
