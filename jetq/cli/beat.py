@@ -25,7 +25,7 @@ class _Group(TyperGroup):
 
 
 commands = typer.Typer(
-    cls=_Group, rich_markup_mode=None, help="Run a scheduler, or look at what it will do; jetq beat alone runs one."
+    cls=_Group, rich_markup_mode=None, help="Run a scheduler (jetq beat [MODULE:APP]), or look ahead."
 )
 
 

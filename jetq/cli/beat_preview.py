@@ -34,7 +34,7 @@ def preview(
     app_dir: options.AppDir = None,
 ) -> None:
     """
-    Show what schedules will do, and what changes of the clock do to them.
+    Show what schedules will do.
 
     Each has its next occurrences, and all those of the next 400 days that move, come twice or are left out since the
     clock is put forward or back. Without MODULE:APP and --spec the stored schedules are shown.

@@ -15,9 +15,9 @@ from jetq.cli.planning import Plan
 commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Keep schedules, which jetq beat makes tasks of; ls and rm are list and delete.",
+    help="Keep schedules for jetq beat; ls and rm are list and delete.",
 )
-commands.command("scheduler", help="Run a scheduler: jetq beat by the name that asyncjobs has for it.")(beat.run)
+commands.command("scheduler", help="Run a scheduler: jetq beat by its name in asyncjobs.")(beat.run)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")]
 STDIN = "-"
@@ -62,7 +62,7 @@ def list_schedules(
     names: Annotated[bool, typer.Option("--names", help="Print the names only, one a line.")] = False,
     where: Where,
 ) -> None:
-    """List the schedules, when each is due, was due, and how its last task ended."""
+    """List the schedules, and when each is and was due."""
     from jetq.cli.chosen import settings_at
     from jetq.cli.cron_page import print_names, print_schedules
     from jetq.cli.session import in_session
@@ -111,7 +111,11 @@ def delete(name: Name, *, force: options.Force = False, where: Where) -> None:
 @commands.command("enable")
 @expanded
 def enable(name: Name, *, where: Where) -> None:
-    """Let a disabled schedule make tasks again; what it missed is not made up for."""
+    """
+    Let a disabled schedule make tasks again.
+
+    What it missed meanwhile is not made up for.
+    """
     from jetq.cli.chosen import settings_at
     from jetq.cli.cron_page import switch
 
@@ -121,7 +125,11 @@ def enable(name: Name, *, where: Where) -> None:
 @commands.command("disable")
 @expanded
 def disable(name: Name, *, where: Where) -> None:
-    """Let a schedule make no tasks until it is enabled, whatever is deployed."""
+    """
+    Let a schedule make no tasks until it is enabled.
+
+    It stays so whatever is deployed.
+    """
     from jetq.cli.chosen import settings_at
     from jetq.cli.cron_page import switch
 
@@ -131,7 +139,11 @@ def disable(name: Name, *, where: Where) -> None:
 @commands.command("run")
 @expanded
 def run(name: Name, *, sign: options.Sign = None, where: Where) -> None:
-    """Make a task of a schedule now, and print its id; its occurrences stay as they are."""
+    """
+    Make a task of a schedule now, and print its id.
+
+    Its occurrences stay as they are.
+    """
     from jetq.cli.chosen import settings_at
     from jetq.cli.render import print_json
     from jetq.cli.session import in_session

@@ -52,10 +52,11 @@ def serve(
     uvloop: options.Uvloop = "auto",
 ) -> None:
     """
-    Run an app's handlers for workers elsewhere, of asyncjobs or jetq, until TERM or Ctrl-C.
+    Run handlers for workers elsewhere, which ask over NATS.
 
-    They ask by NATS request, for one task at a time, and do all the rest: this takes no task from any queue. Run
-    several: each request goes to one of them. As a micro service of NATS they are seen by nats micro ls.
+    It runs until TERM or Ctrl-C. Workers of asyncjobs and jetq ask for one task at a time, and do all the rest: this
+    takes no task from any queue. Run several: each request goes to one of them. As a micro service of NATS they are
+    seen by nats micro ls. (HTTP is served by jetq server run.)
     """
     from dataclasses import replace
 

@@ -117,10 +117,10 @@ def dev(
     app_dir: options.AppDir = None,
 ) -> None:
     """
-    Run a server and a worker that makes the tasks of schedules too, for development.
+    Run a server, a worker and a scheduler, for development.
 
-    The worker starts anew when a Python file changes; the server stays, with its data. Other terminals in this folder
-    find the server by themselves: jetq tasks list.
+    The worker, which makes the tasks of schedules too, starts anew when a Python file changes; the server stays, with
+    its data. Other terminals in this folder find the server by themselves: jetq tasks list.
     """
     from jetq.cli.serving import configure_logs, parse_address
     from jetq.runtime.reloading import Reloader

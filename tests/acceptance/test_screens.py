@@ -151,11 +151,12 @@ def test_help_of_operations_fits_and_nothing_of_it_is_cut(verb: str, shop: Folde
     assert "..." not in shown.replace("[ID]...", "")
 
 
-@pytest.mark.parametrize("group", ["tasks", "queues", "workers", "keys"])
+@pytest.mark.parametrize("group", ["", "tasks", "queues", "workers", "keys", "cron", "beat", "flow", "server"])
 def test_the_list_of_verbs_is_not_cut(group: str, shop: Folder) -> None:
-    _, shown = at_terminal(shop, group, "--help")
+    _, shown = at_terminal(shop, *filter(None, [group]), "--help")
 
     assert "..." not in shown.replace("[ARGS]...", "")
+    assert "Commands:" in shown
 
 
 @pytest.mark.parametrize("width", [80, 140])
