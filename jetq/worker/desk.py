@@ -93,6 +93,24 @@ class Desk:
         """Give an item back, to be delivered at once."""
         self.backend.connection.send(reply, NAK)
 
+    async def hand_back(self, stored: Stored, item: int, reply: str) -> None:
+        """
+        Let the item of a task whose run is over be delivered at once.
+
+        A queue of Go delivers an item so many times and no more, so a task that is runnable gets a fresh one there
+        (`worker.last_deliveries`). If the server does not answer, the item is given back as elsewhere.
+
+        Args:
+            stored: The task's record.
+            item: Sequence of the item that was delivered; a newer one stays.
+            reply: Of it.
+        """
+        queue = self.bound.get(stored.record.queue)
+        if queue is not None and queue.made_by_go and stored.record.is_runnable:
+            with contextlib.suppress(ServerError):
+                await self.backend.publisher.publish(self.backend.queues.publication(stored, expect=item))
+        self.release(reply)  # of one that is replaced it means nothing
+
     def discard(self, delivery: Delivery, reason: str, *, detail: str = "", task_id: str = "") -> None:
         """Remove an item that no handler can see, and tell."""
         self.ack(delivery.reply)

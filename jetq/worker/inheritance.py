@@ -121,7 +121,7 @@ class Inheritance:
             if record.run == run:
                 await self._bury(stored, death, noted)
         elif record.run == run or record.is_runnable:
-            self._give_back(noted)
+            await self._give_back(noted, stored)
         return True
 
     async def _bury(self, stored: Stored, death: str, noted: RunInFlight) -> None:
@@ -138,7 +138,7 @@ class Inheritance:
             desk.tell(written.record, sequence=written.sequence, pattern=pattern, outcome=OUTCOME)
             if record.key:
                 await desk.leave_key(record)
-            self._give_back(noted)
+            await self._give_back(noted, written)
         else:
             await desk.after_effects(written, pattern=pattern, outcome=OUTCOME, reply=noted.reply)
             if noted.reply:
@@ -148,9 +148,9 @@ class Inheritance:
         bound = self._desk.bound.get(record.queue)
         return 0 if bound is None else bound.max_tries
 
-    def _give_back(self, noted: RunInFlight) -> None:
+    async def _give_back(self, noted: RunInFlight, stored: Stored) -> None:
         if noted.reply:
-            self._desk.release(noted.reply)
+            await self._desk.hand_back(stored, noted.item, noted.reply)
 
     def _tell(self, before: TaskRecord, written: Stored) -> None:
         self._desk.backend.bus.emit(

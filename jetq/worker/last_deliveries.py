@@ -9,7 +9,9 @@ about this one. Who dies before that leaves an item that is delivered once more;
 published a newer one, or it was acknowledged) has nothing to do; who finds the queue full works with what he has.
 
 With a ``max_deliver`` of 2 the last delivery itself is exchanged, since else every one would be. With 1 nothing can be:
-a task of such a queue whose worker dies is lost to the queue, as it is to Go's workers, until somebody retries it.
+a task of such a queue whose worker dies is lost to the queue, as it is to Go's workers, until somebody retries it. (So
+it is with 2, if two die, the second before the exchange.) A run that its worker ends and gives back counts as no
+delivery: it leaves a fresh item (`Desk.hand_back`).
 """
 
 from jetq.errors import LimitReachedError, SequenceConflictError

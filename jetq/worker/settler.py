@@ -124,7 +124,7 @@ class Settler:
             await self._follow(verdict, stored)
             if record.key:
                 await desk.leave_key(record)
-        self._release_item(claim, verdict)
+        await self._release_item(claim, verdict, stored)
         fault_point(Point.ITEM_REMOVED)
 
     async def _close(self, claim: Claim, outcome: Outcome, rules: Rules) -> tuple[Verdict, Stored] | None:
@@ -220,12 +220,12 @@ class Settler:
                 fault_point(Point.SCHEDULE_STORED)
                 return
 
-    def _release_item(self, claim: Claim, verdict: Verdict) -> None:
+    async def _release_item(self, claim: Claim, verdict: Verdict, stored: Stored) -> None:
         match verdict.settlement:
             case Settlement.ACK | Settlement.SCHEDULE:
                 self._desk.ack(claim.entry.reply)
             case Settlement.RELEASE:
-                self._desk.release(claim.entry.reply)
+                await self._desk.hand_back(stored, claim.entry.item, claim.entry.reply)
             case _:
                 assert_never(verdict.settlement)
 

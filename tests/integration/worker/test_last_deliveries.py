@@ -1,14 +1,21 @@
 """A queue of Go hands an item out so many times and no more; no task is lost by that."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
 from jetq.app.application import App
 from jetq.execution.context import Context
 from jetq.jetstream.connection import Connection
 from jetq.model.record import Run
+from jetq.settings import WorkerSettings
+from jetq.wire.liveness import Inherit, Inherited
 from jetq.worker.worker import Worker
 from tests.integration import golayout
 from tests.integration.worker.conftest import SETTINGS
+from tests.integration.worker.supervisors import Overseer
+from tests.integration.worker.test_inheritance import DEAD, deliver
 from tests.integration.worker.test_ownership import claim_by_hand
 
 
@@ -31,3 +38,44 @@ async def test_a_task_of_a_dead_worker_outlives_the_last_delivery_of_its_item(
         assert await handle.aresult(15) == 2
     record = await handle.arecord()
     assert (record.tries, record.crashes) == (2, 1)
+
+
+async def test_a_task_that_is_interrupted_in_its_only_delivery_runs_elsewhere(
+    make_app: Callable[[], App], connection: Connection, namespace: str
+) -> None:
+    await golayout.make_store(connection, namespace)
+    await golayout.make_queue(connection, namespace, "DEFAULT", consumer={"max_deliver": 1})
+    app, begun = make_app(), asyncio.Event()
+
+    @app.task("long")
+    async def long(ctx: Context) -> int:
+        begun.set()
+        if ctx.task.runs == 1:
+            await asyncio.sleep(60)
+        return ctx.task.runs
+
+    handle = await long.aenqueue()
+    async with Worker(app, settings=WorkerSettings(shutdown_timeout=0.1)):
+        await asyncio.wait_for(begun.wait(), 10)
+    async with Worker(app, settings=SETTINGS):
+        assert await handle.aresult(5) == 2
+    assert (await handle.arecord()).tries == 1
+
+
+async def test_a_task_whose_worker_died_before_it_was_claimed_runs_elsewhere(
+    app: App, connection: Connection, namespace: str
+) -> None:
+    await golayout.make_store(connection, namespace)
+    await golayout.make_queue(connection, namespace, "DEFAULT", consumer={"max_deliver": 1})
+
+    @app.task("once")
+    async def once() -> int:
+        return 1
+
+    handle = await once.aenqueue()
+    noted = await deliver(app, handle.id)
+    with Overseer() as overseer:
+        async with Worker(app, settings=SETTINGS, supervision=overseer.supervision):
+            overseer.say(Inherit(DEAD.worker, "killed", [noted]))
+            await overseer.hear(Inherited(DEAD.worker))
+            assert await handle.aresult(5) == 1
