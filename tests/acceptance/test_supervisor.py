@@ -115,6 +115,7 @@ def test_children_share_the_work_and_stop_in_order(start: Start, patient: Folder
     assert running.events("supervisor stopped")[0]["status"] == 0
 
 
+@pytest.mark.nightly  # tests/faults/test_supervisors.py shows it in every run
 def test_a_killed_childs_task_runs_in_its_sibling_long_before_its_lease_ends(start: Start, patient: Folder) -> None:
     running = supervisor(start, patient)
     add_waiting(patient)
@@ -164,6 +165,7 @@ def test_a_handler_that_blocks_beyond_its_limit_is_ended_with_its_child(start: S
     assert replaced["detail"].startswith("block blocks runs on 1")
 
 
+@pytest.mark.nightly  # tests/faults/test_supervisors.py shows it in every run
 def test_a_process_that_was_frozen_for_a_while_blames_no_handler(start: Start, patient: Folder) -> None:
     running = supervisor(start, patient, processes=1)
     add_waiting(patient)
@@ -179,6 +181,7 @@ def test_a_process_that_was_frozen_for_a_while_blames_no_handler(start: Start, p
     assert running.events("event loop is blocked") == []
 
 
+@pytest.mark.nightly  # tests/faults/test_supervisors.py shows it in every run
 def test_a_killed_supervisors_children_finish_what_runs_and_stop(start: Start, patient: Folder) -> None:
     running = supervisor(start, patient)
     add_waiting(patient, 2)

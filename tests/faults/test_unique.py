@@ -100,7 +100,7 @@ async def test_200_enqueues_of_one_key_from_4_processes_make_one_task(
 
 
 @pytest.mark.parametrize("mode", with_nightly("unfinished", "replace", "period"))
-@pytest.mark.parametrize("point", [Point.RECORD_STORED, Point.KEY_TAKEN, Point.KEY_LOST, Point.ITEM_STORED])
+@pytest.mark.parametrize("point", with_nightly(Point.KEY_TAKEN, Point.KEY_LOST, Point.RECORD_STORED, Point.ITEM_STORED))
 async def test_producers_that_are_killed_at_any_step_leave_one_task_and_no_lock(
     start: Start, app: App, tmp_path: Path, point: Point, mode: str
 ) -> None:

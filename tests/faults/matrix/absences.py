@@ -145,5 +145,6 @@ SCENARIOS = (
         "it off. The worker connects again, and what it was to get is delivered anew. The server's log says `Slow "
         "Consumer Detected`, the worker's `connection lost`.",
         slow_consumer,
+        often=False,
     ),
 )

@@ -113,5 +113,6 @@ SCENARIOS = (
         "As an upgrade does it: `SIGTERM`, start again, wait for `/healthz`, then the next. A server that stops in "
         "order hands over what it leads, so nothing waits longer than a moment.",
         rolling_restart,
+        often=False,
     ),
 )

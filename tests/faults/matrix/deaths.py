@@ -102,6 +102,7 @@ SCENARIOS = (
         "`SIGKILL` to both at one moment, so that nobody hands over what the child had. Its tasks run elsewhere "
         "after the lease; the orphaned child finishes what it runs, and ends; a new service takes its place.",
         supervisor_killed,
+        often=False,
     ),
     Scenario(
         "pool-processes-killed",

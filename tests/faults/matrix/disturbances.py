@@ -95,6 +95,7 @@ SCENARIOS = (
         "what it ran. When it goes on it finds that out before it writes anything: a result of a run that is no longer "
         "its own is refused, and dropped.",
         child_frozen,
+        often=False,
     ),
     Scenario(
         "supervisor-frozen",

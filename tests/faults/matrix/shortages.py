@@ -91,5 +91,6 @@ SCENARIOS = (
         "retries that fall due meanwhile: the janitor brings them with its next pass (a quick one here, else within "
         "ten minutes), or `jetq tasks repair` after half a minute.",
         store_full,
+        often=False,
     ),
 )
