@@ -8,6 +8,7 @@ from datetime import datetime
 
 from jetq.errors import ServerError
 from jetq.jetstream.backend import Backend
+from jetq.jetstream.publisher import expecting
 from jetq.jetstream.puller import Delivery
 from jetq.jetstream.retention import DISCARD_AFTER
 from jetq.jetstream.task_store import Stored
@@ -92,6 +93,18 @@ class Desk:
     def release(self, reply: str) -> None:
         """Give an item back, to be delivered at once."""
         self.backend.connection.send(reply, NAK)
+
+    def give_back(self, delivery: Delivery) -> None:
+        """
+        Give back an item that nothing was done about, to be delivered at once.
+
+        One that a queue of Go would not deliver any more is published again as it is, unless there is a newer one.
+        """
+        queue = self.bound[delivery.queue]
+        if queue.made_by_go and 0 < queue.max_tries <= delivery.delivered:
+            message = delivery.message
+            self.backend.connection.send(message.subject, message.data, headers=expecting(delivery.sequence))
+        self.release(delivery.reply)
 
     async def hand_back(self, stored: Stored, item: int, reply: str) -> None:
         """

@@ -10,8 +10,8 @@ published a newer one, or it was acknowledged) has nothing to do; who finds the 
 
 With a ``max_deliver`` of 2 the last delivery itself is exchanged, since else every one would be. With 1 nothing can be:
 a task of such a queue whose worker dies is lost to the queue, as it is to Go's workers, until somebody retries it. (So
-it is with 2, if two die, the second before the exchange.) A run that its worker ends and gives back counts as no
-delivery: it leaves a fresh item (`Desk.hand_back`).
+it is with 2, if two die, the second before the exchange.) Whoever gives an item back, as a worker that stops does, is
+alive and can do better: he leaves a fresh one where the server would not deliver this one any more (`worker.desk`).
 """
 
 from jetq.errors import LimitReachedError, SequenceConflictError

@@ -199,9 +199,7 @@ class Worker:
         self._parts.callback(app.clients.adopt(backend))
         settings, processes = self.settings, await self._make_ready()
         self._attempts = Attempts(desk, Parts(app.router, self._executor, RetryRules(app.settings)))
-        self._fetcher = Fetcher(
-            desk.bound, self._slots, begin=self._begin, give_back=lambda delivery: desk.release(delivery.reply)
-        )
+        self._fetcher = Fetcher(desk.bound, self._slots, begin=self._begin, give_back=desk.give_back)
         self._portrait.queues, self._portrait.patterns = tuple(desk.bound), app.router.patterns
         await self._keep_leases(desk)
         self._parts.push_async_callback(self._executor.close)

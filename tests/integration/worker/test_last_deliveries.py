@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from jetq.settings import WorkerSettings
 from jetq.wire.liveness import Inherit, Inherited
 from jetq.worker.worker import Worker
 from tests.integration import golayout
+from tests.integration.watching import eventually
 from tests.integration.worker.conftest import SETTINGS
 from tests.integration.worker.supervisors import Overseer
 from tests.integration.worker.test_inheritance import DEAD, deliver
@@ -79,3 +81,31 @@ async def test_a_task_whose_worker_died_before_it_was_claimed_runs_elsewhere(
             overseer.say(Inherit(DEAD.worker, "killed", [noted]))
             await overseer.hear(Inherited(DEAD.worker))
             assert await handle.aresult(5) == 1
+
+
+async def test_an_item_that_comes_while_its_worker_stops_runs_elsewhere(
+    app: App, connection: Connection, namespace: str
+) -> None:
+    await golayout.make_store(connection, namespace)
+    await golayout.make_queue(connection, namespace, "DEFAULT", consumer={"max_deliver": 1})
+
+    @app.task("once")
+    async def once() -> int:
+        return 1
+
+    async def consumer() -> dict[str, Any]:
+        return await connection.api(f"CONSUMER.INFO.{namespace}_Q_DEFAULT.WORKERS")
+
+    async def is_asked() -> bool:
+        return bool((await consumer())["num_waiting"])
+
+    async def was_delivered() -> bool:
+        return bool((await consumer())["delivered"]["consumer_seq"])
+
+    async with Worker(app, settings=SETTINGS) as worker:
+        await eventually(is_asked)
+        worker._fetcher._quiet = True  # pyright: ignore[reportPrivateUsage] - as when it was already on its way
+        handle = await once.aenqueue()
+        await eventually(was_delivered)
+    async with Worker(app, settings=SETTINGS):
+        assert await handle.aresult(5) == 1
