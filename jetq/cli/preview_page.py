@@ -92,17 +92,17 @@ def print_previews(tables: Sequence[Timetable], now: datetime, *, days: int, cou
     for place, (table, seen) in enumerate(found):
         if place:
             typer.echo()
-        _print_one(table, seen, days)
+        _print_one(table, seen, days, asked=count > 0)
 
 
-def _print_one(table: Timetable, seen: Preview, days: int) -> None:
+def _print_one(table: Timetable, seen: Preview, days: int, *, asked: bool) -> None:
     record = table.record
     title = f"{record.name}: {record.schedule}" if record.name else record.schedule
     typer.echo(typer.style(printable(title), bold=True))
     typer.echo(f"  {describe(table.schedule)}{_bounds(record)}")
     for planned in seen.following:
         typer.echo(f"  {_line(planned)}")
-    if not seen.following and record.is_on:
+    if asked and not seen.following and record.is_on:
         typer.echo("  no occurrence is left")
     rest = [planned for planned in seen.touched if planned not in seen.following]
     if rest:

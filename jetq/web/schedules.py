@@ -20,7 +20,7 @@ from jetq.app.options import CallOptions, build_request
 from jetq.errors import JetqError, UnknownZoneError
 from jetq.model.name import check_name
 from jetq.model.preview import Planned, preview
-from jetq.model.quantity import whole
+from jetq.model.quantity import Duration, whole
 from jetq.model.schedule import parse_schedule
 from jetq.model.schedule_words import describe
 from jetq.model.stored_schedule import (
@@ -168,7 +168,7 @@ def _record(service: Service, wish: ScheduleRequest, now: datetime) -> StoredSch
         said = replace(said, queue=check_name("queue", wish.queue))
     name, task_type = check_schedule_name(wish.name), check_name("task type", wish.task_type)
     task = build_request(task_type, payload, said, app.router.match(task_type), app.settings)
-    offset = None if isinstance(task.deadline, datetime) else task.deadline
+    offset: Duration | None = None if isinstance(task.deadline, datetime) else task.deadline
     if wish.deadline_offset is not None:
         offset = seconds_of("deadline_offset", wish.deadline_offset)
     return StoredSchedule(

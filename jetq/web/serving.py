@@ -92,7 +92,8 @@ class Access:
         try:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.certificate, self.key, lambda: "")
         except OSError as error:
-            raise UnusableCredentialsError(f"{self.certificate} and {self.key}", str(error)) from None
+            why = str(error) if isinstance(error, ssl.SSLError) else _reason(error)
+            raise UnusableCredentialsError(f"{self.certificate} and {self.key}", why) from None
 
     @property
     def is_local(self) -> bool:
@@ -110,7 +111,8 @@ def read_token(path: Path) -> str:
     try:
         token = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettingError("--token-file", str(path), f"a file with a token ({error})") from None
+        why = _reason(error) if isinstance(error, OSError) else "it is no text in ASCII"
+        raise InvalidSettingError("--token-file", str(path), f"a file with a token ({why})") from None
     return check_token("--token-file", token)
 
 
@@ -177,16 +179,16 @@ def _listening(access: Access) -> Generator[socket.socket, None, None]:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ListenError(shown, _reason(error).lower()) from error
+        raise ListenError(shown, _reason(error)) from error
     with found:
         access.check_address(found.getsockname()[0])
         yield found
 
 
 def _reason(error: OSError) -> str:
-    """Say why an address cannot be had, without what create_server adds of it: the sentence names it already."""
+    """Say why an address or a file cannot be had, without its name, which create_server adds: the sentence has it."""
     text = error.strerror or str(error)
-    return text.partition(" (while ")[0]
+    return text.partition(" (while ")[0].lower()
 
 
 def _shown(host: str, port: int) -> str:

@@ -50,6 +50,14 @@ def test_a_preview_of_an_application_needs_no_server(declaring: Folder) -> None:
     assert (sums["name"], sums["on"], sums["next"], sums["clock_changes"]) == ("sums", False, [], [])
 
 
+def test_who_asks_for_no_occurrence_is_not_told_that_none_is_left(folder: Folder) -> None:
+    shown = folder.run("beat", "preview", "--spec", "30 2 * * *", "--timezone", "Europe/Malta", "--next", "0")
+
+    assert shown.status == 0
+    assert "no occurrence is left" not in shown.out
+    assert "changes of the clock, 400 days ahead:" in shown.out
+
+
 def test_a_preview_of_a_spec_needs_no_server_and_no_application(folder: Folder) -> None:
     shown = folder.run("beat", "preview", "--spec", "0 9 * * mon", "--timezone", "Asia/Tokyo", "--json", "--next", "2")
     [spec] = shown.json

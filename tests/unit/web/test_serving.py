@@ -98,5 +98,12 @@ def test_a_file_without_a_token_is_refused_by_its_option(tmp_path: Path, data: b
 
     with pytest.raises(InvalidSettingError, match="--token-file"):
         read_token(file)
-    with pytest.raises(InvalidSettingError, match="No such file"):
-        read_token(tmp_path / "none")
+
+
+def test_a_file_that_is_not_there_is_told_once_and_in_words(tmp_path: Path) -> None:
+    away = tmp_path / "none"
+
+    with pytest.raises(InvalidSettingError, match=r"a file with a token \(no such file or directory\), got"):
+        read_token(away)
+    with pytest.raises(UnusableCredentialsError, match=r"cannot be used: no such file or directory$"):
+        Access(certificate=away, key=away).check_certificate()
