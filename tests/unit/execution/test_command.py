@@ -364,7 +364,7 @@ async def test_a_process_that_was_forked_while_a_command_began_keeps_nobody_wait
     executor: Executor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copies: list[int] = []
-    popen = command_process._popen
+    popen = command_process._popen  # pyright: ignore[reportPrivateUsage]
 
     def forked(arguments: Any, output: int, inherited: tuple[int, int], *rest: Any) -> Any:
         copies.extend(os.dup(end) for end in (output, *inherited))  # as a fork has them, for as long as it lives

@@ -1,10 +1,11 @@
 """Messages are cut out of what a server sends, however it is cut up; all else goes on to nats-py."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from jetq.jetstream.framing import FrameReader
+from jetq.jetstream.framing import FrameReader, OnMessage
 
 Taken = list[tuple[int, bytes, bytes, bytes, bytes | None]]
 
@@ -18,10 +19,17 @@ MESSAGES = {
 LINES = [b'INFO {"a": "MSG b 1 2"}\r\n', b"PING\r\n", b"+OK\r\n", b"-ERR 'no'\r\n", b"\r\n"]
 
 
+def taking(taken: Taken) -> OnMessage:
+    def take(*message: Any) -> None:
+        taken.append(message)
+
+    return take
+
+
 async def read(*chunks: bytes) -> tuple[Taken, bytes]:
     """Return the messages, and what was left for nats-py."""
     taken: Taken = []
-    reader = FrameReader(1024, lambda *message: taken.append(message))
+    reader = FrameReader(1024, taking(taken))
     for chunk in chunks:
         reader.feed_data(chunk)
     reader.feed_eof()
@@ -72,7 +80,7 @@ async def test_a_large_message_is_put_together_once() -> None:
 
 async def test_a_reader_that_is_deaf_hands_nothing_over() -> None:
     taken: Taken = []
-    reader = FrameReader(1024, lambda *message: taken.append(message))
+    reader = FrameReader(1024, taking(taken))
     reader.on_message = None
 
     reader.feed_data(b"MSG a 1 2\r\nhi\r\nPING\r\n")
