@@ -72,7 +72,7 @@ class Trusting:
 @expanded
 def process(
     task_type: Annotated[str, typer.Argument(metavar="TYPE", help="The type, or a pattern such as webhook:*.")],
-    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="The queue to serve.")],
+    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="The queue to serve; made if it is not there.")],
     command: Annotated[
         list[str] | None,
         typer.Argument(metavar="COMMAND", help="The program and its arguments, which no shell sees."),
