@@ -47,7 +47,7 @@ class FrameReader(asyncio.StreamReader):
             if stop < 0:
                 self._keep(data[begin:], 0)
                 return
-            body, reply, head = stop + 2, b"", b"0"
+            body, subject, reply, head = stop + 2, b"", b"", b"0"
             try:
                 match data[begin:stop].split():
                     case [b"MSG", subject, sid, size]:
@@ -59,7 +59,7 @@ class FrameReader(asyncio.StreamReader):
                     case [b"HMSG", subject, sid, reply, head, size]:
                         pass
                     case _:
-                        subject = sid = size = b""  # no numbers, so nats-py reads it
+                        sid = size = b""  # no numbers, so nats-py reads it
                 number, text, after = int(sid), body + int(head), body + int(size) + 2
             except ValueError:
                 number = text = after = 0
