@@ -7,6 +7,7 @@ import pytest
 
 from jetq.jetstream.server import EmbeddedServer
 from tests.acceptance.programs import Folder, Program
+from tests.acceptance.warm import Warm
 
 Start = Callable[..., Program]
 
@@ -43,11 +44,20 @@ async def mark(number: int) -> None:
 """
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Give a process that runs commands."""
+    folder = tmp_path_factory.mktemp("warm")
+    running = Warm(folder, Folder(folder).environment)
+    yield running
+    running.close()
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path, warm: Warm) -> Folder:
     """Give a folder with an application, and no server."""
     (tmp_path / "shop.py").write_text(SHOP)
-    return Folder(tmp_path)
+    return Folder(tmp_path, warm=warm)
 
 
 @pytest.fixture

@@ -8,14 +8,19 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from tests.acceptance.warm import COLD, Warm
 from tests.house.inspection import ROOT
 
 PATIENCE = 60.0
+JETQ = ("-m", "jetq")
+OF_PYTHON = re.compile("PYTHON|LD_|MALLOC")
+"""Variables that Python and the system read when a program starts."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,11 @@ class Folder:
 
     path: Path
     variables: dict[str, str] = field(default_factory=dict)
+    warm: Warm | None = None
+    """What runs its commands; None starts Python for each."""
 
     def using(self, **variables: str) -> "Folder":
-        return Folder(self.path, self.variables | variables)
+        return replace(self, variables=self.variables | variables)
 
     @property
     def shared(self) -> Path:
@@ -64,8 +71,10 @@ class Folder:
         }
         return inherited | own | self.variables
 
-    def run(self, *arguments: str, stdin: str = "", command: tuple[str, ...] = ("-m", "jetq")) -> Ended:
+    def run(self, *arguments: str, stdin: str = "", command: tuple[str, ...] = JETQ) -> Ended:
         """Run ``jetq`` to its end."""
+        if self.warm is not None and command == JETQ and self._may_be_warm(arguments):
+            return self._run_warm(self.warm, arguments, stdin)
         ended = subprocess.run(
             [sys.executable, *command, *arguments],
             cwd=self.path,
@@ -77,6 +86,19 @@ class Folder:
             check=False,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def _may_be_warm(self, arguments: tuple[str, ...]) -> bool:
+        return COLD.isdisjoint(arguments[:1]) and not any(map(OF_PYTHON.match, self.variables))
+
+    def _run_warm(self, warm: Warm, arguments: tuple[str, ...], stdin: str) -> Ended:
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            given.write(stdin.encode())
+            given.seek(0)
+            files = [given.fileno(), out.fileno(), err.fileno()]
+            status = warm.run(arguments, self.path, self.environment, files, PATIENCE)
+            out.seek(0)
+            err.seek(0)
+            return Ended(status, out.read().decode(), err.read().decode())
 
     def start(self, *arguments: str) -> "Program":
         """Start ``jetq``."""

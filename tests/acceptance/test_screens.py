@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -22,6 +21,7 @@ import fcntl
 import pty
 import struct
 import termios
+from concurrent.futures import ThreadPoolExecutor
 
 pytestmark = pytest.mark.timeout(120)  # a dozen programs start, on whatever machine
 
@@ -34,20 +34,18 @@ def at_terminal(shop: Folder, *arguments: str, width: int = 80, answer: str = ""
     """Run ``jetq`` at a terminal; return its exit status and what it showed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    command = [sys.executable, "-m", "jetq", *arguments]
     environment = shop.environment | {"TERM": "xterm"}
-    with subprocess.Popen(
-        command, cwd=shop.path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
+    assert shop.warm is not None
+    with ThreadPoolExecutor(1) as running:
+        status = running.submit(shop.warm.run, arguments, shop.path, environment, [theirs] * 3, PATIENCE)
+        status.add_done_callback(lambda _: os.close(theirs))
         os.write(ours, answer.encode())
         shown = b""
         with contextlib.suppress(OSError):  # the end, on Linux
             while part := os.read(ours, 65536):
                 shown += part
-        status = process.wait(PATIENCE)
     os.close(ours)
-    return status, shown.decode().replace("\r\n", "\n")
+    return status.result(), shown.decode().replace("\r\n", "\n")
 
 
 @pytest.fixture
