@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -73,7 +74,7 @@ class Folder:
 
     def run(self, *arguments: str, stdin: str = "", command: tuple[str, ...] = JETQ) -> Ended:
         """Run ``jetq`` to its end."""
-        if self.warm is not None and command == JETQ and self._may_be_warm(arguments):
+        if self.warm is not None and command == JETQ and self.may_be_warm(arguments):
             return self._run_warm(self.warm, arguments, stdin)
         ended = subprocess.run(
             [sys.executable, *command, *arguments],
@@ -87,7 +88,8 @@ class Folder:
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
-    def _may_be_warm(self, arguments: tuple[str, ...]) -> bool:
+    def may_be_warm(self, arguments: Sequence[str]) -> bool:
+        """Whether a command ends by itself, and begins as any other."""
         return COLD.isdisjoint(arguments[:1]) and not any(map(OF_PYTHON.match, self.variables))
 
     def _run_warm(self, warm: Warm, arguments: tuple[str, ...], stdin: str) -> Ended:

@@ -36,6 +36,7 @@ def _sheet(*arguments: str) -> Sheet:
     return msgspec.convert(_run(*arguments, "--quick"), Sheet)
 
 
+@pytest.mark.nightly
 def test_limit_tells_both_sides_and_their_ratios(tmp_path: Path):
     stored = tmp_path / "limit.json"
     subprocess.run([sys.executable, "-m", "bench", "limit", "--quick", "--json", stored], cwd=ROOT, check=True)

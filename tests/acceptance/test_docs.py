@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +48,10 @@ def commands(text: str) -> Iterator[Command]:
             yield Command(words, shows)
 
 
+OF_A_SHELL = frozenset("|&;<>$`*?~(){}")
+"""Characters for which a command needs a shell."""
+
+
 def pattern(shows: str) -> str:
     return ".*".join(re.escape(part) for part in shows.split("..."))
 
@@ -65,8 +70,26 @@ def shell(folder: Folder) -> Folder:
 
 
 def run_command(command: Command, shell: Folder) -> None:
+    words = shlex.split(command.words, comments=True)
+    if words[0] == "jetq" and OF_A_SHELL.isdisjoint(command.words) and shell.may_be_warm(words[1:]):
+        shown = run_warm(words[1:], shell)
+    else:
+        shown = run_in_shell(command.words, shell)
+    assert re.fullmatch(pattern(command.shows), shown, re.DOTALL), f"$ {command.words}\n{shown}"
+
+
+def run_warm(arguments: list[str], shell: Folder) -> str:
+    with Path(os.devnull).open("rb") as nothing, tempfile.TemporaryFile() as out:
+        files = [nothing.fileno(), out.fileno(), out.fileno()]
+        assert shell.warm is not None
+        shell.warm.run(arguments, shell.path, shell.environment, files, PATIENCE)
+        out.seek(0)
+        return out.read().decode()
+
+
+def run_in_shell(words: str, shell: Folder) -> str:
     ended = subprocess.run(  # noqa: S602 - as a reader would
-        command.words,
+        words,
         shell=True,
         cwd=shell.path,
         env=shell.environment,
@@ -76,7 +99,7 @@ def run_command(command: Command, shell: Folder) -> None:
         timeout=60,
         check=False,
     )
-    assert re.fullmatch(pattern(command.shows), ended.stdout, re.DOTALL), f"$ {command.words}\n{ended.stdout}"
+    return ended.stdout
 
 
 def write(path: Path, text: str, *, more: bool) -> None:

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,7 +50,7 @@ class Warm:
         assert self._process.stdout.readline() == b"ready\n"
 
     def run(
-        self, arguments: tuple[str, ...], folder: Path, environment: dict[str, str], files: list[int], patience: float
+        self, arguments: Sequence[str], folder: Path, environment: dict[str, str], files: list[int], patience: float
     ) -> int:
         """Run ``jetq`` with files for its input, output and errors, and return its exit status."""
         asked = {"arguments": arguments, "folder": str(folder), "environment": environment}

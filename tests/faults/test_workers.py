@@ -59,7 +59,9 @@ async def test_a_killed_workers_task_runs_elsewhere_within_a_lease_and_costs_a_t
     assert (record.tries, record.crashes) == (2, 1)
 
 
-@pytest.mark.parametrize("kind", ["work", "thread", "block"])
+@pytest.mark.parametrize(
+    "kind", ["block", *(pytest.param(kind, marks=pytest.mark.nightly) for kind in ("work", "thread"))]
+)
 async def test_a_task_longer_than_its_lease_runs_once_in_any_kind_of_handler(crew: Crew, app: App, kind: str) -> None:
     crew.hire()
     crew.hire()

@@ -63,7 +63,9 @@ TWO_PARENTS: dict[str, Any] = {
 
 HOLDS = [
     Scenario(name="success", about="a producer; 2 crashes, 1 forgotten lease, 1 lost answer", actors=(PRODUCER,)),
-    Scenario(name="retry", about="the first try fails; any 2 faults", actors=(PRODUCER,), **FAILING, total=2),
+    Scenario(
+        name="retry", about="the first try fails; any 2 faults", actors=(PRODUCER,), **FAILING, total=2, nightly=True
+    ),
     Scenario(name="retry-3", about="retry; any 3 faults", actors=(PRODUCER,), **FAILING, total=3, nightly=True),
     Scenario(name="cancel", about="a cancel at any moment; any 2 faults", actors=(PRODUCER, CANCELLER), total=2),
     Scenario(name="cancel-3", about="cancel; any 3 faults", actors=(PRODUCER, CANCELLER), total=3, nightly=True),
@@ -129,6 +131,7 @@ HOLDS = [
         actors=KEYED,
         unique=True,
         total=1,
+        nightly=True,
     ),
     Scenario(
         name="keys-2",
@@ -196,6 +199,7 @@ HOLDS = [
         about="one that failed, and the latest behind it; no fault",
         **SUPERSEDED,
         total=0,
+        nightly=True,
     ),
     Scenario(
         name="latest-retry-1",
@@ -228,6 +232,7 @@ HOLDS = [
         **BORN,
         actors=(CHILD, PASS, CANCELLER),
         total=0,
+        nightly=True,
     ),
     Scenario(name="child-waits", about="a waiting child, NO safety pass; any 1 fault", **WAITING, total=1),
     Scenario(name="child-waits-2", about="child-waits; any 2 faults", **WAITING, total=2, nightly=True),
@@ -306,6 +311,7 @@ HOLDS = [
         **QUEUED,
         **MOVING,
         total=1,
+        nightly=True,
     ),
     Scenario(name="moves-2", about="moves; any 2 faults", **QUEUED, **MOVING, total=2, nightly=True),
     Scenario(
@@ -384,6 +390,7 @@ MUTANTS = [
         total=1,
         rules=DESIGN | {"unmark_first"},
         expect="stuck",
+        nightly=True,
     ),
     Scenario(
         name="mut-item-left",
@@ -404,6 +411,7 @@ MUTANTS = [
         total=1,
         rules=without("two_passes"),
         expect="violated",
+        nightly=True,
     ),
     Scenario(
         name="mut-due-forgotten",
@@ -429,6 +437,7 @@ MUTANTS = [
         timely=1,
         rules=without("janitor_active"),
         expect="stuck",
+        nightly=True,
     ),
     Scenario(
         name="mut-state-first",
@@ -459,6 +468,7 @@ MUTANTS = [
         lost=0,
         rules=without("moved_goes_on_there"),
         expect="violated",
+        nightly=True,
     ),
     Scenario(
         name="mut-move-acks-first",

@@ -113,6 +113,7 @@ SCENARIOS = (
         "`SIGTERM`, and a new process on the same store. Connections are cut, handlers go on, and what they returned "
         "is written when the server is back. An enqueue at that moment waits; producers see nothing.",
         server_restarted,
+        often=False,
     ),
     Scenario(
         "server-killed",
@@ -128,6 +129,7 @@ SCENARIOS = (
         "end, at most 2 s apart; `aenqueue` raises `EnqueueTimeoutError` after `enqueue_timeout`. The longest stall "
         "is the time that it is away, and a little.",
         server_away,
+        often=False,
     ),
     Scenario(
         "credentials-rotated",
@@ -136,6 +138,7 @@ SCENARIOS = (
         "holds a new user already, once before. jetq reads the file for every attempt to connect, so nothing need be "
         "restarted. Meanwhile the log says `connection lost` with the server's reason.",
         credentials_rotated,
+        often=False,
     ),
     Scenario(
         "slow-consumer",

@@ -110,5 +110,6 @@ SCENARIOS = (
         "`SIGKILL` to processes in which handlers run. Each costs the task in it a try; the worker makes a new "
         "process, and no other task notices.",
         pool_processes_killed,
+        often=False,
     ),
 )

@@ -87,6 +87,7 @@ SCENARIOS = (
         "and retries go by the server's clock and the monotonic one. The log says that the clock differs, once an "
         "answer of the server shows it.",
         clock_set,
+        often=False,
     ),
     Scenario(
         "child-frozen",
