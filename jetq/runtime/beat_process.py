@@ -11,7 +11,7 @@ from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
 from jetq.runtime.health_pages import serve_health
 from jetq.runtime.measuring import measured_scheduler
-from jetq.runtime.stopping import StopSignals
+from jetq.runtime.stopping import obeying
 from jetq.runtime.worker_process import Place, UvloopChoice, log_address, loop_factory
 
 
@@ -59,15 +59,7 @@ def run_beat(
 
 
 async def _beat(beat: Beat, log: Log) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-
-    def obey(name: str) -> None:
-        log.info("stop", signal=name)
-        stop.set()
-
-    def on_signal(name: str, _count: int) -> None:
-        loop.call_soon_threadsafe(obey, name)
-
-    with StopSignals(on_signal):
+    stop = asyncio.Event()
+    with obeying(log, stop.set):
         async with beat:
             await stop.wait()

@@ -13,7 +13,7 @@ from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
 from jetq.observe.metrics import Metrics
 from jetq.runtime.health_pages import serve_health
-from jetq.runtime.stopping import StopSignals
+from jetq.runtime.stopping import obeying
 from jetq.runtime.worker_process import Place, UvloopChoice, log_address, loop_factory
 from jetq.settings import WorkerSettings
 from jetq.worker.responder import Responder
@@ -79,14 +79,5 @@ def _measured(app: App, responder: Responder) -> Generator[None, None, None]:
 
 async def _answer(responder: Responder, log: Log) -> None:
     """Answer until a signal says otherwise."""
-    loop = asyncio.get_running_loop()
-
-    def obey(name: str, count: int) -> None:
-        log.info("stop at once" if count > 1 else "stop", signal=name)
-        (responder.cancel if count > 1 else responder.stop)()
-
-    def on_signal(name: str, count: int) -> None:
-        loop.call_soon_threadsafe(obey, name, count)
-
-    with StopSignals(on_signal):
+    with obeying(log, responder.stop, responder.cancel):
         await responder.run()

@@ -5,11 +5,14 @@ The first asks it to stop in order, the second to stop at once, the third ends i
 Python's and not the event loop's, since a loop that a handler of the user blocks would never hear the third.
 """
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
+
+from jetq.observe.logs import Log
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 KILLED: Final = 1
@@ -48,3 +51,28 @@ class StopSignals:
         if self._count > 2:  # noqa: PLR2004 - the third
             os._exit(KILLED)
         self._on_signal(signal.Signals(number).name, self._count)
+
+
+def obeying(log: Log, stop: Callable[[], None], at_once: Callable[[], None] | None = None) -> StopSignals:
+    """
+    Return what lets the running loop obey TERM and INT, and tells the log.
+
+    Args:
+        log: Told of each.
+        stop: Called at the first.
+        at_once: Called at the second; None asks again as the first did.
+    """
+    loop = asyncio.get_running_loop()
+
+    def obey(name: str, count: int) -> None:
+        if at_once is None or count == 1:
+            log.info("stop", signal=name)
+            stop()
+        else:
+            log.info("stop at once", signal=name)
+            at_once()
+
+    def on_signal(name: str, count: int) -> None:
+        loop.call_soon_threadsafe(obey, name, count)
+
+    return StopSignals(on_signal)

@@ -27,7 +27,7 @@ from jetq.observe.metrics import Metrics
 from jetq.runtime.collecting import calm_collector
 from jetq.runtime.health_pages import serve_health
 from jetq.runtime.measuring import measured_scheduler
-from jetq.runtime.stopping import StopSignals
+from jetq.runtime.stopping import obeying
 from jetq.settings import STATE_FOLDER, ConnectionSettings, WorkerSettings
 from jetq.worker.queue_choice import Queues
 from jetq.worker.supervision import Supervision
@@ -194,17 +194,7 @@ async def _work(worker: Worker, log: Log, beat: Beat | None, *, is_child: bool) 
     A child hears from its supervisor when it is to stop at once. A second signal is none of that: whoever signals a
     whole group of processes reaches it beside the supervisor.
     """
-    loop = asyncio.get_running_loop()
-
-    def obey(name: str, count: int) -> None:
-        at_once = count > 1 and not is_child
-        log.info("stop at once" if at_once else "stop", signal=name)
-        (worker.cancel if at_once else worker.stop)()
-
-    def on_signal(name: str, count: int) -> None:
-        loop.call_soon_threadsafe(obey, name, count)
-
-    with StopSignals(on_signal):
+    with obeying(log, worker.stop, None if is_child else worker.cancel):
         async with contextlib.AsyncExitStack() as beside:
             if beat is not None:
                 worker.condition.scheduler = beat.health

@@ -20,7 +20,7 @@ import uvicorn
 from jetq.app.application import App
 from jetq.errors import InvalidSettingError, ListenError, UnusableCredentialsError
 from jetq.observe.logs import EventLog, Log
-from jetq.runtime.stopping import StopSignals
+from jetq.runtime.stopping import obeying
 from jetq.runtime.worker_process import Place, UvloopChoice, log_address, loop_factory
 from jetq.web.api import http_api
 from jetq.web.guard import check_token, is_loopback
@@ -196,16 +196,13 @@ def _shown(host: str, port: int) -> str:
 
 
 async def _serve(app: App, server: uvicorn.Server, found: socket.socket, access: Access, log: Log) -> None:
-    loop = asyncio.get_running_loop()
+    def stop() -> None:
+        server.should_exit = True
 
-    def obey(name: str, count: int) -> None:
-        log.info("stop at once" if count > 1 else "stop", signal=name)
-        server.should_exit, server.force_exit = True, count > 1
+    def stop_at_once() -> None:
+        server.should_exit = server.force_exit = True
 
-    def on_signal(name: str, count: int) -> None:
-        loop.call_soon_threadsafe(obey, name, count)
-
-    with StopSignals(on_signal):
+    with obeying(log, stop, stop_at_once):
         async with app:
             url = f"{'http' if access.certificate is None else 'https'}://{_shown(*found.getsockname()[:2])}"
             log.info("api served", url=url, auth="none" if access.token is None else "token")
