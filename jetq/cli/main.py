@@ -29,6 +29,7 @@ from jetq.cli import (
 )
 from jetq.cli.exits import FAILED, status_of
 from jetq.errors import AppLoadError, HookFailedError, JetqError, ProcessStartError
+from jetq.wire.version import version
 
 app = typer.Typer(
     name="jetq",
@@ -66,7 +67,7 @@ app.add_typer(server.commands, name="server")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"jetq {sys.modules['jetq'].__version__}")  # the facade knows, and no room may import it
+        typer.echo(f"jetq {version()}")
         raise typer.Exit
 
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from jetq.runtime.health_pages import serve_health
 from jetq.runtime.measuring import measured_scheduler
 from jetq.runtime.stopping import obeying
 from jetq.settings import STATE_FOLDER, ConnectionSettings, WorkerSettings
+from jetq.wire.version import version
 from jetq.worker.queue_choice import Queues
 from jetq.worker.supervision import Supervision
 from jetq.worker.worker import Worker
@@ -135,7 +135,7 @@ def run_worker(
             if server is not None:
                 log.info("server started", pid=server.pid, store=str(server.store or ""), announced=str(ANNOUNCEMENT))
             log_address(log, app)
-            worker = Worker(app, queues=queues, settings=settings, version=_version(), supervision=supervision)
+            worker = Worker(app, queues=queues, settings=settings, version=f"jetq {version()}", supervision=supervision)
             scheduler = Beat(app) if beat else None
             if measured is not None:
                 measured.watch(lambda: worker.running)
@@ -181,10 +181,6 @@ def log_address(log: Log, app: App) -> None:
     address = app.address()
     servers = ",".join(map(str, address.servers))
     log.info("connecting", server=servers, source=address.source, namespace=app.settings.namespace)
-
-
-def _version() -> str:
-    return f"jetq {sys.modules['jetq'].__version__}"  # the facade knows, and no room may import it
 
 
 async def _work(worker: Worker, log: Log, beat: Beat | None, *, is_child: bool) -> None:

@@ -23,6 +23,7 @@ from jetq.web.schedules import SCHEDULES
 from jetq.web.service import Service, place_of
 from jetq.web.tasks import TASKS
 from jetq.wire.signature import Signer
+from jetq.wire.version import version
 
 ENDPOINTS: Final = (*DEPLOYMENT, *TASKS, *QUEUES, *SCHEDULES)
 """Everything that the API does, but describing itself."""
@@ -58,7 +59,7 @@ def http_api(
         check_token("token", token)
     signer = Signer.of(app.settings.signing)
     service = Service(app=app, signer=signer, auth="none" if token is None else "token", makes_default=makes_default)
-    described = document(ENDPOINTS, service.version)
+    described = document(ENDPOINTS, version())
 
     async def describe(_service: Service, request: Request) -> Answer:
         return Answer({**described, "servers": [{"url": place_of(request, "") or "/"}]})

@@ -19,6 +19,7 @@ from jetq.model.retry import NAMED, Steps
 from jetq.web.endpoint import Answer, Endpoint
 from jetq.web.service import Service
 from jetq.wire.names import Names
+from jetq.wire.version import version
 
 HEALTH: Final = "/healthz"
 READY: Final = "/readyz"
@@ -165,7 +166,7 @@ async def info(service: Service, _request: Request) -> Answer:
     )
     return Answer(
         Info(
-            version=service.version,
+            version=version(),
             auth=service.auth,
             namespace=backend.names.namespace,
             queue_count=len(queues),

@@ -3,7 +3,6 @@ service: what all endpoints share: an application, and the bounds of a request.
 """
 
 import asyncio
-import sys
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -43,11 +42,6 @@ class Service:
     patience: float = PATIENCE
     makes_default: bool = False
     lists: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LISTS))
-
-    @property
-    def version(self) -> str:
-        """Of jetq."""
-        return str(sys.modules["jetq"].__version__)  # the facade knows, and no room may import it
 
     async def client(self) -> Client:
         """
