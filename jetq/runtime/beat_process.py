@@ -3,13 +3,11 @@ beat_process: a scheduler as a process of its own, from its settings to its exit
 """
 
 import asyncio
-import contextlib
 
 from jetq.app.application import App
 from jetq.beat.beat import Beat
-from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
-from jetq.runtime.health_pages import serve_health
+from jetq.runtime.health_pages import serve_numbers_and_health
 from jetq.runtime.measuring import measured_scheduler
 from jetq.runtime.stopping import obeying
 from jetq.runtime.worker_process import Place, UvloopChoice, log_address, loop_factory
@@ -46,14 +44,11 @@ def run_beat(
     try:
         log_address(log, app)
         beat = Beat(app, deploys=deploys, janitor=True)
-        with contextlib.ExitStack() as pages:
-            if metrics is not None or health is not None:
-                pages.enter_context(measured_scheduler(app, beat))
-            if metrics is not None:
-                log.info("metrics served", url=pages.enter_context(serve_metrics(*metrics)))
-            pages.enter_context(serve_health(health, beat.health, log))
-            with asyncio.Runner(loop_factory=loop_factory(uvloop)) as runner:
-                runner.run(_beat(beat, log))
+        with (
+            serve_numbers_and_health(metrics, health, beat.health, log, measured_scheduler(app, beat)),
+            asyncio.Runner(loop_factory=loop_factory(uvloop)) as runner,
+        ):
+            runner.run(_beat(beat, log))
     finally:
         forget()
 

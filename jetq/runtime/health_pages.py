@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
+from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import Log
 from jetq.observe.pages import Pages, json_page, metrics_page, serve_pages
 from jetq.supervisor.child import Child
@@ -44,6 +45,36 @@ def serve_health(
         return
     with serve_pages(*address, pages_of(report, registry)) as url:
         log.info("health served", url=url)
+        yield
+
+
+@contextlib.contextmanager
+def serve_numbers_and_health(
+    metrics: tuple[str, int] | None,
+    health: tuple[str, int] | None,
+    report: Report,
+    log: Log,
+    counting: contextlib.AbstractContextManager[None],
+) -> Generator[None, None, None]:
+    """
+    Serve what a process without children counts, and how it is, as far as there are addresses.
+
+    Args:
+        metrics: Host and port for Prometheus; None serves nothing.
+        health: Host and port of the pages, which have the metrics too; None serves nothing.
+        report: Says how it is; called in any thread.
+        log: Told the URLs.
+        counting: Counts in the default registry; entered where somebody may read it.
+
+    Raises:
+        ListenError: Nobody can listen there.
+    """
+    with contextlib.ExitStack() as pages:
+        if metrics is not None or health is not None:
+            pages.enter_context(counting)
+        if metrics is not None:
+            log.info("metrics served", url=pages.enter_context(serve_metrics(*metrics)))
+        pages.enter_context(serve_health(health, report, log))
         yield
 
 

@@ -4,18 +4,17 @@ responder_process: a server of remote handlers as a process of its own, from its
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Generator, Sequence
 
 from jetq.app.application import App
 from jetq.observe.answering_metrics import AnsweringMetrics
-from jetq.observe.exposition import serve_metrics
 from jetq.observe.logs import EventLog, Log
 from jetq.observe.metrics import Metrics
-from jetq.runtime.health_pages import serve_health
+from jetq.runtime.health_pages import serve_numbers_and_health
 from jetq.runtime.stopping import obeying
 from jetq.runtime.worker_process import Place, UvloopChoice, log_address, loop_factory
 from jetq.settings import WorkerSettings
+from jetq.wire.version import version
 from jetq.worker.responder import Responder
 
 
@@ -53,14 +52,11 @@ def run_responder(
     forget = app.bus.listen(EventLog("jetq.responder"))
     try:
         log_address(log, app)
-        version = str(sys.modules["jetq"].__version__)  # the facade knows, and no room may import it
-        with asyncio.Runner(loop_factory=loop_factory(uvloop)) as runner, contextlib.ExitStack() as pages:
-            responder = Responder(app, settings=settings, version=version, group=group, endpoints=endpoints)
-            if metrics is not None or health is not None:
-                pages.enter_context(_measured(app, responder))
-            if metrics is not None:
-                log.info("metrics served", url=pages.enter_context(serve_metrics(*metrics)))
-            pages.enter_context(serve_health(health, responder.health, log))
+        responder = Responder(app, settings=settings, version=version(), group=group, endpoints=endpoints)
+        with (
+            serve_numbers_and_health(metrics, health, responder.health, log, _measured(app, responder)),
+            asyncio.Runner(loop_factory=loop_factory(uvloop)) as runner,
+        ):
             runner.run(_answer(responder, log))
     finally:
         forget()
