@@ -165,17 +165,13 @@ async def _read(backend: Backend, task_ids: Sequence[str]) -> tuple[list[Documen
     found: list[Document] = []
     size = 0
     for start in range(0, len(task_ids), _AT_ONCE):
-        stored = await backend.tasks.read_each(task_ids[start : start + _AT_ONCE], _kept)
+        stored = await backend.tasks.read_many(task_ids[start : start + _AT_ONCE])
         for each in filter(None, stored):
             size += len(each.data)
             if size > _MOST_BYTES:
                 return found, False
             found.append(each.document)
     return found, True
-
-
-def _kept(stored: Stored | None) -> Stored | None:
-    return stored
 
 
 def _moment(text: str) -> datetime | None:
