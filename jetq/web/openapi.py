@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
+from jetq.web.body import JSON
 from jetq.web.endpoint import Endpoint
 from jetq.web.problem import Error
 
 PATH: Final = "/v1/openapi.json"
-_JSON: Final = "application/json"
 _REF: Final = "#/components/schemas/{name}"
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _ATTRIBUTE: Final = re.compile(r"^ +(?P<names>\w+(?:, \w+)*): (?P<text>.*(?:\n {6,}.*)*)", re.MULTILINE)
@@ -111,4 +111,4 @@ def _response(status: int, kind: type[Any] | None) -> dict[str, Any]:
 
 
 def _content(kind: type[Any]) -> dict[str, Any]:
-    return {_JSON: {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
+    return {JSON: {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
