@@ -99,7 +99,7 @@ def process(
     from jetq.model.name import check_name
     from jetq.runtime.worker_process import Place, run_worker
 
-    slots = concurrency or (DEFAULT_CONCURRENCY if handling.remote else os.cpu_count() or 1)
+    slots = DEFAULT_CONCURRENCY if handling.remote else os.cpu_count() or 1
     patience = parse_duration("--shutdown-timeout", serving.shutdown_timeout)
     settings = replace(
         WorkerSettings.from_env(),
