@@ -89,7 +89,8 @@ class Claims:
         except MalformedItemError as error:
             self._desk.discard(delivery, "malformed_item", detail=str(error))
             return None
-        if is_worn(delivery, self._desk.bound[delivery.queue]) and await self._exchanged(delivery, item):
+        desk = self._desk
+        if is_worn(delivery, desk.bound[delivery.queue]) and await exchange(delivery, desk.backend.publisher):
             return None
         stored = None if anew else _carried(item)
         while True:
@@ -103,10 +104,6 @@ class Claims:
             if not isinstance(found, Stored):
                 return found
             stored = found if found is not stored else None
-
-    async def _exchanged(self, delivery: Delivery, item: Item) -> bool:
-        backend = self._desk.backend
-        return await exchange(delivery, backend.publisher, backend.names, item.job)
 
     async def _act(self, stored: Stored, delivery: Delivery, *, by_schedule: bool) -> Claim | Contested | Stored | None:
         """Take one step; a Stored in return means: decide anew, on it, or on a fresh one if it is the same."""

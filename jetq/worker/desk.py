@@ -8,7 +8,6 @@ from datetime import datetime
 
 from jetq.errors import ServerError
 from jetq.jetstream.backend import Backend
-from jetq.jetstream.publisher import expecting
 from jetq.jetstream.puller import Delivery
 from jetq.jetstream.retention import DISCARD_AFTER
 from jetq.jetstream.task_store import Stored
@@ -20,6 +19,7 @@ from jetq.model.state import State
 from jetq.observe.fault_points import Point, fault_point
 from jetq.settings import Queue
 from jetq.wire.signature import Verifier
+from jetq.worker.last_deliveries import fresh_item, is_last
 from jetq.worker.lease_keeper import IN_PROGRESS
 from jetq.worker.lease_table import LeaseTable
 
@@ -100,10 +100,9 @@ class Desk:
 
         One that a queue of Go would not deliver any more is published again as it is, unless there is a newer one.
         """
-        queue = self.bound[delivery.queue]
-        if queue.made_by_go and 0 < queue.max_tries <= delivery.delivered:
-            message = delivery.message
-            self.backend.connection.send(message.subject, message.data, headers=expecting(delivery.sequence))
+        if is_last(delivery, self.bound[delivery.queue]):
+            item = fresh_item(delivery)
+            self.backend.connection.send(item.subject, item.data, headers=item.headers)
         self.release(delivery.reply)
 
     async def hand_back(self, stored: Stored, item: int, reply: str) -> None:

@@ -18,7 +18,6 @@ from jetq.errors import LimitReachedError, SequenceConflictError
 from jetq.jetstream.bound_queue import BoundQueue
 from jetq.jetstream.publisher import Publication, Publisher, expecting
 from jetq.jetstream.puller import Delivery
-from jetq.wire.names import Names
 
 _LEAST = 2
 """Deliveries of an item that is exchanged; fewer would exchange it without an end."""
@@ -31,16 +30,26 @@ def is_worn(delivery: Delivery, queue: BoundQueue) -> bool:
     return delivery.delivered >= max(_LEAST, queue.max_tries - 1)
 
 
-async def exchange(delivery: Delivery, publisher: Publisher, names: Names, task_id: str) -> bool:
+def is_last(delivery: Delivery, queue: BoundQueue) -> bool:
+    """Whether the server will not deliver an item again."""
+    return queue.made_by_go and 0 < queue.max_tries <= delivery.delivered
+
+
+def fresh_item(delivery: Delivery) -> Publication:
+    """Return the item that was delivered for another round, in its place; it is refused if there is a newer one."""
+    message = delivery.message
+    return Publication(message.subject, message.data, expecting(delivery.sequence))
+
+
+async def exchange(delivery: Delivery, publisher: Publisher) -> bool:
     """
     Put a fresh item into the place of one that was delivered; say whether nothing is left to be done about that.
 
     Raises:
         ServerTimeoutError: No answer; the item is delivered again, or was exchanged.
     """
-    item = Publication(names.item(delivery.queue, task_id), delivery.data, expecting(delivery.sequence))
     try:
-        await publisher.publish(item)
+        await publisher.publish(fresh_item(delivery))
     except SequenceConflictError:
         return True
     except LimitReachedError:
