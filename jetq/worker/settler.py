@@ -124,7 +124,13 @@ class Settler:
             await self._follow(verdict, stored)
             if record.key:
                 await desk.leave_key(record)
-        await self._release_item(claim, verdict, stored)
+        match verdict.settlement:
+            case Settlement.ACK | Settlement.SCHEDULE:
+                desk.ack(claim.entry.reply)
+            case Settlement.RELEASE:
+                await desk.hand_back(stored, claim.entry.item, claim.entry.reply)
+            case _:
+                assert_never(verdict.settlement)
         fault_point(Point.ITEM_REMOVED)
 
     async def _close(self, claim: Claim, outcome: Outcome, rules: Rules) -> tuple[Verdict, Stored] | None:
@@ -219,15 +225,6 @@ class Settler:
             else:
                 fault_point(Point.SCHEDULE_STORED)
                 return
-
-    async def _release_item(self, claim: Claim, verdict: Verdict, stored: Stored) -> None:
-        match verdict.settlement:
-            case Settlement.ACK | Settlement.SCHEDULE:
-                self._desk.ack(claim.entry.reply)
-            case Settlement.RELEASE:
-                await self._desk.hand_back(stored, claim.entry.item, claim.entry.reply)
-            case _:
-                assert_never(verdict.settlement)
 
     def _tell_lost(self, claim: Claim) -> None:
         record = claim.stored.record
