@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import Any
 
 from jetq.errors import ListenError
+from jetq.model.host_and_port import host_and_port
 
 
 @contextlib.contextmanager
@@ -27,13 +28,12 @@ def serve_metrics(host: str, port: int, registry: Any = None) -> Generator[str, 
     import prometheus_client  # noqa: PLC0415 - costs start-up time that not every process needs to pay
 
     serve: Any = prometheus_client.start_http_server
-    shown = f"[{host}]" if ":" in host else host
     try:
         server, thread = serve(port, addr=host, registry=registry or prometheus_client.REGISTRY)
     except OSError as error:
-        raise ListenError(f"{shown}:{port}", (error.strerror or str(error)).lower()) from error
+        raise ListenError(host_and_port(host, port), (error.strerror or str(error)).lower()) from error
     try:
-        yield f"http://{shown}:{server.server_port}/metrics"
+        yield f"http://{host_and_port(host, server.server_port)}/metrics"
     finally:
         server.shutdown()
         server.server_close()

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from jetq.errors import ListenError
+from jetq.model.host_and_port import host_and_port
 
 _PATIENCE: Final = 10.0
 """Seconds that a reader may take to say what it wants."""
@@ -65,17 +66,16 @@ def serve_pages(host: str, port: int, pages: Pages) -> Generator[str, None, None
     Raises:
         ListenError: Nobody can listen there.
     """
-    shown = f"[{host}]" if ":" in host else host
     try:
         family, *_, found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         address: Any = found
         server = _server_of(family)(address, _handler_of(pages))
     except OSError as error:
-        raise ListenError(f"{shown}:{port}", (error.strerror or str(error)).lower()) from error
+        raise ListenError(host_and_port(host, port), (error.strerror or str(error)).lower()) from error
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="jetq-pages", daemon=True)
     thread.start()
     try:
-        yield f"http://{shown}:{server.server_address[1]}"
+        yield f"http://{host_and_port(host, server.server_address[1])}"
     finally:
         server.shutdown()
         server.server_close()

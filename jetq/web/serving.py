@@ -19,6 +19,7 @@ import uvicorn
 
 from jetq.app.application import App
 from jetq.errors import InvalidSettingError, ListenError, UnusableCredentialsError
+from jetq.model.host_and_port import host_and_port
 from jetq.observe.logs import EventLog, Log
 from jetq.runtime.stopping import obeying
 from jetq.runtime.worker_process import Place, UvloopChoice, log_address, loop_factory
@@ -78,7 +79,7 @@ class Access:
                 "an address that only this machine reaches, such as 127.0.0.1:8080, as long as there is no token "
                 "(--token-file or JETQ_HTTP_TOKEN; --no-auth opens it to everybody who reaches it)"
             )
-            raise InvalidSettingError("--listen", _shown(host, self.listen[1]), wanted)
+            raise InvalidSettingError("--listen", host_and_port(host, self.listen[1]), wanted)
 
     def check_certificate(self) -> None:
         """
@@ -174,7 +175,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.contextmanager
 def _listening(access: Access) -> Generator[socket.socket, None, None]:
-    (host, port), shown = access.listen, _shown(*access.listen)
+    (host, port), shown = access.listen, host_and_port(*access.listen)
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
@@ -191,10 +192,6 @@ def _reason(error: OSError) -> str:
     return text.partition(" (while ")[0].lower()
 
 
-def _shown(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 async def _serve(app: App, server: uvicorn.Server, found: socket.socket, access: Access, log: Log) -> None:
     def stop() -> None:
         server.should_exit = True
@@ -204,7 +201,7 @@ async def _serve(app: App, server: uvicorn.Server, found: socket.socket, access:
 
     with obeying(log, stop, stop_at_once):
         async with app:
-            url = f"{'http' if access.certificate is None else 'https'}://{_shown(*found.getsockname()[:2])}"
+            url = f"{'http' if access.certificate is None else 'https'}://{host_and_port(*found.getsockname()[:2])}"
             log.info("api served", url=url, auth="none" if access.token is None else "token")
             await server.serve(sockets=[found])
     log.info("server stopped")
