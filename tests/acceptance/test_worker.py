@@ -10,6 +10,7 @@ import pytest
 
 from jetq import App
 from jetq.jetstream.server import EmbeddedServer
+from jetq.runtime.collecting import YOUNG
 from tests.acceptance.conftest import Start
 from tests.acceptance.programs import Folder, Program
 from tests.servers import TestServer
@@ -353,3 +354,19 @@ def test_no_server_program_is_one_sentence(folder: Folder) -> None:
 
     assert ended.status == 3
     assert "no nats-server program found" in ended.err.splitlines()[-1]
+
+
+def test_its_garbage_collector_looks_seldom_and_not_at_what_is_there_when_it_begins(shop: Folder) -> None:
+    with (shop.path / "shop.py").open("a") as program:
+        program.write(
+            "\nimport gc\n\n@app.task('look')\ndef look() -> list[int]:\n"
+            "    return [gc.get_threshold()[0], gc.get_freeze_count()]\n"
+        )
+    shop.run("tasks", "add", "look", "--id", "one")
+
+    ended = shop.run("worker", "shop", "--burst")
+
+    assert ended.status == 0, ended.err
+    threshold, frozen = shop.run("tasks", "view", "one", "--json").json["result"]
+    assert threshold == YOUNG
+    assert frozen > YOUNG
