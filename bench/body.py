@@ -12,7 +12,7 @@ import os
 import time
 from pathlib import Path
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 VARIABLE: Final = "BENCH_NOTES"
 """Names the file; without it nothing is noted."""
@@ -26,6 +26,18 @@ class Note(NamedTuple):
     sent: int
     began: int
     pid: int
+
+
+def payload(index: int, size: int = 24) -> dict[str, Any]:
+    """Return the arguments of a task; as JSON some 110 bytes, or with a longer note of so many more."""
+    return {
+        "index": index,
+        "sent": time.monotonic_ns(),
+        "user": "user-0012345",
+        "tags": ["alpha", "beta"],
+        "amount": 12.5,
+        "note": "x" * size,
+    }
 
 
 _path = os.environ.get(VARIABLE)

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Struct
 
 import jetq
-from bench import side, work
+from bench import body, side, work
 from jetq import App, EmbeddedServer, Worker, WorkerSettings
 from jetq.model.events import TaskStateChanged
 from jetq.model.state import State
@@ -135,7 +135,7 @@ async def _work(app: App, paths: dict[str, Cost], tasks: int) -> None:
 
 
 def _entries(count: int) -> list[tuple[str, Any]]:
-    return [(work.TASK_TYPE, work.payload(index)) for index in range(count)]
+    return [(work.TASK_TYPE, body.payload(index)) for index in range(count)]
 
 
 @contextmanager

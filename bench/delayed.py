@@ -78,7 +78,7 @@ async def _store(url: str, tasks: int, delay: float, spread: float) -> tuple[flo
         first = datetime.now(UTC) + timedelta(seconds=delay + lasts)
         for start in range(0, tasks, _CHUNK):
             calls: list[Any] = [
-                app.s(work.TASK_TYPE, work.payload(index), run_at=first + timedelta(seconds=spread * index / tasks))
+                app.s(work.TASK_TYPE, body.payload(index), run_at=first + timedelta(seconds=spread * index / tasks))
                 for index in range(start, min(start + _CHUNK, tasks))
             ]
             await app.aenqueue_many(calls)

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from bench import draining, many_queues, side, work, workload
+from bench import body, draining, many_queues, side, work, workload
 from bench.draining import Drain
 from bench.sheet import Goal, Sheet
 from jetq.jetstream.server import EmbeddedServer
@@ -150,7 +150,7 @@ async def _store_delayed(url: str, tasks: int) -> None:
         at = datetime.now(UTC) + _FAR
         for start in range(0, tasks, _CHUNK):
             calls: list[Any] = [
-                app.s(work.TASK_TYPE, work.payload(index), run_at=at)
+                app.s(work.TASK_TYPE, body.payload(index), run_at=at)
                 for index in range(start, min(start + _CHUNK, tasks))
             ]
             await app.aenqueue_many(calls)

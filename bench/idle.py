@@ -9,7 +9,7 @@ import asyncio
 import time
 from typing import Final
 
-from bench import processes, work, workload
+from bench import body, processes, work, workload
 from bench.sheet import Goal, Sheet
 from jetq import EmbeddedServer
 
@@ -50,5 +50,5 @@ def measure(given: argparse.Namespace) -> Sheet:
 
 async def _run_one(url: str) -> None:
     async with workload.make_app(url) as client:
-        handle = await client.aenqueue(work.TASK_TYPE, work.payload(1))
+        handle = await client.aenqueue(work.TASK_TYPE, body.payload(1))
         await handle.aresult(timeout=30)

@@ -107,7 +107,7 @@ async def _starts(running: Crew, send: Send, samples: int, *, pause: float = _PA
     before = body.count(running.notes)
     for number in range(samples):
         await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
-        await send(work.payload(number))
+        await send(body.payload(number))
         limit = time.monotonic() + _PATIENCE
         while body.count(running.notes) <= before + number:
             if time.monotonic() > limit:
@@ -121,7 +121,7 @@ async def _round_trips(send_and_wait: Send, samples: int) -> list[float]:
     for number in range(samples):
         await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - no secret
         began = time.perf_counter()
-        await send_and_wait(work.payload(number))
+        await send_and_wait(body.payload(number))
         times.append((time.perf_counter() - began) * 1e3)
     return times
 

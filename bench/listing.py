@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from bench import side, work, workload
+from bench import body, side, work, workload
 from bench.sheet import Sheet
 from jetq import App
 from jetq.jetstream.server import EmbeddedServer
@@ -49,7 +49,7 @@ async def _measure(sheet: Sheet, url: str, sizes: list[int], repeat: int) -> Non
         for size in sorted(sizes):
             while stored < size:
                 upto = min(stored + _CHUNK, size)
-                entries = [(work.TASK_TYPE, work.payload(index)) for index in range(stored, upto)]
+                entries = [(work.TASK_TYPE, body.payload(index)) for index in range(stored, upto)]
                 handles: list[Any] = await app.aenqueue_many(entries)
                 stored, some_id = upto, handles[0].id
             for _ in range(repeat):

@@ -8,7 +8,7 @@ import argparse
 import asyncio
 from typing import Any, Final
 
-from bench import draining, side, work, workload
+from bench import body, draining, side, work, workload
 from bench.draining import Drain
 from bench.sheet import Sheet
 from jetq.jetstream.server import EmbeddedServer
@@ -56,7 +56,7 @@ async def _fill(url: str, tasks: int, queues: int) -> None:
     async with workload.make_app(url, queues=queues) as app:
         for start in range(0, tasks, _CHUNK):
             calls: list[Any] = [
-                app.s(work.TASK_TYPE, work.payload(index), queue=names[index % queues])
+                app.s(work.TASK_TYPE, body.payload(index), queue=names[index % queues])
                 for index in range(start, min(start + _CHUNK, tasks))
             ]
             await app.aenqueue_many(calls)

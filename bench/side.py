@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from bench import bare, work, workload
+from bench import bare, body, work, workload
 from bench.work import Spent
 from jetq import App, Queue, StoreSettings
 from jetq.jetstream.address import Address
@@ -141,7 +141,7 @@ async def _spent(given: argparse.Namespace, send: Enqueue) -> Spent:
 
 def _payloads(count: int, size: int) -> list[dict[str, Any]]:
     """Return those that warm up: few when they are large. Their indices are before zero."""
-    return [work.payload(-1 - index, size) for index in range(min(count, max(_BYTES // size, 1)))]
+    return [body.payload(-1 - index, size) for index in range(min(count, max(_BYTES // size, 1)))]
 
 
 class _Spender:
@@ -157,7 +157,7 @@ class _Spender:
     def more(self) -> list[dict[str, Any]]:
         """Return the next arguments; none at the end."""
         until = min(self._made + self._at_once, self._tasks)
-        made = [work.payload(index, self._size) for index in range(self._made, until)]
+        made = [body.payload(index, self._size) for index in range(self._made, until)]
         self._made = until
         return made
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from bench import work
+from bench import body
 from bench.figures import rows
 from bench.processes import rss_mib
 from jetq import App, Context, EmbeddedServer
@@ -234,7 +234,7 @@ async def _produce(url: str, log: Path, tasks: int, tell: Callable[[str], None])
         while seen < tasks:
             if enqueued < tasks and enqueued - seen < _BACKLOG:
                 numbers = range(enqueued, min(enqueued + _CHUNK, tasks))
-                await client.aenqueue_many([(_type(number), work.payload(number)) for number in numbers])
+                await client.aenqueue_many([(_type(number), body.payload(number)) for number in numbers])
                 enqueued = numbers.stop
             else:
                 await asyncio.sleep(0.05)

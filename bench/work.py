@@ -2,7 +2,6 @@
 work: what both sides of the comparison do, so that neither does less.
 """
 
-import time
 from typing import Any, Final
 
 import msgspec
@@ -47,18 +46,6 @@ class Spent(Struct):
     def cpu_us(self) -> float:
         """Microseconds of processor time a task."""
         return self.cpu_seconds / self.tasks * 1e6
-
-
-def payload(index: int, size: int = 24) -> dict[str, Any]:
-    """Return the arguments of a task; as JSON some 110 bytes, or with a longer note of so many more."""
-    return {
-        "index": index,
-        "sent": time.monotonic_ns(),
-        "user": "user-0012345",
-        "tags": ["alpha", "beta"],
-        "amount": 12.5,
-        "note": "x" * size,
-    }
 
 
 async def handle(*, index: int, sent: int, user: str, tags: list[str], amount: float, note: str) -> dict[str, Any]:

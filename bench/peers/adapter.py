@@ -6,7 +6,6 @@ An adapter lives in an environment in which nothing but its task queue is instal
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, ClassVar, Final
@@ -81,18 +80,6 @@ class Adapter:
     async def count_results(self) -> int:
         """Return how many results, or tasks that ended, are stored."""
         raise NotImplementedError
-
-
-def make_payload(index: int) -> Payload:
-    """Return some 110 bytes of JSON with the time of the monotonic clock."""
-    return {
-        "index": index,
-        "sent": time.monotonic_ns(),
-        "user": "user-0012345",
-        "tags": ["alpha", "beta"],
-        "amount": 12.5,
-        "note": "x" * 24,
-    }
 
 
 def handle(payload: Payload) -> Payload:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import body
-from bench.peers.adapter import Adapter, make_payload
+from bench.peers.adapter import Adapter
 
 ABREAST: Final = 100
 BULK: Final = 2_000
@@ -55,13 +55,13 @@ async def enqueue(adapter: Adapter, mode: str, count: int, first: int) -> dict[s
         await asyncio.to_thread(_one_by_one, adapter, indices)
     elif mode == "bulk":
         for start in range(0, count, BULK):
-            await adapter.enqueue_bulk([make_payload(index) for index in indices[start : start + BULK]])
+            await adapter.enqueue_bulk([body.payload(index) for index in indices[start : start + BULK]])
     else:
         left = iter(indices)
 
         async def some() -> None:
             for index in left:
-                await adapter.enqueue(make_payload(index))
+                await adapter.enqueue(body.payload(index))
 
         await asyncio.gather(*(some() for _ in range(ABREAST if mode == "abreast" else 1)))
     return {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
@@ -69,7 +69,7 @@ async def enqueue(adapter: Adapter, mode: str, count: int, first: int) -> dict[s
 
 def _one_by_one(adapter: Adapter, indices: range) -> None:
     for index in indices:
-        adapter.enqueue_blocking(make_payload(index))
+        adapter.enqueue_blocking(body.payload(index))
 
 
 async def starts(adapter: Adapter, samples: int, notes: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ async def starts(adapter: Adapter, samples: int, notes: str) -> dict[str, Any]:
     done = body.count(path)
     for number in range(samples):
         await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - no secret
-        await adapter.enqueue(make_payload(number))
+        await adapter.enqueue(body.payload(number))
         done += 1
         limit = time.monotonic() + _PATIENCE
         while body.count(path) < done:
@@ -93,7 +93,7 @@ async def round_trips(adapter: Adapter, samples: int) -> dict[str, Any]:
     times: list[float] = []
     for number in range(samples):
         await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - no secret
-        payload = make_payload(number)
+        payload = body.payload(number)
         began = time.perf_counter()
         found = await adapter.result(await adapter.enqueue(payload), _PATIENCE)
         times.append((time.perf_counter() - began) * 1e3)

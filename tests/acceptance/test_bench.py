@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import bare, compare, latency, limit, side, soak, work
+from bench import bare, body, compare, latency, limit, side, soak, work
 from bench.peers import registry, services
 from bench.sheet import Goal, Sheet, load
 from jetq import Worker
@@ -199,7 +199,7 @@ async def _watched(
 async def _run_bare(url: str) -> None:
     loop, done = await bare.Loop.open(url, side.BARE_NAMESPACE), asyncio.Event()
     worker = bare.Worker(loop, work.handle, slots=1, on_complete=done.set)
-    await bare.Producer(loop).enqueue_many([work.payload(1)])
+    await bare.Producer(loop).enqueue_many([body.payload(1)])
     await worker.start()
     await done.wait()
     await loop.client.close()
@@ -207,7 +207,7 @@ async def _run_bare(url: str) -> None:
 
 async def _run_jetq(url: str) -> None:
     async with side.jetq_app(url) as app, Worker(app, settings=WorkerSettings(janitor=False)):
-        await (await app.aenqueue(work.TASK_TYPE, work.payload(1))).aresult(timeout=10)
+        await (await app.aenqueue(work.TASK_TYPE, body.payload(1))).aresult(timeout=10)
 
 
 def _shape(value: Any) -> Any:
