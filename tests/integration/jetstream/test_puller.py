@@ -12,6 +12,7 @@ from jetq.jetstream.puller import Delivery, Puller
 from jetq.jetstream.topology import Topology
 from jetq.settings import Queue, StoreSettings
 from jetq.wire.names import WORKERS, Names
+from tests.integration.watching import eventually
 from tests.servers import TestServer
 
 NAMES = Names("PULL")
@@ -78,6 +79,10 @@ async def puller(link: Connection, basket: Basket) -> AsyncIterator[Puller]:
 async def test_no_more_comes_than_was_asked_for(link: Connection, puller: Puller, basket: Basket) -> None:
     await put(link, 10)
 
+    async def is_counted() -> bool:
+        return bool((await link.api(f"CONSUMER.INFO.{NAMES.queue('DEFAULT')}.{WORKERS}"))["num_pending"] == 10)
+
+    await eventually(is_counted)  # the server tells its consumers of new messages later than it acknowledges them
     puller.ask(3)
     await basket.holds(3)
     assert puller.credit == 0

@@ -98,6 +98,13 @@ async def _starts(
     return order[:starts]
 
 
+@pytest.fixture
+def all_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give no share away of a queue that a busy machine keeps from answering for a moment."""
+    monkeypatch.setattr("jetq.worker.asking._STALLED_AFTER", 10.0)
+
+
+@pytest.mark.usefixtures("all_answer")
 @pytest.mark.parametrize("slots", [1, 10])
 async def test_slots_are_shared_by_weight_while_all_queues_have_work(
     server: EmbeddedServer, namespace: str, slots: int
@@ -115,6 +122,7 @@ async def test_slots_are_shared_by_weight_while_all_queues_have_work(
     assert counts == [pytest.approx(wanted, abs=slots + 6) for wanted in (120, 60, 20)]
 
 
+@pytest.mark.usefixtures("all_answer")
 async def test_queues_without_weights_get_even_shares(server: EmbeddedServer, namespace: str) -> None:
     order = await _starts(
         server,
